@@ -1,0 +1,28 @@
+// The two ports between the sockets and the gateway: envelopes go up, acknowledgements go down.
+
+/// One WebSocket to Slack, numbered over the life of the process: a late callback or acknowledgement of an old connection cannot
+/// be taken for one of a new connection.
+package struct ConnectionID: Hashable, Sendable, Comparable, CustomStringConvertible {
+    package var number: UInt64
+
+    package init(_ number: UInt64) { self.number = number }
+
+    package var description: String { String(number) }
+    package static func < (lhs: Self, rhs: Self) -> Bool { lhs.number < rhs.number }
+}
+
+/// Takes what the sockets read. The adapter is `Gateway`.
+package protocol EnvelopeReceiver: Sendable {
+    /// Takes envelopes that were read together, in order, and sends their acknowledgements through `sink` when they may be
+    /// sent. Returns when it is done with all of them, acknowledged or not. The reader does not wait for it.
+    func receive(_ envelopes: [Envelope], on connection: ConnectionID, acknowledgeThrough sink: any AcknowledgementSink)
+        async
+}
+
+/// Sends acknowledgements to Slack. The adapter is `SlackConnector`.
+package protocol AcknowledgementSink: Sendable {
+    /// Sends a bare acknowledgement for each envelope, in one write, on the connection it came from, or where that one is gone on
+    /// another open connection of the same app. Does not wait for the socket; does not fail: an acknowledgement that
+    /// cannot be sent is counted, and Slack sends the envelope again.
+    func acknowledge(_ envelopeIDs: [String], on connection: ConnectionID)
+}

@@ -1,0 +1,78 @@
+// A backend as configured: where it is, how to speak to it, how patient to be with it.
+
+/// An HTTP app that payloads go to. Defaults are those of design §5.
+package struct Backend: Sendable, Equatable {
+    package var name: BackendName
+    /// For each kind that has no URL of its own; an absolute http or https URL.
+    package var url: String?
+    /// A URL of its own for some kinds.
+    package var urls: [Kind: String]
+    /// POST over this Unix domain socket; the URL then gives path and Host only.
+    package var unixSocket: String?
+    /// Signs each request; nil: the signing secret of the Slack app that the envelope came from.
+    package var signingSecret: SecretReference?
+    /// For the whole attempt, connecting included.
+    package var timeout: Duration
+    package var connectTimeout: Duration
+    /// Deliveries attempted at the same time, 1 to 1,000.
+    package var maxInFlight: Int
+    package var retry: RetryPolicy
+    /// Older deliveries are `expired` instead of attempted; a kind without an entry never expires.
+    package var maxAge: [Kind: Duration]
+    /// Added to each request, in order.
+    package var headers: [Header]
+    package var retryHeaders: RetryHeaders
+    package var userAgent: String
+    /// false: the payload is removed from the store once delivered.
+    package var recordsPayloads: Bool
+
+    package struct Header: Sendable, Hashable {
+        package var name: String
+        package var value: String
+
+        package init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// Whether `X-Slack-Retry-Num` and `X-Slack-Retry-Reason` are sent.
+    package enum RetryHeaders: String, Sendable, CaseIterable {
+        case none
+        /// Slack's own retries, as the envelope tells them.
+        case slack
+        /// Relay's attempts after the first, with the true reason.
+        case relay
+    }
+
+    package static let defaultUserAgent = "Slackbot 1.0 (+https://api.slack.com/robots)"
+    package static let defaultMaxAge: [Kind: Duration] = [
+        .command: .seconds(30 * 60), .interaction: .seconds(30 * 60), .options: .seconds(3),
+    ]
+
+    package init(
+        name: BackendName, url: String? = nil, urls: [Kind: String] = [:], unixSocket: String? = nil,
+        signingSecret: SecretReference? = nil, timeout: Duration = .seconds(10),
+        connectTimeout: Duration = .seconds(3), maxInFlight: Int = 16, retry: RetryPolicy = .init(),
+        maxAge: [Kind: Duration] = Backend.defaultMaxAge, headers: [Header] = [], retryHeaders: RetryHeaders = .none,
+        userAgent: String = Backend.defaultUserAgent, recordsPayloads: Bool = true
+    ) {
+        self.name = name
+        self.url = url
+        self.urls = urls
+        self.unixSocket = unixSocket
+        self.signingSecret = signingSecret
+        self.timeout = timeout
+        self.connectTimeout = connectTimeout
+        self.maxInFlight = maxInFlight
+        self.retry = retry
+        self.maxAge = maxAge
+        self.headers = headers
+        self.retryHeaders = retryHeaders
+        self.userAgent = userAgent
+        self.recordsPayloads = recordsPayloads
+    }
+
+    /// The URL for a kind; nil when neither `urls` nor `url` has one.
+    package func url(for kind: Kind) -> String? { urls[kind] ?? url }
+}

@@ -1,0 +1,192 @@
+// The port to the durable queue: what Gateway and Dispatcher need of it, and what they may rely on.
+
+/// Holds deliveries from the moment an envelope is stored until they are settled. One conformance suite
+/// (`DeliveryQueueConformance` in RelayTestKit) says what each adapter must do.
+///
+/// The verbs fit a database file and a replicated log alike: a log publishes on `enqueue` and leases nothing back, fetches on
+/// `lease`, acknowledges, delays or terminates a message on `settle`, and redelivers when a lease is lost.
+/// Times are arguments: an adapter reads no clock.
+package protocol DeliveryQueue: Sendable {
+    /// Stores each envelope with a delivery to each of its targets, all of them or none, in the order given.
+    ///
+    /// Durable when it returns. An envelope whose `deduplicationKey` was stored for the same app within the deduplication
+    /// window (counted from `receivedAt`) is not stored again; a copy that comes while the first one is being stored waits for it.
+    /// When it throws, nothing was stored and no key is remembered.
+    /// - Returns: one result per request, in order.
+    func enqueue(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult]
+
+    /// Takes up to `limit` waiting deliveries of a backend whose time has come, the earliest due first, first stored first among equals.
+    /// A delivery is leased to one holder at a time, until settled, released, or the process ends (then it waits again).
+    func lease(_ backend: BackendName, limit: Int, now: Timestamp) async throws(QueueError) -> LeaseResult
+
+    /// Gives leases back without an attempt: the deliveries wait again as they did before. Cannot fail; an unknown id is ignored.
+    func release(_ ids: [DeliveryID]) async
+
+    /// Records what became of leased deliveries and ends their leases. Durable when it returns.
+    /// When it throws, the leases stand and the same call can be made again; settling twice changes nothing the second time.
+    func settle(_ settlements: [Settlement]) async throws(QueueError)
+
+    /// Proves that the queue can write, durably; what readiness and recovery after a full disk are built on.
+    func probe() async throws(QueueError)
+
+    /// One small step of retention: removes settled deliveries and deduplication keys that are past their time or over the size.
+    /// Short enough not to be felt by `enqueue`. Returns whether more is waiting to be removed.
+    func prune(now: Timestamp) async throws(QueueError) -> Bool
+
+    /// What waits and what was given up, per backend, for metrics. Backends without any delivery may be absent.
+    func statistics() async throws(QueueError) -> [BackendName: QueueStatistics]
+
+    /// The backends that have waiting deliveries, the configured and the forgotten ones.
+    func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName]
+
+    /// Ends all leases and lets go of files. Later calls throw `QueueError.Code.closed`.
+    func close() async
+}
+
+/// One envelope to store, and to whom it goes.
+package struct EnqueueRequest: Sendable, Equatable {
+    package var envelope: Envelope
+    /// At least one; no backend twice.
+    package var targets: [Target]
+
+    package struct Target: Sendable, Hashable {
+        package var backend: BackendName
+        package var route: RouteName
+        package var path: String?
+
+        package init(backend: BackendName, route: RouteName, path: String? = nil) {
+            self.backend = backend
+            self.route = route
+            self.path = path
+        }
+    }
+
+    package init(envelope: Envelope, targets: [Target]) {
+        self.envelope = envelope
+        self.targets = targets
+    }
+}
+
+package enum EnqueueResult: Sendable, Equatable {
+    /// Stored. `leased` holds the deliveries that the queue leased to the caller at once, so that they need not be read again: all of
+    /// them (SQLite, memory) or none (a replicated log).
+    case stored(leased: [Delivery])
+    /// Stored before, within the deduplication window. To be acknowledged all the same.
+    case duplicate
+}
+
+package struct LeaseResult: Sendable, Equatable {
+    package var deliveries: [Delivery]
+    /// When the next delivery that was not leased is due: at or before `now` when `limit` cut the list; nil when none waits.
+    package var nextDue: Timestamp?
+
+    package init(deliveries: [Delivery], nextDue: Timestamp?) {
+        self.deliveries = deliveries
+        self.nextDue = nextDue
+    }
+}
+
+/// What became of a leased delivery.
+package struct Settlement: Sendable, Equatable {
+    package var id: DeliveryID
+    /// nil when no attempt was made (expired, or its backend is gone).
+    package var attempt: Attempt?
+    package var verb: Verb
+    /// When it was decided.
+    package var at: Timestamp
+
+    package enum Verb: Sendable, Equatable {
+        /// Delivered.
+        case complete
+        /// Waits for its next attempt at this time.
+        case reschedule(at: Timestamp)
+        /// Given up, kept with its reason.
+        case deadLetter(DeadLetterReason)
+        /// Past its `max_age`.
+        case expire
+    }
+
+    package init(id: DeliveryID, attempt: Attempt?, verb: Verb, at: Timestamp) {
+        self.id = id
+        self.attempt = attempt
+        self.verb = verb
+        self.at = at
+    }
+}
+
+package struct QueueStatistics: Sendable, Equatable {
+    /// Deliveries in each state that is not final; leased ones count as `inFlight`.
+    package var waiting: [DeliveryState: Int]
+    /// When the oldest delivery that is not settled was received.
+    package var oldestReceivedAt: Timestamp?
+    /// Dead letters kept.
+    package var dead: Int
+
+    package init(waiting: [DeliveryState: Int] = [:], oldestReceivedAt: Timestamp? = nil, dead: Int = 0) {
+        self.waiting = waiting
+        self.oldestReceivedAt = oldestReceivedAt
+        self.dead = dead
+    }
+}
+
+/// Bounds of a queue; the same for each adapter.
+package struct QueueLimits: Sendable, Equatable {
+    /// Payloads and their records together, approximately.
+    package var maxBytes: Int64
+    package var whenFull: WhenFull
+    package var deduplicationWindow: Duration
+    package var deliveredRetention: Duration
+    /// Of dead, expired and canceled deliveries.
+    package var deadRetention: Duration
+    /// Backends whose payloads are removed once delivered (`record_payloads: false`).
+    package var backendsWithoutRecords: Set<BackendName>
+
+    package enum WhenFull: String, Sendable, CaseIterable {
+        /// Throw `QueueError.Code.full`: nothing is acknowledged, Slack sends again.
+        case refuse
+        /// Remove the oldest deliveries that wait, counting them.
+        case dropOldest = "drop_oldest"
+    }
+
+    package init(
+        maxBytes: Int64 = 4 << 30, whenFull: WhenFull = .refuse, deduplicationWindow: Duration = .seconds(24 * 3600),
+        deliveredRetention: Duration = .seconds(24 * 3600), deadRetention: Duration = .seconds(30 * 24 * 3600),
+        backendsWithoutRecords: Set<BackendName> = []
+    ) {
+        self.maxBytes = maxBytes
+        self.whenFull = whenFull
+        self.deduplicationWindow = deduplicationWindow
+        self.deliveredRetention = deliveredRetention
+        self.deadRetention = deadRetention
+        self.backendsWithoutRecords = backendsWithoutRecords
+    }
+}
+
+/// The queue could not do what it was asked. Nothing was changed.
+package struct QueueError: Error, Sendable, Equatable, CustomStringConvertible {
+    package var code: Code
+    /// For people: names the thing, the value, the limit; no payload.
+    package var message: String
+
+    package enum Code: String, Sendable {
+        /// Over `max_bytes`, and `when_full` is `refuse`.
+        case full
+        /// The store cannot be written or read now (disk full, read-only, I/O error); may pass.
+        case unavailable
+        /// The store's content is damaged; a person must act.
+        case corrupt
+        /// The queue was closed.
+        case closed
+        /// Opening: another process holds it (exit code 73).
+        case locked
+        /// Opening: it was written by a newer Relay, lies on a network file system, or is not a Relay queue (exit code 73).
+        case unusable
+    }
+
+    package init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    package var description: String { "queue \(code.rawValue): \(message)" }
+}
