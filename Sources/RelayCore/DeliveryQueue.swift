@@ -15,9 +15,9 @@ package protocol DeliveryQueue: Sendable {
     /// - Returns: one result per request, in order.
     func enqueue(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult]
 
-    /// Takes up to `limit` waiting deliveries of a backend whose time has come, the earliest due first, first stored first among equals.
-    /// A delivery is leased to one holder at a time, until settled, released, or the process ends (then it waits again).
-    func lease(_ backend: BackendName, limit: Int, now: Timestamp) async throws(QueueError) -> LeaseResult
+    /// Takes waiting deliveries of a backend whose time has come, the earliest due first, first stored first among equals, as many as
+    /// `bounds` allow. A delivery is leased to one holder at a time, until settled, released, or the process ends (then it waits again).
+    func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) async throws(QueueError) -> LeaseResult
 
     /// Gives leases back without an attempt: the deliveries wait again as they did before. Cannot fail; an unknown id is ignored.
     func release(_ ids: [DeliveryID]) async
@@ -26,7 +26,8 @@ package protocol DeliveryQueue: Sendable {
     /// When it throws, the leases stand and the same call can be made again; settling twice changes nothing the second time.
     func settle(_ settlements: [Settlement]) async throws(QueueError)
 
-    /// Proves that the queue can write, durably; what readiness and recovery after a full disk are built on.
+    /// Proves that an envelope could be stored now: writes durably, and throws `full` while the next `enqueue` would be refused for size.
+    /// What readiness and recovery after a full disk are built on.
     func probe() async throws(QueueError)
 
     /// One small step of retention: removes settled deliveries and deduplication keys that are past their time or over the size.
@@ -75,9 +76,22 @@ package enum EnqueueResult: Sendable, Equatable {
     case duplicate
 }
 
+/// How much one call may lease.
+package struct LeaseBounds: Sendable, Hashable {
+    /// Deliveries, at least 1.
+    package var count: Int
+    /// Payload bytes together; the first delivery is leased whatever its size.
+    package var bytes: Int
+
+    package init(count: Int, bytes: Int) {
+        self.count = count
+        self.bytes = bytes
+    }
+}
+
 package struct LeaseResult: Sendable, Equatable {
     package var deliveries: [Delivery]
-    /// When the next delivery that was not leased is due: at or before `now` when `limit` cut the list; nil when none waits.
+    /// When the next delivery that was not leased is due: at or before `now` when the bounds cut the list; nil when none waits.
     package var nextDue: Timestamp?
 
     package init(deliveries: [Delivery], nextDue: Timestamp?) {
