@@ -143,7 +143,7 @@ package actor Dispatcher {
                 }
                 hasFailed = true
                 unrecorded = batch + unrecorded
-                guard (try? await clock.sleep(until: clock.now.advanced(by: .seconds(1)), tolerance: nil)) != nil
+                guard (try? await clock.sleep(for: .seconds(1))) != nil
                 else { break }
             }
         }
