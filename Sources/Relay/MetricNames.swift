@@ -28,7 +28,8 @@ enum MetricNames {
         queueDepth: "Deliveries that wait, by state.",
         queueOldestAge: "Age of the oldest delivery that waits.",
         queueWritable: "1 while the queue stores what it is asked to, else 0.",
-        "relay_reported_connections": "Connections that Slack counts for the app, other processes' and ghosts included.",
+        "relay_reported_connections":
+            "Connections that Slack counts for the app, other processes' and ghosts included.",
         "relay_unrouted_total": "Envelopes that no route takes, by what is done with them.",
         "relay_withheld_total": "Envelopes not acknowledged because they could not be stored, by reason.",
     ]

@@ -49,7 +49,8 @@ struct JSONLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        var line = "{\"time\":\"\(LogTime.now())\",\"level\":\"\(event.level)\",\"message\":\(quoted("\(event.message)"))"
+        var line =
+            "{\"time\":\"\(LogTime.now())\",\"level\":\"\(event.level)\",\"message\":\(quoted("\(event.message)"))"
         let metadata = metadata.merging(event.metadata ?? [:]) { _, new in new }
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
             line += ",\(quoted(key)):\(quoted("\(value)"))"
