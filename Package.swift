@@ -32,6 +32,7 @@ let package = Package(
     products: [.executable(name: "relay", targets: ["relay"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -78,8 +79,9 @@ let package = Package(
         .target(
             name: "AdminServer",
             dependencies: [
-                "RelayCore", lifecycle, logging, .product(name: "CoreMetrics", package: "swift-metrics"),
+                lifecycle, logging, .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: settings),
         .target(name: "RelayConfiguration", dependencies: ["RelayCore", "YAML"], swiftSettings: settings),
@@ -135,8 +137,10 @@ let package = Package(
         .testTarget(
             name: "AdminServerTests",
             dependencies: [
-                "AdminServer", "RelayCore", "RelayTestKit", logging, metrics,
+                "AdminServer", logging, metrics,
+                .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: settings),
         .testTarget(

@@ -5,41 +5,50 @@
 ///
 /// The verbs fit a database file and a replicated log alike: a log publishes on `enqueue` and leases nothing back, fetches on
 /// `lease`, acknowledges, delays or terminates a message on `settle`, and redelivers when a lease is lost.
-/// Times are arguments: an adapter reads no clock.
+/// Times are arguments: an adapter reads no clock. A call that has begun is finished although its task is canceled: what was
+/// asked to be stored may be stored.
 package protocol DeliveryQueue: Sendable {
     /// Stores each envelope with a delivery to each of its targets, all of them or none, in the order given.
     ///
     /// Durable when it returns. An envelope whose `deduplicationKey` was stored for the same app within the deduplication
-    /// window (counted from `receivedAt`) is not stored again; a copy that comes while the first one is being stored waits for it.
+    /// window (counted from the `receivedAt` of the first, its end excluded) is not stored again, and takes no room; that holds for two copies in
+    /// one call, too. A copy that comes while the first one is being stored waits for it.
     /// When it throws, nothing was stored and no key is remembered.
     /// - Returns: one result per request, in order.
     func enqueue(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult]
 
-    /// Takes up to `limit` waiting deliveries of a backend whose time has come, the earliest due first, first stored first among equals.
-    /// A delivery is leased to one holder at a time, until settled, released, or the process ends (then it waits again).
-    func lease(_ backend: BackendName, limit: Int, now: Timestamp) async throws(QueueError) -> LeaseResult
+    /// Takes waiting deliveries of a backend whose time has come, the earliest due first, first stored first among equals, as many as
+    /// `bounds` allow. A new delivery is due when it was received. A delivery is leased to one holder at a time, until settled,
+    /// released, or the process ends (then it waits again). With a `count` of 0 it only tells when the next one is due.
+    func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) async throws(QueueError) -> LeaseResult
 
     /// Gives leases back without an attempt: the deliveries wait again as they did before. Cannot fail; an unknown id is ignored.
     func release(_ ids: [DeliveryID]) async
 
     /// Records what became of leased deliveries and ends their leases. Durable when it returns.
-    /// When it throws, the leases stand and the same call can be made again; settling twice changes nothing the second time.
+    /// When it throws, the leases stand and the same call can be made again; settling twice changes nothing the second time, and
+    /// neither does settling a delivery that is not leased. Never refused for lack of room by `max_bytes`.
+    ///
+    /// A payload is kept while a delivery of its envelope is not settled, or dead (to be replayed), or delivered to a backend that
+    /// records payloads and within its retention.
     func settle(_ settlements: [Settlement]) async throws(QueueError)
 
-    /// Proves that the queue can write, durably; what readiness and recovery after a full disk are built on.
+    /// Proves that an envelope could be stored now: writes durably, and throws `full` while the next `enqueue` would be refused for size.
+    /// What readiness and recovery after a full disk are built on.
     func probe() async throws(QueueError)
 
-    /// One small step of retention: removes settled deliveries and deduplication keys that are past their time or over the size.
-    /// Short enough not to be felt by `enqueue`. Returns whether more is waiting to be removed.
+    /// One small step of retention: removes settled deliveries and deduplication keys that are past their time, and delivered
+    /// ones while the queue is over its size. Short enough not to be felt by `enqueue`. Returns whether more is waiting to be removed.
     func prune(now: Timestamp) async throws(QueueError) -> Bool
 
     /// What waits and what was given up, per backend, for metrics. Backends without any delivery may be absent.
     func statistics() async throws(QueueError) -> [BackendName: QueueStatistics]
 
-    /// The backends that have waiting deliveries, the configured and the forgotten ones.
+    /// The backends that have deliveries to lease, now or later, sorted: the configured and the forgotten ones.
     func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName]
 
-    /// Ends all leases and lets go of files. Later calls throw `QueueError.Code.closed`.
+    /// Finishes what was called before, ends all leases and lets go of files. Later calls throw `QueueError.Code.closed`; closing twice
+    /// is harmless.
     func close() async
 }
 
@@ -75,9 +84,22 @@ package enum EnqueueResult: Sendable, Equatable {
     case duplicate
 }
 
+/// How much one call may lease.
+package struct LeaseBounds: Sendable, Hashable {
+    /// Deliveries; not negative.
+    package var count: Int
+    /// Payload bytes together; the first delivery is leased whatever its size.
+    package var bytes: Int
+
+    package init(count: Int, bytes: Int) {
+        self.count = count
+        self.bytes = bytes
+    }
+}
+
 package struct LeaseResult: Sendable, Equatable {
     package var deliveries: [Delivery]
-    /// When the next delivery that was not leased is due: at or before `now` when `limit` cut the list; nil when none waits.
+    /// When the next delivery that was not leased is due: at or before `now` when the bounds cut the list; nil when none waits.
     package var nextDue: Timestamp?
 
     package init(deliveries: [Delivery], nextDue: Timestamp?) {
@@ -115,36 +137,56 @@ package struct Settlement: Sendable, Equatable {
 }
 
 package struct QueueStatistics: Sendable, Equatable {
-    /// Deliveries in each state that is not final; leased ones count as `inFlight`.
+    /// Deliveries in each state that is not final; leased ones count as `inFlight`. A state without deliveries is absent.
     package var waiting: [DeliveryState: Int]
     /// When the oldest delivery that is not settled was received.
     package var oldestReceivedAt: Timestamp?
     /// Dead letters kept.
     package var dead: Int
+    /// Waiting deliveries removed by `drop_oldest` since the queue was opened.
+    package var dropped: Int
 
-    package init(waiting: [DeliveryState: Int] = [:], oldestReceivedAt: Timestamp? = nil, dead: Int = 0) {
+    package init(
+        waiting: [DeliveryState: Int] = [:], oldestReceivedAt: Timestamp? = nil, dead: Int = 0, dropped: Int = 0
+    ) {
         self.waiting = waiting
         self.oldestReceivedAt = oldestReceivedAt
         self.dead = dead
+        self.dropped = dropped
     }
+}
+
+extension EnqueueRequest {
+    /// What the request counts against `QueueLimits.maxBytes` until the last record of its envelope is removed: the payload, and what
+    /// a row for the envelope and one for each delivery take with their indexes, rounded up.
+    package var storedBytes: Int64 {
+        Int64(envelope.payload.bytes.count) + Self.bytesPerEnvelope + Self.bytesPerDelivery * Int64(targets.count)
+    }
+
+    package static let bytesPerEnvelope: Int64 = 256
+    package static let bytesPerDelivery: Int64 = 256
 }
 
 /// Bounds of a queue; the same for each adapter.
 package struct QueueLimits: Sendable, Equatable {
-    /// Payloads and their records together, approximately.
+    /// Payloads and their records together, as `EnqueueRequest.storedBytes` counts them: a file can be somewhat larger, and does not
+    /// shrink.
     package var maxBytes: Int64
     package var whenFull: WhenFull
     package var deduplicationWindow: Duration
     package var deliveredRetention: Duration
     /// Of dead, expired and canceled deliveries.
     package var deadRetention: Duration
-    /// Backends whose payloads are removed once delivered (`record_payloads: false`).
+    /// Backends whose payloads are removed once delivered (`record_payloads: false`): the payload of an envelope goes when its last
+    /// delivery is settled, none is dead and all its backends are among these.
     package var backendsWithoutRecords: Set<BackendName>
 
     package enum WhenFull: String, Sendable, CaseIterable {
+        // Both first remove what was delivered, expired or canceled, the longest settled first. Dead letters stay for their retention.
+
         /// Throw `QueueError.Code.full`: nothing is acknowledged, Slack sends again.
         case refuse
-        /// Remove the oldest deliveries that wait, counting them.
+        /// Remove the oldest deliveries that wait (leased ones stay), counting them; throw `full` when that is not enough.
         case dropOldest = "drop_oldest"
     }
 

@@ -56,14 +56,11 @@ package enum DeadLetterReason: Hashable, Sendable, CustomStringConvertible {
     case rejected(AttemptReason)
     /// The last attempt that the schedule allows failed.
     case attemptsExhausted(AttemptReason)
-    /// Its backend is no longer in the configuration.
-    case unknownBackend
 
     package var description: String {
         switch self {
         case .rejected(let reason): "rejected_\(reason)"
         case .attemptsExhausted(let reason): "attempts_exhausted_\(reason)"
-        case .unknownBackend: "unknown_backend"
         }
     }
 }

@@ -1,0 +1,79 @@
+// The health listener: /healthz, /readyz and /metrics. Nothing secret, nothing that changes anything.
+
+import HTTPTypes
+import Hummingbird
+package import Logging
+import ServiceLifecycle
+
+/// What `/readyz` says.
+package struct Readiness: Sendable, Equatable {
+    /// Each thing that must be true, with what is wrong when it is not.
+    package var problems: [String]
+
+    package var isReady: Bool { problems.isEmpty }
+
+    package init(problems: [String]) { self.problems = problems }
+}
+
+/// Serves health and metrics over HTTP until the group shuts down.
+package struct HealthServer: Service {
+    private let host: String
+    private let port: Int
+    private let registry: MetricsRegistry
+    private let readiness: @Sendable () async -> Readiness
+    private let refreshMetrics: @Sendable () async -> Void
+    private let onListening: @Sendable (_ port: Int) async -> Void
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - port: 0 takes any free port.
+    ///   - readiness: asked at each `/readyz`.
+    ///   - refreshMetrics: called before each `/metrics`, for what is measured rather than counted.
+    ///   - onListening: told the port once connections are accepted.
+    package init(
+        host: String, port: Int, registry: MetricsRegistry, readiness: @escaping @Sendable () async -> Readiness,
+        refreshMetrics: @escaping @Sendable () async -> Void = {},
+        onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }, logger: Logger
+    ) {
+        self.host = host
+        self.port = port
+        self.registry = registry
+        self.readiness = readiness
+        self.refreshMetrics = refreshMetrics
+        self.onListening = onListening
+        self.logger = logger
+    }
+
+    /// Throws when it cannot listen.
+    package func run() async throws {
+        let onListening = onListening
+        let application = Application(
+            router: makeRouter(),
+            configuration: .init(address: .hostname(host, port: port), serverName: nil),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) },
+            logger: logger)
+        try await application.run()
+    }
+
+    /// Exposed for tests, which need no socket.
+    func makeRouter() -> Router<BasicRequestContext> {
+        let router = Router()
+        // Liveness depends on neither Slack, disk nor backends: a restart would mend none of them.
+        router.get("healthz") { _, _ in "ok\n" }
+        router.get("readyz") { [readiness] _, _ in
+            let state = await readiness()
+            return Response(
+                status: state.isReady ? .ok : .serviceUnavailable, headers: [.contentType: "text/plain; charset=utf-8"],
+                body: .init(
+                    byteBuffer: .init(string: state.isReady ? "ready\n" : state.problems.joined(separator: "\n") + "\n")
+                ))
+        }
+        router.get("metrics") { [registry, refreshMetrics] _, _ in
+            await refreshMetrics()
+            return Response(
+                status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+                body: .init(byteBuffer: .init(string: registry.render())))
+        }
+        return router
+    }
+}

@@ -1,0 +1,197 @@
+// One backend's way out: attempts its deliveries and records what became of them.
+
+package import Logging
+package import RelayCore
+
+/// Drives one backend's `DispatchStateMachine`: asks it, and does what it says. One dispatcher per backend, so that a slow one delays
+/// nobody else.
+///
+/// Does no I/O of its own: the queue, the sender and the clock are ports.
+package actor Dispatcher {
+    private enum Work: Sendable {
+        case attempt(Delivery)
+        case settle
+        case release([DeliveryID])
+        case lease(LeaseBounds)
+        case wake(Timestamp)
+    }
+
+    private let backend: Backend
+    private let queue: any DeliveryQueue
+    private let sender: any AttemptSender
+    private let clock: any RelayClock
+    private let random: @Sendable () -> Double
+    private let metrics: DispatcherMetrics
+    private let logger: Logger
+    private let observer: (any DeliveryObserver)?
+    private var machine: DispatchStateMachine
+    private let work: AsyncStream<Work>
+    private let workToDo: AsyncStream<Work>.Continuation
+    /// Decided, not yet durable; in the order decided.
+    private var unrecorded: [Settlement] = []
+    private var isSettling = false
+
+    /// - Parameter random: gives numbers uniform in 0 ..< 1, for jitter.
+    package init(
+        _ backend: Backend, queue: any DeliveryQueue, sender: any AttemptSender, clock: any RelayClock,
+        random: @escaping @Sendable () -> Double, metrics: DispatcherMetrics, logger: Logger,
+        observer: (any DeliveryObserver)? = nil
+    ) {
+        self.backend = backend
+        self.queue = queue
+        self.sender = sender
+        self.clock = clock
+        self.random = random
+        self.metrics = metrics
+        var logger = logger
+        logger[metadataKey: LogKey.backendName] = "\(backend.name)"
+        self.logger = logger
+        self.observer = observer
+        self.machine = DispatchStateMachine(.init(backend))
+        (self.work, self.workToDo) = AsyncStream.makeStream()
+    }
+
+    /// Lives until drained, or until its task is canceled: then attempts under way are canceled, and their deliveries are
+    /// attempted again after the next start.
+    package func run() async {
+        perform(machine.started(now: clock.now))
+        await withDiscardingTaskGroup { group in
+            for await item in work {
+                group.addTask { await self.perform(item) }
+            }
+            // Drained: what is left are wakes that nobody needs.
+            group.cancelAll()
+        }
+    }
+
+    /// New deliveries of this backend were stored; see `DispatchStateMachine.deliveriesStored`.
+    package func deliveriesStored(_ leased: [Delivery], othersWait: Bool) {
+        perform(machine.deliveriesStored(leased, othersWait: othersWait, now: clock.now))
+    }
+
+    /// Starts nothing more; `run()` returns when what is in flight has been settled.
+    package func drain() {
+        perform(machine.drain(now: clock.now))
+    }
+
+    // MARK: -
+
+    private func perform(_ actions: DispatchStateMachine.Actions) {
+        for delivery in actions.start { workToDo.yield(.attempt(delivery)) }
+        if !actions.settle.isEmpty {
+            noteExpired(actions.settle)
+            unrecorded += actions.settle
+            if !isSettling {
+                isSettling = true
+                workToDo.yield(.settle)
+            }
+        }
+        if !actions.release.isEmpty { workToDo.yield(.release(actions.release)) }
+        if let bounds = actions.lease { workToDo.yield(.lease(bounds)) }
+        if let time = actions.wake { workToDo.yield(.wake(time)) }
+        if actions.isDrained { workToDo.finish() }
+    }
+
+    private func perform(_ item: Work) async {
+        switch item {
+        case .attempt(let delivery):
+            await attempt(delivery)
+        case .settle:
+            await settle()
+        case .release(let ids):
+            await queue.release(ids)
+            perform(machine.released(now: clock.now))
+        case .lease(let bounds):
+            await lease(bounds)
+        case .wake(let time):
+            guard (try? await clock.sleep(until: time, tolerance: nil)) != nil else { return }
+            perform(machine.woke(now: clock.now))
+        }
+    }
+
+    private func attempt(_ delivery: Delivery) async {
+        let startedAt = clock.now
+        let number = delivery.attemptsMade + 1
+        let result = await sender.send(delivery, attempt: number)
+        // Cut short by us: whatever the result says, the backend may or may not have it. It is attempted again after the next start.
+        guard !Task.isCancelled else { return }
+        let now = clock.now
+        let actions = machine.attemptFinished(
+            delivery, result, startedAt: startedAt, now: now, random: random())
+        metrics.attempted(delivery, result, startedAt: startedAt, finishedAt: now)
+        if case .deadLetter? = actions.settle.first?.verb { metrics.deadLettered() }
+        log(delivery, result, number: number, duration: startedAt.duration(to: now), actions.settle.first?.verb)
+        observer?.attemptFinished(delivery, result, number: number, duration: startedAt.duration(to: now))
+        perform(actions)
+    }
+
+    /// Records what has been decided, over and over until nothing is left: settlements that come while one write is under way share the
+    /// next one.
+    private func settle() async {
+        var hasFailed = false
+        while !unrecorded.isEmpty {
+            let batch = unrecorded
+            unrecorded = []
+            do {
+                try await queue.settle(batch)
+                if hasFailed { logger.notice("outcomes are recorded again") }
+                hasFailed = false
+                perform(machine.settled(batch, now: clock.now))
+            } catch {
+                if !hasFailed {
+                    logger.error("outcomes cannot be recorded; trying again", metadata: [LogKey.error: "\(error)"])
+                }
+                hasFailed = true
+                unrecorded = batch + unrecorded
+                guard (try? await clock.sleep(for: .seconds(1))) != nil
+                else { break }
+            }
+        }
+        isSettling = false
+    }
+
+    private func lease(_ bounds: LeaseBounds) async {
+        do {
+            let result = try await queue.lease(backend.name, bounds, now: clock.now)
+            perform(machine.leaseFinished(result, now: clock.now))
+        } catch {
+            logger.error("the queue cannot be read; trying again", metadata: [LogKey.error: "\(error)"])
+            perform(machine.leaseFailed(now: clock.now))
+        }
+    }
+
+    private func noteExpired(_ settlements: [Settlement]) {
+        for settlement in settlements where settlement.verb == .expire {
+            metrics.expired()
+            logger.notice(
+                "delivery expired before it could be made", metadata: [LogKey.deliveryID: "\(settlement.id)"])
+        }
+    }
+
+    private func log(
+        _ delivery: Delivery, _ result: AttemptResult, number: Int, duration: Duration, _ verb: Settlement.Verb?
+    ) {
+        let (level, message): (Logger.Level, Logger.Message) =
+            switch verb {
+            case .deadLetter: (.error, "delivery given up: dead letter")
+            case .reschedule: (.warning, "attempt failed; the delivery is tried again")
+            case .complete, .expire, nil: (.debug, "delivered")
+            }
+        guard level >= logger.logLevel else { return }
+        var metadata: Logger.Metadata = [
+            LogKey.deliveryID: "\(delivery.id)", LogKey.routeName: "\(delivery.route)",
+            LogKey.envelopeKind: "\(delivery.kind.rawValue)", LogKey.attemptNumber: "\(number)",
+            LogKey.attemptDuration: "\(duration.milliseconds)",
+        ]
+        if let status = result.status { metadata[LogKey.attemptStatus] = "\(status)" }
+        if let reason = result.outcome.reason { metadata[LogKey.attemptReason] = "\(reason)" }
+        if !result.detail.isEmpty { metadata[LogKey.attemptDetail] = "\(result.detail)" }
+        if case .reschedule(let due) = verb { metadata[LogKey.retryAt] = "\(due.millisecondsSinceEpoch)" }
+        logger.log(level: level, message, metadata: metadata)
+    }
+}
+
+/// Told of each finished attempt; `relay forward` and `relay demo` print them.
+package protocol DeliveryObserver: Sendable {
+    func attemptFinished(_ delivery: Delivery, _ result: AttemptResult, number: Int, duration: Duration)
+}

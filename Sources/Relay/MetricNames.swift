@@ -1,0 +1,36 @@
+// What each metric means: the HELP lines of /metrics.
+
+enum MetricNames {
+    static let queueDepth = "relay_queue_depth"
+    static let queueOldestAge = "relay_queue_oldest_age_seconds"
+    static let deadLettersKept = "relay_dead_letters"
+    static let dropped = "relay_dropped"
+    static let queueWritable = "relay_queue_writable"
+    static let info = "relay_info"
+
+    static let help = [
+        "relay_acknowledgement_duration_seconds": "From reading an envelope to acknowledging it.",
+        "relay_acknowledgements_sent_total":
+            "Acknowledgements by the connection they left on: same, other, or lost when none was open.",
+        "relay_attempt_duration_seconds": "Length of attempts.",
+        "relay_attempts_total": "Finished attempts by outcome and reason.",
+        "relay_connections": "Connections to Slack by state.",
+        "relay_connects_total": "Attempts to connect to Slack by outcome.",
+        deadLettersKept: "Dead letters kept.",
+        "relay_dead_letters_total": "Deliveries given up since the start.",
+        "relay_delivery_duration_seconds": "From reading an envelope to its backend's 2xx.",
+        "relay_disconnects_total": "Connections that ended, by reason.",
+        dropped: "Waiting deliveries removed because the queue was full (when_full: drop_oldest), since the start.",
+        "relay_duplicates_total": "Envelopes that Slack sent again although they were stored.",
+        "relay_envelopes_total": "Envelopes read.",
+        "relay_expired_total": "Deliveries that passed max_age before they could be made.",
+        info: "Always 1; the label tells the version.",
+        queueDepth: "Deliveries that wait, by state.",
+        queueOldestAge: "Age of the oldest delivery that waits.",
+        queueWritable: "1 while the queue stores what it is asked to, else 0.",
+        "relay_reported_connections":
+            "Connections that Slack counts for the app, other processes' and ghosts included.",
+        "relay_unrouted_total": "Envelopes that no route takes, by what is done with them.",
+        "relay_withheld_total": "Envelopes not acknowledged because they could not be stored, by reason.",
+    ]
+}

@@ -1,0 +1,103 @@
+// What the health listener says, and how metrics are written.
+
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Logging
+import Metrics
+import Testing
+
+@testable import AdminServer
+
+@Suite struct HealthServerTests {
+    func response(
+        to path: String, registry: MetricsRegistry = .init(), problems: [String] = []
+    ) async throws -> (HTTPResponse.Status, String) {
+        let server = HealthServer(
+            host: "127.0.0.1", port: 0, registry: registry, readiness: { Readiness(problems: problems) },
+            logger: Logger(label: "test"))
+        return try await Application(router: server.makeRouter()).test(.router) { client in
+            try await client.execute(uri: path, method: .get) { ($0.status, String(buffer: $0.body)) }
+        }
+    }
+
+    @Test("/healthz is ok whatever Slack, disk and backends do")
+    func live() async throws {
+        let (status, body) = try await response(to: "/healthz", problems: ["no connection to Slack"])
+        #expect(status == .ok && body == "ok\n")
+    }
+
+    @Test("/readyz is ok when nothing is wrong")
+    func ready() async throws {
+        #expect(try await response(to: "/readyz").0 == .ok)
+    }
+
+    @Test("/readyz says what is wrong, a line each")
+    func notReady() async throws {
+        let (status, body) = try await response(
+            to: "/readyz", problems: ["no connection to Slack", "queue: disk full"])
+        #expect(status == .serviceUnavailable && body == "no connection to Slack\nqueue: disk full\n")
+    }
+
+    @Test("/metrics is the registry as text")
+    func metrics() async throws {
+        let registry = MetricsRegistry(help: ["relay_envelopes_total": "Envelopes read."])
+        Counter(label: "relay_envelopes_total", dimensions: [("kind", "event")], factory: registry).increment(by: 3)
+        let (status, body) = try await response(to: "/metrics", registry: registry)
+        #expect(status == .ok)
+        #expect(
+            body == """
+                # HELP relay_envelopes_total Envelopes read.
+                # TYPE relay_envelopes_total counter
+                relay_envelopes_total{kind="event"} 3
+
+                """)
+    }
+}
+
+@Suite struct MetricsRegistryTests {
+    @Test("the same name and labels are the same series")
+    func sameSeries() {
+        let registry = MetricsRegistry()
+        for _ in 0..<2 { Counter(label: "a_total", dimensions: [("x", "1")], factory: registry).increment() }
+        #expect(registry.render().contains("a_total{x=\"1\"} 2\n"))
+    }
+
+    @Test("a histogram counts each bucket up, and has sum and count")
+    func histogram() {
+        let registry = MetricsRegistry()
+        let recorder = Recorder(label: "d_seconds", dimensions: [], aggregate: true, factory: registry)
+        for value in [0.0004, 0.003, 9_999] { recorder.record(value) }
+        let text = registry.render()
+        #expect(text.contains("# TYPE d_seconds histogram\n"))
+        #expect(text.contains("d_seconds_bucket{le=\"0.0005\"} 1\n"))
+        #expect(text.contains("d_seconds_bucket{le=\"0.005\"} 2\n"))
+        #expect(text.contains("d_seconds_bucket{le=\"3600\"} 2\n"))
+        #expect(text.contains("d_seconds_bucket{le=\"+Inf\"} 3\n"))
+        #expect(text.contains("d_seconds_count 3\n"))
+    }
+
+    @Test("label values are escaped")
+    func escaping() {
+        let registry = MetricsRegistry()
+        Counter(label: "a_total", dimensions: [("x", "a\"b\\c\nd")], factory: registry).increment()
+        #expect(registry.render().contains(#"a_total{x="a\"b\\c\nd"} 1"#))
+    }
+
+    @Test("a gauge that is reset loses its series")
+    func reset() {
+        let registry = MetricsRegistry()
+        Gauge(label: "g", dimensions: [("x", "1")], factory: registry).record(2.5)
+        #expect(registry.render().contains("g{x=\"1\"} 2.5\n"))
+        registry.reset("g")
+        #expect(registry.render() == "")
+    }
+
+    @Test("one name with two types keeps the first, so that the page stays readable")
+    func oneType() {
+        let registry = MetricsRegistry()
+        Counter(label: "a_total", dimensions: [], factory: registry).increment()
+        Gauge(label: "a_total", dimensions: [("x", "1")], factory: registry).record(1)
+        #expect(registry.render() == "# TYPE a_total counter\na_total 1\n")
+    }
+}

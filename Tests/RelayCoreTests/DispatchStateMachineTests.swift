@@ -1,0 +1,246 @@
+// One fact per line on what a backend's deliveries do next.
+
+import RelayCore
+import Testing
+
+@Suite struct DispatchStateMachineTests {
+    typealias Actions = DispatchStateMachine.Actions
+
+    /// A machine that has looked into an empty queue.
+    func makeIdle(
+        maxInFlight: Int = 2, maxHeld: Int = 4, maxHeldBytes: Int = 1_000, retry: RetryPolicy = .init(jitter: 0),
+        maxAge: [Kind: Duration] = [:]
+    ) -> DispatchStateMachine {
+        var machine = DispatchStateMachine(
+            .init(maxInFlight: maxInFlight, maxHeld: maxHeld, maxHeldBytes: maxHeldBytes, retry: retry, maxAge: maxAge))
+        _ = machine.started(now: .zero)
+        _ = machine.leaseFinished(.init(deliveries: [], nextDue: nil), now: .zero)
+        return machine
+    }
+
+    @Test("at start it looks into the queue")
+    func start() {
+        var machine = DispatchStateMachine(.init(maxInFlight: 2, maxHeld: 4, maxHeldBytes: 1_000))
+        #expect(machine.started(now: .zero) == Actions(lease: .init(count: 4, bytes: 1_000)))
+    }
+
+    @Test("a just-stored delivery is attempted from memory")
+    func fromMemory() {
+        var machine = makeIdle()
+        let delivery = Delivery.numbered(1)
+        #expect(machine.deliveriesStored([delivery], othersWait: false, now: .zero) == Actions(start: [delivery]))
+    }
+
+    @Test("no more than max_in_flight are attempted at a time, and the next starts when one is finished")
+    func inFlight() {
+        var machine = makeIdle()
+        let actions = machine.deliveriesStored(
+            [.numbered(1), .numbered(2), .numbered(3)], othersWait: false, now: .zero)
+        #expect(actions.start.map(\.id.sequence) == [1, 2])
+        #expect(machine.finish(1, .accepted).start.map(\.id.sequence) == [3])
+    }
+
+    @Test("what does not fit into memory goes back to the queue, and is leased when there is room, in order")
+    func overflow() {
+        var machine = makeIdle()
+        let stored = machine.deliveriesStored((1...6).map { .numbered($0) }, othersWait: false, now: .zero)
+        #expect(stored.release.map(\.sequence) == [5, 6])
+        #expect(stored.lease == nil)
+        #expect(machine.released(now: .zero) == Actions())
+        let settle = machine.finish(1, .accepted).settle
+        #expect(machine.settled(settle, now: .zero).lease?.count == 1)
+    }
+
+    @Test("payload bytes are bounded, but one large delivery always fits")
+    func bytes() {
+        var machine = makeIdle(maxHeldBytes: 100)
+        let stored = machine.deliveriesStored(
+            [.numbered(1, size: 5_000), .numbered(2)], othersWait: false, now: .zero)
+        #expect(stored.start.map(\.id.sequence) == [1])
+        #expect(stored.release.map(\.sequence) == [2])
+    }
+
+    @Test("while something waits in the queue, new deliveries queue up behind it")
+    func noOvertaking() {
+        var machine = makeIdle()
+        _ = machine.deliveriesStored((1...6).map { .numbered($0) }, othersWait: false, now: .zero)
+        _ = machine.released(now: .zero)
+        #expect(machine.deliveriesStored([.numbered(7)], othersWait: false, now: .zero).release.map(\.sequence) == [7])
+    }
+
+    @Test("nothing is leased while a release is under way")
+    func leaseWaitsForRelease() {
+        var machine = makeIdle(maxInFlight: 1, maxHeld: 1)
+        _ = machine.deliveriesStored([.numbered(1), .numbered(2)], othersWait: false, now: .zero)
+        let settle = machine.finish(1, .accepted).settle
+        #expect(machine.settled(settle, now: .zero).lease == nil)
+        #expect(machine.released(now: .zero).lease?.count == 1)
+    }
+
+    @Test("a queue that leases nothing back is leased from when something is stored")
+    func othersWait() {
+        var machine = makeIdle()
+        #expect(machine.deliveriesStored([], othersWait: true, now: .zero).lease?.count == 4)
+    }
+
+    @Test("what is stored while a lease is under way is looked for afterwards")
+    func storedWhileLeasing() {
+        var machine = makeIdle()
+        _ = machine.deliveriesStored([], othersWait: true, now: .zero)
+        _ = machine.deliveriesStored([], othersWait: true, now: .zero)
+        #expect(machine.leaseFinished(.init(deliveries: [], nextDue: nil), now: .zero).lease?.count == 4)
+    }
+
+    @Test("a retry whose time is stored while a lease is under way is not forgotten")
+    func rescheduledWhileLeasing() {
+        var machine = makeIdle()
+        _ = machine.deliveriesStored([.numbered(1)], othersWait: true, now: .zero)
+        let settle = machine.finish(1, .failed(.timeout)).settle
+        _ = machine.settled(settle, now: .zero)
+        #expect(machine.leaseFinished(.init(deliveries: [], nextDue: nil), now: .zero).wake == .seconds(1))
+    }
+
+    @Test("when the next delivery is due later, it wakes then and leases")
+    func wakes() {
+        var machine = makeIdle()
+        _ = machine.deliveriesStored([], othersWait: true, now: .zero)
+        let leased = machine.leaseFinished(.init(deliveries: [], nextDue: .seconds(30)), now: .zero)
+        #expect(leased == Actions(wake: .seconds(30)))
+        #expect(machine.woke(now: .seconds(30)).lease?.count == 4)
+    }
+
+    @Test("a wake is asked for once, and again only for an earlier time")
+    func wakesOnce() {
+        var machine = makeIdle()
+        _ = machine.deliveriesStored([], othersWait: true, now: .zero)
+        _ = machine.leaseFinished(.init(deliveries: [.numbered(1)], nextDue: .seconds(30)), now: .zero)
+        let settle = machine.finish(1, .failed(.timeout)).settle
+        #expect(machine.settled(settle, now: .zero).wake == .seconds(1))
+        #expect(machine.woke(now: .milliseconds(500)).wake == nil)
+    }
+
+    @Test("a queue that cannot be read is asked again after a second")
+    func leaseFailed() {
+        var machine = makeIdle()
+        _ = machine.deliveriesStored([], othersWait: true, now: .zero)
+        #expect(machine.leaseFailed(now: .zero).wake == .seconds(1))
+        #expect(machine.woke(now: .seconds(1)).lease != nil)
+    }
+
+    @Test(
+        "an attempt's outcome says what is recorded",
+        arguments: [
+            (AttemptOutcome.accepted, Settlement.Verb.complete),
+            (.failed(.connectionRefused), .reschedule(at: .seconds(1))),
+            (.failed(.http(status: 500)), .reschedule(at: .seconds(1))),
+            (.rejected(.http(status: 400)), .deadLetter(.rejected(.http(status: 400)))),
+        ])
+    func outcomes(outcome: AttemptOutcome, verb: Settlement.Verb) {
+        var machine = makeIdle()
+        _ = machine.deliveriesStored([.numbered(1)], othersWait: false, now: .zero)
+        let attempt = Attempt(number: 1, startedAt: .zero, finishedAt: .zero, outcome: outcome)
+        #expect(
+            machine.finish(1, outcome).settle
+                == [Settlement(id: .numbered(1), attempt: attempt, verb: verb, at: .zero)])
+    }
+
+    @Test("the failure of the last attempt that the schedule allows is a dead letter")
+    func lastAttempt() {
+        var machine = makeIdle(retry: .init(schedule: [.seconds(1)], jitter: 0))
+        let delivery = Delivery.numbered(1, attemptsMade: 1)
+        _ = machine.deliveriesStored([delivery], othersWait: false, now: .zero)
+        let actions = machine.attemptFinished(
+            delivery, .init(.failed(.timeout)), startedAt: .zero, now: .zero, random: 0.5)
+        #expect(actions.settle.map(\.verb) == [.deadLetter(.attemptsExhausted(.timeout))])
+        #expect(actions.settle.first?.attempt?.number == 2)
+    }
+
+    @Test("Retry-After leaves the whole backend alone for that long")
+    func retryAfter() {
+        var machine = makeIdle()
+        _ = machine.deliveriesStored([.numbered(1)], othersWait: false, now: .zero)
+        let busy = AttemptResult(.failed(.http(status: 503)), status: 503, retryAfter: .seconds(20))
+        let finished = machine.attemptFinished(.numbered(1), busy, startedAt: .zero, now: .zero, random: 0.5)
+        #expect(finished.settle.map(\.verb) == [.reschedule(at: .seconds(20))])
+        let stored = machine.deliveriesStored([.numbered(2)], othersWait: false, now: .zero)
+        #expect(stored.start == [] && stored.wake == .seconds(20))
+        #expect(machine.woke(now: .seconds(20)).start.map(\.id.sequence) == [2])
+    }
+
+    @Test("a delivery past its max_age is expired instead of attempted")
+    func expires() {
+        var machine = makeIdle(maxAge: [.event: .seconds(5)])
+        let actions = machine.deliveriesStored([.numbered(1)], othersWait: false, now: .seconds(6))
+        #expect(actions.start == [])
+        #expect(actions.settle == [Settlement(id: .numbered(1), attempt: nil, verb: .expire, at: .seconds(6))])
+    }
+
+    @Test("a delivery as old as its max_age is still attempted")
+    func notYetExpired() {
+        var machine = makeIdle(maxAge: [.event: .seconds(5)])
+        #expect(machine.deliveriesStored([.numbered(1)], othersWait: false, now: .seconds(5)).start.count == 1)
+    }
+
+    @Test("what is not yet recorded counts against the memory")
+    func unsettledCounts() {
+        var machine = makeIdle(maxInFlight: 1, maxHeld: 1)
+        _ = machine.deliveriesStored([.numbered(1)], othersWait: false, now: .zero)
+        _ = machine.finish(1, .accepted)
+        #expect(machine.deliveriesStored([.numbered(2)], othersWait: false, now: .zero).release.count == 1)
+    }
+
+    @Test("draining gives back what was not started and waits for what was")
+    func drains() {
+        var machine = makeIdle(maxInFlight: 1)
+        _ = machine.deliveriesStored([.numbered(1), .numbered(2)], othersWait: false, now: .zero)
+        let drain = machine.drain(now: .zero)
+        #expect(drain.release.map(\.sequence) == [2] && !drain.isDrained)
+        #expect(!machine.released(now: .zero).isDrained)
+        let settle = machine.finish(1, .accepted).settle
+        #expect(machine.settled(settle, now: .zero) == Actions(isDrained: true))
+    }
+
+    @Test("while draining nothing new is started: it goes back to the queue")
+    func drainingRefuses() {
+        var machine = makeIdle()
+        _ = machine.drain(now: .zero)
+        let stored = machine.deliveriesStored([.numbered(1)], othersWait: false, now: .zero)
+        #expect(stored.start == [] && stored.release.map(\.sequence) == [1] && !stored.isDrained)
+        #expect(machine.released(now: .zero).isDrained)
+    }
+
+    @Test("a lease that comes back while draining is given back")
+    func drainingWhileLeasing() {
+        var machine = makeIdle()
+        _ = machine.deliveriesStored([], othersWait: true, now: .zero)
+        #expect(!machine.drain(now: .zero).isDrained)
+        let leased = machine.leaseFinished(.init(deliveries: [.numbered(1)], nextDue: nil), now: .zero)
+        #expect(leased.start == [] && leased.release.map(\.sequence) == [1])
+    }
+}
+
+extension Timestamp {
+    static let zero = Timestamp(nanosecondsSinceEpoch: 0)
+    static func seconds(_ seconds: Int) -> Timestamp { zero.advanced(by: .seconds(seconds)) }
+    static func milliseconds(_ milliseconds: Int) -> Timestamp { zero.advanced(by: .milliseconds(milliseconds)) }
+}
+
+extension DeliveryID {
+    static func numbered(_ sequence: Int64) -> DeliveryID { DeliveryID(queue: 1, sequence: sequence) }
+}
+
+extension Delivery {
+    static func numbered(_ sequence: Int64, size: Int = 2, attemptsMade: Int = 0) -> Delivery {
+        Delivery(
+            id: .numbered(sequence), backend: "legacy", route: "default", kind: .event,
+            payload: Payload(bytes: Array(repeating: UInt8(ascii: " "), count: size)), receivedAt: .zero,
+            attemptsMade: attemptsMade)
+    }
+}
+
+extension DispatchStateMachine {
+    /// The first attempt at delivery `sequence` ends at time zero.
+    mutating func finish(_ sequence: Int64, _ outcome: AttemptOutcome) -> Actions {
+        attemptFinished(.numbered(sequence), .init(outcome), startedAt: .zero, now: .zero, random: 0.5)
+    }
+}
