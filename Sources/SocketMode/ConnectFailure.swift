@@ -32,7 +32,7 @@ package enum ConnectOutcome: String, Sendable, CaseIterable {
     case canceled
 
     /// - Parameter reason: why a connection ended that had no `hello` yet.
-    package init(endedBeforeHello reason: DisconnectReason) {
+    package init(endedBeforeHello reason: EndReason) {
         switch reason {
         case .tooManyWebSockets: self = .tooManyWebSockets
         case .linkDisabled: self = .linkDisabled

@@ -33,7 +33,7 @@ package struct ConnectionStateMachine: ~Copyable {
         /// Slack sent its close frame; ours waits until what is outstanding is acknowledged. To `closing`, `closed`.
         case closedBySlack
         /// Our close frame is sent. To `closed`.
-        case closing(DisconnectReason)
+        case closing(EndReason)
         case closed
     }
 
@@ -181,7 +181,7 @@ package struct ConnectionStateMachine: ~Copyable {
     }
 
     /// Close now: close frame, the close timeout, then TCP is cut. A second call changes nothing.
-    package mutating func close(_ reason: DisconnectReason) -> [Action] {
+    package mutating func close(_ reason: EndReason) -> [Action] {
         switch state {
         case .awaitingHello, .connected, .retiring, .draining:
             return cancelTimers() + sendClose(reason) + [.report(.closing(reason))]
@@ -232,7 +232,7 @@ package struct ConnectionStateMachine: ~Copyable {
 
     private func cancelTimers() -> [Action] { Timer.allCases.map { .cancel($0) } }
 
-    private mutating func sendClose(_ reason: DisconnectReason) -> [Action] {
+    private mutating func sendClose(_ reason: EndReason) -> [Action] {
         state = .closing(reason)
         return [.sendClose(code: reason.closeCode), .schedule(.close, after: timing.closeTimeout)]
     }
@@ -268,9 +268,9 @@ extension ConnectionStateMachine {
         /// Slack wants it replaced.
         case refreshAsked
         /// No longer of use; always comes before `closed`.
-        case closing(DisconnectReason)
+        case closing(EndReason)
         /// TCP has ended; the last word.
-        case closed(DisconnectReason)
+        case closed(EndReason)
     }
 
     package enum OnEnvelopes: Equatable, Sendable {

@@ -62,7 +62,7 @@ extension PoolStateMachine {
         }
     }
 
-    mutating func closing(_ id: ConnectionID, _ reason: DisconnectReason, _ turn: inout Turn) {
+    mutating func closing(_ id: ConnectionID, _ reason: EndReason, _ turn: inout Turn) {
         guard let place = find(id) else { return }
         switch self[place].state {
         case .opening, .dialing, .awaitingHello:
@@ -80,7 +80,7 @@ extension PoolStateMachine {
         cancel(.lifetime(id), &turn)
     }
 
-    mutating func closed(_ id: ConnectionID, _ reason: DisconnectReason, _ turn: inout Turn) {
+    mutating func closed(_ id: ConnectionID, _ reason: EndReason, _ turn: inout Turn) {
         closing(id, reason, &turn)
         guard let place = find(id), case .closing(let connected) = self[place].state else { return }
         // Slack may go on counting what it did not see end: then its number at the next hello tells.
@@ -140,7 +140,7 @@ extension PoolStateMachine {
     // MARK: Steps
 
     /// A connection that had its hello ended, or begins to.
-    private mutating func ended(_ connected: Connected, _ reason: DisconnectReason, _ turn: inout Turn) {
+    private mutating func ended(_ connected: Connected, _ reason: EndReason, _ turn: inout Turn) {
         switch reason {
         case .tooManyWebSockets: failed(.tooManyWebSockets, retryAfter: nil, detail: reason.rawValue, &turn)
         case .linkDisabled: failed(.linkDisabled, retryAfter: nil, detail: reason.rawValue, &turn)
@@ -223,7 +223,7 @@ extension PoolStateMachine {
         turn.actions.append(.retire(id))
     }
 
-    private mutating func close(_ place: Place, _ reason: DisconnectReason, _ turn: inout Turn) {
+    private mutating func close(_ place: Place, _ reason: EndReason, _ turn: inout Turn) {
         switch self[place].state {
         case .opening, .dialing, .closing: return
         case .awaitingHello: set(place, .closing(nil), turn.now)

@@ -19,9 +19,9 @@ extension PoolStateMachine {
         /// A person wants every connection replaced.
         case refreshWanted
         /// A connection is of no more use, but its TCP connection has not ended.
-        case closing(ConnectionID, DisconnectReason)
+        case closing(ConnectionID, EndReason)
         /// Its TCP connection has ended.
-        case closed(ConnectionID, DisconnectReason)
+        case closed(ConnectionID, EndReason)
         case timerFired(Timer)
         /// Shut down; what is not closed after the timeout is closed then.
         case drain(timeout: Duration)
@@ -39,7 +39,7 @@ extension PoolStateMachine {
         /// `ConnectionStateMachine.drain()`
         case drain(ConnectionID)
         /// `ConnectionStateMachine.close(_:)`
-        case close(ConnectionID, DisconnectReason)
+        case close(ConnectionID, EndReason)
         case schedule(Timer, after: Duration)
         case cancel(Timer)
         case notice(Notice)

@@ -37,10 +37,10 @@ private typealias Action = ConnectionStateMachine.Action
     @Test(
         "disconnect in place of hello is the end, whatever its reason",
         arguments: [
-            (SlackDisconnect.refresh, DisconnectReason.refused), (.linkDisabled, .linkDisabled),
+            (SlackDisconnect.refresh, EndReason.refused), (.linkDisabled, .linkDisabled),
             (.tooManyWebSockets, .tooManyWebSockets),
         ])
-    func disconnectBeforeHello(cause: SlackDisconnect, reason: DisconnectReason) {
+    func disconnectBeforeHello(cause: SlackDisconnect, reason: EndReason) {
         var machine = ConnectionStateMachine(now: .zero)
         #expect(machine.disconnectReceived(cause) == closeActions(reason))
     }
@@ -56,8 +56,8 @@ private typealias Action = ConnectionStateMachine.Action
 
     @Test(
         "F45: a reason that is not known means refresh",
-        arguments: ["warning", "refresh_requested", "", "something_new", nil] as [String?])
-    func unknownReasons(reason: String?) { #expect(SlackDisconnect(reason: reason) == .refresh) }
+        arguments: ["warning", "refresh_requested", "", "something_new"])
+    func unknownReasons(reason: String) { #expect(SlackDisconnect(.init(reason)) == .refresh) }
 
     @Test("F13: pings are answered from the first byte on, until our close frame")
     func pongs() {
@@ -211,7 +211,7 @@ private typealias Action = ConnectionStateMachine.Action
         return machine
     }
 
-    private func closeActions(_ reason: DisconnectReason) -> [Action] {
+    private func closeActions(_ reason: EndReason) -> [Action] {
         ConnectionStateMachine.Timer.allCases.map { .cancel($0) } + [
             .sendClose(code: reason.closeCode), .schedule(.close, after: .seconds(1)), .report(.closing(reason)),
         ]

@@ -33,7 +33,7 @@ private final class World {
 
     let slots: Int
     var pool: PoolStateMachine
-    private var random: SeededGenerator
+    private var random: FuzzRandom
     private var now: Duration = .zero
     private(set) var sockets: [ConnectionID: (slot: Int, state: Socket)] = [:]
     private var abandoned: Set<ConnectionID> = []
@@ -46,7 +46,7 @@ private final class World {
     private(set) var violations: [String] = []
 
     init(seed: UInt64) {
-        random = SeededGenerator(seed: seed)
+        random = FuzzRandom(seed: seed)
         slots = Int.random(in: 1...4, using: &random)
         pool = PoolStateMachine(configuration: PoolConfiguration(connections: slots))
     }
@@ -173,7 +173,7 @@ private final class World {
     }
 
     private func end(_ id: ConnectionID) {
-        let reason = DisconnectReason.allCases.randomElement(using: &random) ?? .reset
+        let reason = EndReason.allCases.randomElement(using: &random) ?? .reset
         if Bool.random(using: &random) {
             sockets[id]?.state = .closing
             send(.closing(id, reason))
@@ -217,7 +217,7 @@ private final class World {
 }
 
 /// SplitMix64: one seed, one run.
-struct SeededGenerator: RandomNumberGenerator {
+private struct FuzzRandom: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) { state = seed }

@@ -63,7 +63,7 @@ final class PoolHarness {
     }
 
     /// A connection ends: closing, then closed.
-    @discardableResult func end(_ number: UInt64, _ reason: DisconnectReason) -> [Action] {
+    @discardableResult func end(_ number: UInt64, _ reason: EndReason) -> [Action] {
         send(.closing(ConnectionID(number), reason)) + send(.closed(ConnectionID(number), reason))
     }
 

@@ -9,19 +9,17 @@ package enum SlackDisconnect: Equatable, Sendable, CaseIterable {
     /// The app has all the connections that it may have.
     case tooManyWebSockets
 
-    /// - Parameter reason: the message's `reason`, nil when it has none.
-    package init(reason: String?) {
+    package init(_ reason: SlackMessage.DisconnectReason) {
         switch reason {
-        // `socket_mode_disabled` is an old name, seen in one fixture only.
-        case "link_disabled", "socket_mode_disabled": self = .linkDisabled
-        case "too_many_websockets": self = .tooManyWebSockets
-        default: self = .refresh
+        case .linkDisabled: self = .linkDisabled
+        case .tooManyWebSockets: self = .tooManyWebSockets
+        case .warning, .refreshRequested, .unknown: self = .refresh
         }
     }
 }
 
 /// Why a connection ended. The raw value is used in metrics and logs; the set is closed.
-package enum DisconnectReason: String, Sendable, CaseIterable {
+package enum EndReason: String, Sendable, CaseIterable {
     /// Replaced by a new connection, as planned.
     case refreshed
     /// The gateway shuts down.
