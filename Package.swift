@@ -105,7 +105,8 @@ let package = Package(
 
         // Tests
         .target(
-            name: "RelayTestKit", dependencies: ["RelayCore"], path: "Tests/RelayTestKit", swiftSettings: settings),
+            name: "RelayTestKit", dependencies: ["RelayCore"] + nio, path: "Tests/RelayTestKit",
+            swiftSettings: settings),
         .testTarget(name: "RelayCoreTests", dependencies: ["RelayCore", "RelayTestKit"], swiftSettings: settings),
         .testTarget(name: "SocketModeTests", dependencies: ["RelayCore", "SocketMode"], swiftSettings: settings),
         .testTarget(

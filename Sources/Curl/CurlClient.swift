@@ -1,0 +1,87 @@
+// The face of this target: HTTP requests by libcurl, on a thread of their own.
+
+internal import CCurl
+internal import Glibc
+internal import Synchronization
+
+/// Makes HTTP requests. Connections are kept alive and shared by all requests of one client; one client is enough for a process.
+///
+/// A POST whose body has been sent, in part or whole, is never sent a second time. Where the peer closes a reused connection at that
+/// moment, the request fails with `connectionReset`, and whoever knows whether it may be repeated decides.
+/// (A GET, or a request of which the body had not been begun, is repeated on a new connection.)
+package final class CurlClient: Sendable {
+    private let inbox: Inbox
+    private let thread: Mutex<pthread_t?>
+
+    /// Starts the thread. Stops the process when the system has no thread, memory or file descriptor to give.
+    package init() {
+        _ = Self.isLibraryReady
+        guard let poll = SocketPoll() else { preconditionFailure("libcurl client: no file descriptor left") }
+        let inbox = Inbox(waker: poll.waker)
+        guard let loop = TransferLoop(poll: poll, inbox: inbox) else {
+            preconditionFailure("libcurl client: curl_multi_init failed")
+        }
+        self.inbox = inbox
+        self.thread = Mutex(Self.startThread(running: loop))
+    }
+
+    deinit {
+        shutdown()
+    }
+
+    /// Makes one request. Canceling the task ends it, with the connection it was made on.
+    package func perform(_ request: CurlRequest) async throws(CurlError) -> CurlResponse {
+        if let defect = request.defect { throw CurlError(code: .invalidRequest, curlCode: 0, message: defect) }
+        let transfer = Transfer(request)
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                transfer.resume(continuation)
+                if !inbox.post(.start(transfer)) { transfer.finish(.failure(.canceled)) }
+            }
+        } onCancel: {
+            // The flag is for the case that this comes before the start.
+            transfer.isCanceled.store(true, ordering: .releasing)
+            _ = inbox.post(.cancel(transfer))
+        }
+        return try result.get()
+    }
+
+    /// Ends the thread and waits for it. Requests that are running, and those made later, fail with `canceled`.
+    package func shutdown() {
+        let thread = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        guard let thread else { return }
+        inbox.close()
+        pthread_join(thread, nil)
+    }
+
+    /// `curl_global_init`, once for the process.
+    private static let isLibraryReady: Bool = {
+        let code = curl_global_init(Int(CURL_GLOBAL_ALL))
+        precondition(code == CURLE_OK, "curl_global_init failed with \(code.rawValue)")
+        return true
+    }()
+
+    private static func startThread(running loop: TransferLoop) -> pthread_t {
+        // All signals are blocked while the thread starts, which inherits that: signals are the business of others, and a write to
+        // a closed TLS connection must not end the process (libcurl with CURLOPT_NOSIGNAL leaves SIGPIPE to us).
+        var all = sigset_t()
+        var before = sigset_t()
+        sigfillset(&all)
+        pthread_sigmask(SIG_SETMASK, &all, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        var thread = pthread_t()
+        let context = Unmanaged.passRetained(loop).toOpaque()
+        let code = pthread_create(&thread, nil, runLoop, context)
+        precondition(code == 0, "libcurl client: pthread_create failed with errno \(code)")
+        return thread
+    }
+}
+
+/// Takes over the reference to the loop: it is freed when the thread ends.
+private func runLoop(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    if let context { Unmanaged<TransferLoop>.fromOpaque(context).takeRetainedValue().run() }
+    return nil
+}

@@ -1,0 +1,219 @@
+// A reusable libcurl easy handle: everything Relay asks of libcurl for one request stands here.
+
+internal import CCurl
+
+/// Owns a `CURL *` and runs one transfer after another on it. Belongs to the client's thread.
+final class EasyHandle {
+    let pointer: UnsafeMutableRawPointer
+    private(set) var transfer: Transfer?
+    private var headers: UnsafeMutablePointer<curl_slist>?
+    /// CURL_ERROR_SIZE bytes that libcurl writes its message into.
+    private let message = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+
+    /// nil when memory is exhausted.
+    init?() {
+        guard let easy = curl_easy_init() else { return nil }
+        pointer = easy
+        message.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+        setConstantOptions()
+    }
+
+    deinit {
+        curl_easy_cleanup(pointer)
+        curl_slist_free_all(headers)
+        message.deallocate()
+    }
+
+    /// The handle that a pointer given back by libcurl belongs to.
+    static func of(_ pointer: UnsafeMutableRawPointer) -> EasyHandle? {
+        var context: UnsafeMutableRawPointer?
+        guard relay_easy_get_context(pointer, &context) == CURLE_OK, let context else { return nil }
+        return Unmanaged<EasyHandle>.fromOpaque(context).takeUnretainedValue()
+    }
+
+    /// Makes the handle ready for a transfer. Each option that differs between requests is set each time, so that nothing of the
+    /// last one is left.
+    func prepare(_ transfer: Transfer) throws(CurlError) {
+        let request = transfer.request
+        self.transfer = transfer
+        message.pointee = 0
+        try setTarget(of: request)
+        try setMessage(of: request)
+    }
+
+    /// What the transfer came to.
+    func result(_ code: CURLcode) -> Result<CurlResponse, CurlError> {
+        guard let transfer else { return .failure(.canceled) }
+        if code == CURLE_OK {
+            // libcurl is content with a head that breaks off after its status line.
+            guard transfer.isHeadComplete else { return .failure(error(CURLE_GOT_NOTHING, .connectionReset)) }
+            return .success(transfer.response(status: long(CURLINFO_RESPONSE_CODE)))
+        }
+        let circumstances = CurlError.Code.Circumstances(
+            exceededLimit: transfer.exceededLimit,
+            wasConnected: offset(CURLINFO_PRETRANSFER_TIME_T) > 0,
+            systemError: Int32(truncatingIfNeeded: long(CURLINFO_OS_ERRNO)),
+            proxyStatus: long(CURLINFO_HTTP_CONNECTCODE))
+        return .failure(error(code, .init(code, circumstances)))
+    }
+
+    /// Drops the transfer, so that the handle can be used for the next one.
+    func reset() {
+        transfer = nil
+        relay_easy_set_headers(pointer, nil)
+        curl_slist_free_all(headers)
+        headers = nil
+    }
+}
+
+// Options
+extension EasyHandle {
+    private func setConstantOptions() {
+        let context = Unmanaged.passUnretained(self).toOpaque()
+        for option in [CURLOPT_PRIVATE, CURLOPT_READDATA, CURLOPT_WRITEDATA, CURLOPT_HEADERDATA] {
+            relay_easy_set_pointer(pointer, option, context)
+        }
+        relay_easy_set_pointer(pointer, CURLOPT_ERRORBUFFER, message)
+        relay_easy_set_function(pointer, CURLOPT_READFUNCTION, readBody)
+        relay_easy_set_function(pointer, CURLOPT_WRITEFUNCTION, writeBody)
+        relay_easy_set_function(pointer, CURLOPT_HEADERFUNCTION, writeHeader)
+        // When a reused connection closes before the response begins, libcurl sends the request again on a new one, without
+        // a word. It must rewind the body for that, which is refused here: the transfer ends with CURLE_SEND_FAIL_REWIND instead.
+        // Where it had sent no byte of the body yet, the peer cannot have acted on it, and the second try is welcome.
+        relay_easy_set_seek_function(pointer) { _, _, _ in CURL_SEEKFUNC_FAIL }
+
+        setLong(CURLOPT_NOSIGNAL, 1)
+        setLong(CURLOPT_FOLLOWLOCATION, 0)
+        setLong(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)
+        setLong(CURLOPT_PATH_AS_IS, 1)
+        setLong(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+        setLong(CURLOPT_SSL_VERIFYPEER, 1)
+        setLong(CURLOPT_SSL_VERIFYHOST, 2)
+        relay_easy_set_string(pointer, CURLOPT_PROTOCOLS_STR, "http,https")
+        // Otherwise a transfer that ends while its name is being resolved blocks this thread until the resolver gives up.
+        setLong(CURLOPT_QUICK_EXIT, 1)
+        // A connection that was idle longer is not used again. Servers close idle connections after 5 s at the shortest that
+        // is common (Apache, Node, uvicorn); a request that crosses such a close is lost with CURLE_SEND_FAIL_REWIND. What
+        // has been closed already libcurl sees by itself.
+        setLong(CURLOPT_MAXAGE_CONN, 3)
+    }
+
+    private func setTarget(of request: CurlRequest) throws(CurlError) {
+        try set(CURLOPT_URL, request.url)
+        try set(CURLOPT_UNIX_SOCKET_PATH, request.unixSocketPath)
+        try set(CURLOPT_CAINFO, request.caFile ?? Self.defaultCAFile)
+        let proxy = request.unixSocketPath == nil ? request.proxy : .none
+        switch proxy {
+        case .environment:
+            try set(CURLOPT_PROXY, nil)
+            try set(CURLOPT_NOPROXY, nil)
+        case .none:
+            try set(CURLOPT_PROXY, "")
+            try set(CURLOPT_NOPROXY, nil)
+        case .url(let url):
+            try set(CURLOPT_PROXY, url)
+            try set(CURLOPT_NOPROXY, "")
+        }
+        setLong(CURLOPT_TIMEOUT_MS, request.timeout.curlMilliseconds)
+        setLong(CURLOPT_CONNECTTIMEOUT_MS, request.connectTimeout.curlMilliseconds)
+    }
+
+    private func setMessage(of request: CurlRequest) throws(CurlError) {
+        try set(CURLOPT_ACCEPT_ENCODING, request.acceptEncoding)
+        switch request.method {
+        case .get:
+            setLong(CURLOPT_HTTPGET, 1)
+            setLong(CURLOPT_FRESH_CONNECT, 0)
+        case .post:
+            setLong(CURLOPT_POST, 1)
+            // An empty body needs no rewinding, so only a connection of its own keeps libcurl from a second try.
+            setLong(CURLOPT_FRESH_CONNECT, request.body.isEmpty ? 1 : 0)
+        }
+        relay_easy_set_offset(pointer, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
+        // Two that libcurl adds by itself: the wait for "100 Continue", and a Content-Type for each POST.
+        try append("Expect:")
+        if request.method == .post, !request.headers.contains(where: { $0.name.lowercased() == "content-type" }) {
+            try append("Content-Type:")
+        }
+        for (name, value) in request.headers {
+            // `Name:` would remove a header of libcurl's own; `Name;` sends one without a value (CURLOPT_HTTPHEADER).
+            try append(value.isEmpty ? "\(name);" : "\(name): \(value)")
+        }
+        relay_easy_set_headers(pointer, headers)
+    }
+
+    private func append(_ line: String) throws(CurlError) {
+        guard let longer = curl_slist_append(headers, line) else { throw error(CURLE_OUT_OF_MEMORY, .other) }
+        headers = longer
+    }
+
+    private func set(_ option: CURLoption, _ value: String?) throws(CurlError) {
+        let code = relay_easy_set_string(pointer, option, value)
+        guard code == CURLE_OK else { throw error(code, .invalidRequest) }
+    }
+
+    private func setLong(_ option: CURLoption, _ value: Int) {
+        relay_easy_set_long(pointer, option, value)
+    }
+
+    /// The bundle file that libcurl was built with, or nil.
+    private static let defaultCAFile = relay_default_ca_file().map { String(cString: $0) }
+}
+
+// Results
+extension EasyHandle {
+    private func error(_ code: CURLcode, _ kind: CurlError.Code) -> CurlError {
+        let text = message.pointee == 0 ? String(cString: curl_easy_strerror(code)) : String(cString: message)
+        // A peer can have a part in the text: control characters stay out of logs.
+        let printable = String(
+            text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
+        return CurlError(code: kind, curlCode: Int32(code.rawValue), message: printable)
+    }
+
+    private func long(_ info: CURLINFO) -> Int {
+        var value = 0
+        relay_easy_get_long(pointer, info, &value)
+        return value
+    }
+
+    private func offset(_ info: CURLINFO) -> Int {
+        var value: curl_off_t = 0
+        relay_easy_get_offset(pointer, info, &value)
+        return Int(value)
+    }
+}
+
+// Callbacks: the context is the `EasyHandle`, alive as long as its `CURL *` is.
+
+private func transfer(_ context: UnsafeMutableRawPointer?) -> Transfer? {
+    context.flatMap { Unmanaged<EasyHandle>.fromOpaque($0).takeUnretainedValue().transfer }
+}
+
+private func readBody(
+    _ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
+) -> Int {
+    let buffer = UnsafeMutableRawBufferPointer(start: bytes, count: size * count)
+    return transfer(context)?.readBody(into: buffer) ?? Int(CURL_READFUNC_ABORT)
+}
+
+private func writeBody(
+    _ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
+) -> Int {
+    let buffer = UnsafeRawBufferPointer(start: bytes, count: size * count)
+    return transfer(context)?.readResponseBody(buffer) == true ? buffer.count : -1
+}
+
+private func writeHeader(
+    _ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
+) -> Int {
+    let buffer = UnsafeRawBufferPointer(start: bytes, count: size * count)
+    return transfer(context)?.readHeaderLine(buffer) == true ? buffer.count : -1
+}
+
+extension Duration {
+    /// At least 1, because 0 means "no bound" to libcurl; at most what fits its 32-bit platforms.
+    fileprivate var curlMilliseconds: Int {
+        let (seconds, attoseconds) = min(max(self, .milliseconds(1)), .seconds(2_000_000)).components
+        return Int(seconds) * 1000 + Int(attoseconds / 1_000_000_000_000_000)
+    }
+}

@@ -1,0 +1,205 @@
+// The client against real sockets on loopback: what is sent, what comes back, what is never done.
+
+import Curl
+import RelayTestKit
+import Testing
+
+@Suite struct CurlClientTests {
+    @Test("a POST arrives with its headers in order, its length and its bytes")
+    func post() async throws {
+        try await withBackend { backend, client in
+            let response = try await client.perform(
+                .init(
+                    url: backend.url + "/a/../b?c=d", method: .post,
+                    headers: [("User-Agent", "t"), ("Accept", "*/*"), ("Content-Type", "text/x"), ("X-Empty", "")],
+                    body: [0, 255, 10]))
+            #expect(response.status == 200)
+            let request = try #require(backend.requests.first)
+            #expect(request.method == "POST")
+            #expect(request.target == "/a/../b?c=d")
+            #expect(request.body == [0, 255, 10])
+            #expect(
+                request.headers == [
+                    .init("Host", "127.0.0.1:\(backend.port)"), .init("User-Agent", "t"), .init("Accept", "*/*"),
+                    .init("Content-Type", "text/x"), .init("X-Empty", ""), .init("Content-Length", "3"),
+                ])
+        }
+    }
+
+    @Test("a large body is sent without waiting for 100 Continue")
+    func largeBody() async throws {
+        try await withBackend { backend, client in
+            let body = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0) }
+            _ = try await client.perform(.init(url: backend.url, method: .post, body: body))
+            let request = try #require(backend.requests.first)
+            #expect(request.body == body)
+            #expect(request.header("Expect") == nil)
+            #expect(request.header("Content-Type") == nil)
+            #expect(request.header("Content-Length") == "3000000")
+        }
+    }
+
+    @Test("a GET has no body")
+    func get() async throws {
+        try await withBackend { backend, client in
+            _ = try await client.perform(.init(url: backend.url + "/x"))
+            #expect(backend.requests.map(\.method) == ["GET"])
+            #expect(backend.requests.first?.header("Content-Length") == nil)
+        }
+    }
+
+    @Test("status, headers and body of the response")
+    func response() async throws {
+        let answer = RecordingBackend.Answer.respond(
+            status: 418, headers: [("X-One", " a "), ("x-two", "b:c"), ("X-One", "d")], body: Array("tea".utf8))
+        try await withBackend { _ in
+            answer
+        } test: { backend, client in
+            let response = try await client.perform(.init(url: backend.url))
+            #expect(response.status == 418)
+            #expect(response.body == Array("tea".utf8))
+            #expect(response.headers.map(\.name) == ["X-One", "x-two", "X-One", "Content-Length"])
+            #expect(response.header("x-ONE") == "a")
+            #expect(response.header("X-Two") == "b:c")
+            #expect(response.header("X-Tw") == nil)
+        }
+    }
+
+    @Test("interim responses and trailers are not taken for the response")
+    func interim() async throws {
+        let text =
+            "HTTP/1.1 103 Early\r\nX-Early: 1\r\n\r\nHTTP/1.1 200 OK\r\nX-Late: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + "2\r\nok\r\n0\r\nX-Trailer: 1\r\n\r\n"
+        try await withBackend { _ in
+            .raw(text)
+        } test: { backend, client in
+            let response = try await client.perform(.init(url: backend.url))
+            #expect(response.status == 200)
+            #expect(response.body == Array("ok".utf8))
+            #expect(response.headers.map(\.name) == ["X-Late", "Transfer-Encoding"])
+        }
+    }
+
+    @Test("redirects are not followed")
+    func redirect() async throws {
+        try await withBackend { _ in
+            .status(302, ("Location", "/else"))
+        } test: { backend, client in
+            let response = try await client.perform(.init(url: backend.url))
+            #expect(response.status == 302)
+            #expect(backend.requests.count == 1)
+        }
+    }
+
+    @Test("requests one after another share a connection")
+    func keepAlive() async throws {
+        try await withBackend { backend, client in
+            for _ in 0..<5 { _ = try await client.perform(.init(url: backend.url, method: .post, body: [1])) }
+            #expect(backend.requests.map(\.connection) == [1, 1, 1, 1, 1])
+        }
+    }
+
+    @Test("connections of a burst are kept for the next one")
+    func burst() async throws {
+        let gate = Gate()
+        try await withBackend { _ in
+            await gate.pass()
+            return .ok
+        } test: { backend, client in
+            for burst in 1...2 {
+                await withTaskGroup(of: Void.self) { group in
+                    for _ in 0..<20 {
+                        group.addTask {
+                            _ = try? await client.perform(.init(url: backend.url, method: .post, body: [1]))
+                        }
+                    }
+                    // All of the first burst are open at one time; those of the second one find them open.
+                    _ = await backend.requests(atLeast: 20 * burst)
+                    gate.open()
+                }
+                #expect(backend.connectionCount == 20)
+            }
+        }
+    }
+
+    @Test("gzip is decoded when asked for, and its header can stand among the request's own")
+    func gzip() async throws {
+        let answer = RecordingBackend.Answer.respond(headers: [("Content-Encoding", "gzip")], body: gzippedHello)
+        try await withBackend { _ in
+            answer
+        } test: { backend, client in
+            let request = CurlRequest(
+                url: backend.url, headers: [("Accept-Encoding", "gzip,deflate"), ("Accept", "*/*")],
+                acceptEncoding: "gzip,deflate")
+            let decoded = try await client.perform(request)
+            #expect(decoded.body == Array("hello".utf8))
+            #expect(backend.requests.first?.headers.map(\.name) == ["Host", "Accept-Encoding", "Accept"])
+            let undecoded = try await client.perform(.init(url: backend.url))
+            #expect(undecoded.body == gzippedHello)
+        }
+    }
+
+    @Test("over a Unix domain socket, with the URL's host and path")
+    func unixSocket() async throws {
+        let path = temporarySocketPath()
+        let backend = try await RecordingBackend(unixSocket: path)
+        let client = CurlClient()
+        let request = CurlRequest(
+            url: "http://backend.example/hook", method: .post, body: [1], unixSocketPath: path,
+            proxy: .url("http://127.0.0.1:9"))
+        #expect(try await client.perform(request).status == 200)
+        #expect(backend.requests.first?.header("Host") == "backend.example")
+        #expect(backend.requests.first?.target == "/hook")
+        client.shutdown()
+        await backend.shutDown()
+    }
+
+    @Test("a proxy gets the request where one is named, and is left out where not")
+    func proxy() async throws {
+        try await withBackend { backend, client in
+            let viaProxy = CurlRequest(
+                url: "http://backend.example/hook?x=1", method: .post, body: [1], proxy: .url(backend.url))
+            #expect(try await client.perform(viaProxy).status == 200)
+            #expect(backend.requests.last?.target == "http://backend.example/hook?x=1")
+            _ = try await client.perform(.init(url: backend.url + "/direct", proxy: .none))
+            #expect(backend.requests.last?.target == "/direct")
+        }
+    }
+
+    @Test("TLS with an authority of one's own")
+    func privateAuthority() async throws {
+        let authority = try TemporaryFile(TestCertificate.localhost.authority)
+        let backend = try await RecordingBackend(tls: .localhost)
+        let client = CurlClient()
+        var request = CurlRequest(
+            url: backend.url + "/tls", method: .post, body: [1], proxy: .none, caFile: authority.path)
+        #expect(try await client.perform(request).status == 200)
+        request.caFile = nil
+        #expect(await client.code(of: request) == .tlsError)
+        client.shutdown()
+        await backend.shutDown()
+    }
+
+    @Test("many at once from many tasks all get their own answer")
+    func many() async throws {
+        try await withBackend { request in
+            .respond(body: request.body)
+        } test: { backend, client in
+            await withTaskGroup(of: Bool.self) { group in
+                for task in 0..<32 {
+                    group.addTask {
+                        for number in 0..<20 {
+                            let body = Array("\(task)-\(number)".utf8)
+                            let response = try? await client.perform(.init(url: backend.url, method: .post, body: body))
+                            guard response?.body == body else { return false }
+                        }
+                        return true
+                    }
+                }
+                for await isRight in group { #expect(isRight) }
+            }
+            #expect(backend.requests.count == 640)
+            #expect(backend.connectionCount <= 32)
+        }
+    }
+}

@@ -1,0 +1,221 @@
+// What goes wrong on real sockets, and that a POST is never sent twice.
+
+import Curl
+import RelayTestKit
+import Testing
+
+@Suite struct CurlFailureTests {
+    @Test("a POST arrives once when the server closes a reused connection after reading it", arguments: [false, true])
+    func noSecondPost(withReset: Bool) async throws {
+        try await withBackend { request in
+            request.text == "second" ? (withReset ? .reset : .close) : .ok
+        } test: { backend, client in
+            _ = try await client.perform(.init(url: backend.url, method: .post, body: Array("first".utf8)))
+            let second = CurlRequest(url: backend.url, method: .post, body: Array("second".utf8))
+            #expect(await client.code(of: second) == .connectionReset)
+            _ = try await client.perform(.init(url: backend.url, method: .post, body: Array("third".utf8)))
+            #expect(backend.requests.map(\.text) == ["first", "second", "third"])
+            #expect(backend.requests.prefix(2).map(\.connection) == [1, 1])
+        }
+    }
+
+    @Test("a POST without a body arrives once, too")
+    func noSecondEmptyPost() async throws {
+        try await withBackend { request in
+            request.target == "/second" ? .close : .ok
+        } test: { backend, client in
+            _ = try await client.perform(.init(url: backend.url + "/first", method: .post, body: [1]))
+            #expect(await client.code(of: .init(url: backend.url + "/second", method: .post)) == .connectionReset)
+            #expect(backend.requests.map(\.target) == ["/first", "/second"])
+        }
+    }
+
+    @Test("a connection that the server closed while idle is noticed, and the POST goes over a new one")
+    func closedWhileIdle() async throws {
+        try await withBackend { backend, client in
+            _ = try await client.perform(.init(url: backend.url, method: .post, body: [1]))
+            await backend.closeConnections()
+            _ = try await client.perform(.init(url: backend.url, method: .post, body: [2]))
+            #expect(backend.requests.map(\.body) == [[1], [2]])
+            #expect(backend.requests.map(\.connection) == [1, 2])
+        }
+    }
+
+    @Test(
+        "an answer that breaks off",
+        arguments: ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
+    func brokenOff(text: String) async throws {
+        try await withBackend { _ in
+            .raw(text)
+        } test: { backend, client in
+            #expect(await client.code(of: .init(url: backend.url, method: .post, body: [1])) == .connectionReset)
+            #expect(backend.requests.count == 1)
+        }
+    }
+
+    @Test("an answer that is not HTTP", arguments: ["SSH-2.0-OpenSSH\r\n", "HTTP/1.1 abc\r\n\r\n"])
+    func notHTTP(text: String) async throws {
+        try await withBackend { _ in
+            .raw(text)
+        } test: { backend, client in
+            #expect(await client.code(of: .init(url: backend.url, method: .post, body: [1])) == .other)
+        }
+    }
+
+    @Test("nothing listens")
+    func refused() async throws {
+        let backend = try await RecordingBackend()
+        await backend.shutDown()
+        let client = CurlClient()
+        #expect(await client.code(of: .init(url: backend.url, proxy: .none)) == .connectionRefused)
+        let socket = temporarySocketPath()
+        #expect(await client.code(of: .init(url: "http://x", unixSocketPath: socket)) == .connectionRefused)
+        client.shutdown()
+    }
+
+    @Test("a name without an address (RFC 6761 §6.4)")
+    func unknownName() async {
+        let client = CurlClient()
+        #expect(await client.code(of: .init(url: "http://backend.invalid/", proxy: .none)) == .dnsError)
+        client.shutdown()
+    }
+
+    @Test("a server that never answers is a timeout, on a new connection and on a reused one")
+    func timeout() async throws {
+        try await withBackend {
+            $0.text == "wait" ? .silence : .ok
+        } test: { backend, client in
+            let wait = CurlRequest(
+                url: backend.url, method: .post, body: Array("wait".utf8), timeout: .milliseconds(50))
+            #expect(await client.code(of: wait) == .timeout)
+            _ = try await client.perform(.init(url: backend.url, method: .post, body: [1]))
+            #expect(await client.code(of: wait) == .timeout)
+            #expect(backend.requests.map(\.connection) == [1, 2, 2])
+        }
+    }
+
+    @Test("a TLS handshake that never ends is a connect timeout")
+    func connectTimeout() async throws {
+        let listener = try SilentListener()
+        let client = CurlClient()
+        let request = CurlRequest(
+            url: "https://127.0.0.1:\(listener.port)/", connectTimeout: .milliseconds(50), proxy: .none)
+        #expect(await client.code(of: request) == .connectTimeout)
+        client.shutdown()
+    }
+
+    @Test("a body over the limit, a body at the limit, a head over the limit")
+    func tooLarge() async throws {
+        try await withBackend { request in
+            request.target == "/head"
+                ? .respond(headers: (0..<200).map { ("X-\($0)", String(repeating: "x", count: 1000)) })
+                : .respond(body: [UInt8](repeating: 1, count: 100_000))
+        } test: { backend, client in
+            #expect(await client.code(of: .init(url: backend.url, maxResponseBytes: 99_999)) == .responseTooLarge)
+            let whole = try await client.perform(.init(url: backend.url, maxResponseBytes: 100_000))
+            #expect(whole.body.count == 100_000)
+            #expect(await client.code(of: .init(url: backend.url + "/head")) == .responseTooLarge)
+        }
+    }
+
+    @Test("a small body that decodes to a large one is too large")
+    func decodedTooLarge() async throws {
+        let answer = RecordingBackend.Answer.respond(headers: [("Content-Encoding", "gzip")], body: gzippedHello)
+        try await withBackend { _ in
+            answer
+        } test: { backend, client in
+            let request = CurlRequest(url: backend.url, maxResponseBytes: 4, acceptEncoding: "gzip")
+            #expect(await client.code(of: request) == .responseTooLarge)
+        }
+    }
+
+    @Test("a proxy that refuses the tunnel, and one that has no name")
+    func proxyRefuses() async throws {
+        try await withBackend { _ in
+            .status(403)
+        } test: { backend, client in
+            let refused = CurlRequest(url: "https://backend.example/", proxy: .url(backend.url))
+            #expect(await client.code(of: refused) == .proxyError)
+            #expect(backend.requests.map(\.method) == ["CONNECT"])
+            let unknown = CurlRequest(url: "https://backend.example/", proxy: .url("http://proxy.invalid:1"))
+            #expect(await client.code(of: unknown) == .proxyError)
+        }
+    }
+
+    @Test("a CA file that is not there")
+    func missingAuthority() async throws {
+        try await withBackend { backend, client in
+            let request = CurlRequest(
+                url: "https://127.0.0.1:\(backend.port)/", proxy: .none, caFile: "/nonexistent/ca.pem")
+            #expect(await client.code(of: request) == .tlsError)
+        }
+    }
+
+    @Test(
+        "requests that cannot be made",
+        arguments: [
+            CurlRequest(url: "ftp://host/"), CurlRequest(url: "http://ho st/"), CurlRequest(url: "http://host:99999/"),
+            CurlRequest(url: "http://host/\r\nX: y"), CurlRequest(url: "http://host/", headers: [("X", "a\r\nY: b")]),
+            CurlRequest(url: "http://host/", headers: [("X Y", "a")]),
+            CurlRequest(url: "http://host/", headers: [("", "a")]),
+        ])
+    func invalid(request: CurlRequest) async {
+        let client = CurlClient()
+        #expect(await client.code(of: request) == .invalidRequest)
+        client.shutdown()
+    }
+
+    @Test("an error tells neither query nor user information")
+    func discreet() async throws {
+        let backend = try await RecordingBackend()
+        await backend.shutDown()
+        let client = CurlClient()
+        let url = "http://user:hunter2@127.0.0.1:\(backend.port)/path?token=hunter3"
+        let error = await #expect(throws: CurlError.self) { try await client.perform(.init(url: url, proxy: .none)) }
+        #expect(error?.message.contains("127.0.0.1") == true)
+        #expect(error?.message.contains("hunter") == false)
+        client.shutdown()
+    }
+
+    @Test("a canceled task ends its request")
+    func cancel() async throws {
+        try await withBackend { _ in
+            .silence
+        } test: { backend, client in
+            let task = Task { await client.code(of: .init(url: backend.url, method: .post, body: [1])) }
+            _ = await backend.requests(atLeast: 1)
+            task.cancel()
+            #expect(await task.value == .canceled)
+        }
+    }
+
+    @Test("a request of a task that is canceled already is not made")
+    func canceledBefore() async throws {
+        try await withBackend { backend, client in
+            let gate = Gate()
+            let task = Task {
+                await gate.pass()
+                return await client.code(of: .init(url: backend.url))
+            }
+            task.cancel()
+            gate.open()
+            #expect(await task.value == .canceled)
+            _ = try await client.perform(.init(url: backend.url + "/after"))
+            #expect(backend.requests.map(\.target) == ["/after"])
+        }
+    }
+
+    @Test("shutdown ends what is running and refuses what comes after")
+    func shutdown() async throws {
+        try await withBackend { _ in
+            .silence
+        } test: { backend, client in
+            let running = Task { await client.code(of: .init(url: backend.url)) }
+            _ = await backend.requests(atLeast: 1)
+            client.shutdown()
+            #expect(await running.value == .canceled)
+            #expect(await client.code(of: .init(url: backend.url)) == .canceled)
+            client.shutdown()
+        }
+    }
+}
