@@ -3,6 +3,8 @@
 import argparse
 import json
 import os
+import sys
+import threading
 
 
 class Record:
@@ -71,17 +73,27 @@ def fields_of_interaction(payload):
 
 
 def parse_arguments(description):
-    """The arguments of a backend app: `port` and `record`."""
+    """The arguments of a backend app: `port`, `record`, `exit_on_eof`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 (default): any free one")
     parser.add_argument("--record", required=True, help="file that gets one JSON line per request")
+    parser.add_argument(
+        "--exit-on-eof", action="store_true", help="end when stdin is closed, so that the app cannot outlive its test"
+    )
     return parser.parse_args()
 
 
-def serve(server, port):
+def serve(server, port, arguments):
     """Tells the test that the server listens, then serves until the process is ended."""
+    if arguments.exit_on_eof:
+        threading.Thread(target=exit_on_eof, daemon=True).start()
     print(f"ready {port}", flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         pass
+
+
+def exit_on_eof():
+    sys.stdin.buffer.read()
+    os._exit(0)

@@ -112,4 +112,4 @@ def record_refusal(response):
 
 logging.getLogger("werkzeug").setLevel(logging.WARNING)
 server = make_server("127.0.0.1", arguments.port, flask_app, threaded=True)
-serve(server, server.port)
+serve(server, server.port, arguments)

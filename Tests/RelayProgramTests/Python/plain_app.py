@@ -83,4 +83,4 @@ class Server(ThreadingHTTPServer):
 
 
 server = Server(("127.0.0.1", arguments.port), Handler)
-serve(server, server.server_port)
+serve(server, server.server_port, arguments)
