@@ -43,7 +43,10 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, answer)
 
     def understand(self, body):
-        """The request's kind, its key fields and the answer, told apart as Slack's documentation says: by content type, then by form field."""
+        """The kind of a request, its key fields and the answer.
+
+        Told apart as Slack's documentation says: by content type, then by form field.
+        """
         content_type = self.headers.get("Content-Type")
         if content_type == "application/json":
             event = json.loads(body)
