@@ -1,0 +1,98 @@
+// The section `backends` from the file.
+
+import RelayCore
+
+extension Reader where Value == [Backend] {
+    /// Every backend that is named, those with mistakes too, so that routes to them are not called unknown.
+    static var backends: Self {
+        Self { field throws(Refusal) in
+            let entries = try field.entries()
+            guard !entries.isEmpty else { throw Refusal("must name at least one backend, with its url") }
+            return entries.compactMap { entry in
+                guard let name = entry.key.read(.name).map({ BackendName($0) }) else { return nil }
+                return Section(entry.value).map { Backend(name: name, decoding: $0) } ?? Backend(name: name)
+            }
+        }
+    }
+}
+
+extension Backend {
+    fileprivate init(name: BackendName, decoding section: Section<Key>) {
+        self.init(name: name)
+        decodeAddress(section)
+        signingSecret = section[.signing].flatMap(Self.signingSecret)
+        decodePatience(section)
+        section.read(.headers, into: &headers, .headers)
+        section.read(.retryHeaders, into: &retryHeaders, .choice)
+        section.read(.userAgent, into: &userAgent, .line)
+        section.read(.recordPayloads, into: &recordsPayloads, .boolean)
+    }
+
+    private mutating func decodeAddress(_ section: Section<Key>) {
+        url = section.read(.url, .backendURL)
+        if let own: Section<URLsKey> = section.section(.urls) {
+            for key in URLsKey.allCases { urls[key.kind] = own.read(key, .backendURL) }
+        }
+        if section[.url] == nil, section[.urls] == nil {
+            section.note("\(section.path) has no url; give url, or urls by kind")
+        }
+        section.read(.unixSocket, into: &unixSocket, .orEmpty(.socketPath))
+    }
+
+    private mutating func decodePatience(_ section: Section<Key>) {
+        section.read(.timeout, into: &timeout, .duration(in: .milliseconds(1) ... .minutes(10)))
+        section.read(.connectTimeout, into: &connectTimeout, .duration(in: .milliseconds(1) ... .minutes(10)))
+        if connectTimeout > timeout {
+            section.refuse(
+                .connectTimeout, "must be at most timeout (\(timeout.configured)), is \(connectTimeout.configured)")
+            connectTimeout = timeout
+        }
+        section.read(.maxInFlight, into: &maxInFlight, .integer(in: 1...1000))
+        if let inner: Section<RetryKey> = section.section(.retry) { retry.decode(inner) }
+        guard let ages: Section<MaxAgeKey> = section.section(.maxAge) else { return }
+        for key in MaxAgeKey.allCases {
+            ages.read(key, into: &maxAge[key.kind], .orNone(.duration(in: .milliseconds(1) ... .days(365))))
+        }
+    }
+
+    /// The secret of the one entry that this version takes; nil, noted, when it is refused.
+    private static func signingSecret(_ field: Field) -> SecretReference? {
+        guard let entry = field.read(.onlyItem("{ scheme: slack, secret: env:NAME }")),
+            let section: Section<SigningKey> = Section(entry)
+        else { return nil }
+        let scheme: SigningScheme? = section.require(
+            .scheme, "write scheme: slack", .choice(later: SigningScheme.later))
+        let secret = section.require(.secret, "write env:NAME or file:/path", .secret)
+        return scheme == nil ? nil : secret
+    }
+}
+
+extension Reader where Value == Field {
+    /// The item of a list of one.
+    fileprivate static func onlyItem(_ example: String) -> Self {
+        Self { field throws(Refusal) in
+            let items = try field.items()
+            guard let item = items.first else { throw Refusal("must have one entry: \(example)") }
+            guard items.count == 1 else { throw Refusal("with more than one entry is not in this version; give one") }
+            return item
+        }
+    }
+}
+
+extension RetryPolicy {
+    fileprivate mutating func decode(_ section: Section<Backend.RetryKey>) {
+        section.read(.schedule, into: &schedule, .durations(atMost: 100, in: .zero ... .days(30)))
+        section.read(.jitter, into: &jitter, .fraction)
+        section.read(.retryAfterMax, into: &retryAfterMax, .duration(in: .zero ... .days(1)))
+    }
+}
+
+extension Reader where Value == [Duration] {
+    fileprivate static func durations(atMost count: Int, in range: ClosedRange<Duration>) -> Self {
+        Self { field throws(Refusal) in
+            let items = try field.items()
+            guard items.count <= count else { throw Refusal("must have at most \(count) entries, has \(items.count)") }
+            return items.compactMap { $0.read(.duration(in: range)) }
+        }
+    }
+}

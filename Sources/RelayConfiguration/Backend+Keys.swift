@@ -1,0 +1,63 @@
+// The keys of a backend in the file.
+
+import RelayCore
+
+extension Backend {
+    enum Key: String, ConfigurationKey {
+        case url, urls
+        case unixSocket = "unix_socket"
+        case signing, timeout
+        case connectTimeout = "connect_timeout"
+        case maxInFlight = "max_in_flight"
+        case retry
+        case maxAge = "max_age"
+        case headers
+        case retryHeaders = "retry_headers"
+        case userAgent = "user_agent"
+        case recordPayloads = "record_payloads"
+        static let later = [
+            "max_waiting", "rate_limit", "order_by", "order_block_max", "circuit_breaker", "tls", "egress", "proxy",
+        ]
+    }
+
+    enum URLsKey: String, ConfigurationKey {
+        case events, commands, interactions, options
+
+        var kind: Kind {
+            switch self {
+            case .events: .event
+            case .commands: .command
+            case .interactions: .interaction
+            case .options: .options
+            }
+        }
+    }
+
+    enum SigningKey: String, ConfigurationKey {
+        case scheme, secret
+        static let later = ["not_before", "not_after"]
+    }
+
+    enum SigningScheme: String, CaseIterable {
+        case slack
+        static let later = ["standard_webhooks", "ed25519", "github"]
+    }
+
+    enum RetryKey: String, ConfigurationKey {
+        case schedule, jitter
+        case retryAfterMax = "retry_after_max"
+    }
+
+    enum MaxAgeKey: String, ConfigurationKey {
+        case event, command, interaction, options
+
+        var kind: Kind {
+            switch self {
+            case .event: .event
+            case .command: .command
+            case .interaction: .interaction
+            case .options: .options
+            }
+        }
+    }
+}

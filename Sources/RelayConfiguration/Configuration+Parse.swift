@@ -1,0 +1,58 @@
+// From the text of relay.yaml to a configuration: parse, read every section, check what lies between them.
+
+import RelayCore
+import YAML
+
+extension Configuration {
+    /// Reads a configuration file. Touches neither files nor environment: secrets are references.
+    /// - Parameters:
+    ///   - yaml: the text, UTF-8, at most 1 MiB.
+    ///   - file: how messages name it.
+    /// - Throws: every mistake of the file at once; of a text that is not YAML, the first.
+    package static func parse(yaml: [UInt8], file: String) throws(ConfigurationErrors) -> Configuration {
+        let problems = Problems(file: file)
+        let configuration: Configuration?
+        do throws(YAMLError) {
+            configuration = Configuration(decoding: try YAMLNode(parsing: yaml), problems: problems)
+        } catch {
+            problems.note(error.message, at: error.position)
+            configuration = nil
+        }
+        guard let configuration, problems.errors.isEmpty else { throw problems.sorted }
+        return configuration
+    }
+
+    /// Likewise, of a text.
+    package static func parse(yaml: String, file: String) throws(ConfigurationErrors) -> Configuration {
+        try parse(yaml: Array(yaml.utf8), file: file)
+    }
+
+    /// nil, with at least one problem noted, when a part that has no default is missing or wrong.
+    private init?(decoding node: YAMLNode, problems: Problems) {
+        guard let root = Section<Key>(Field(path: "", node: node, problems: problems)) else { return nil }
+        let version = root.require(.version, "write `version: 1`", .integer(in: 1...1))
+        let slack = root.requireSection(.slack, "it needs app_token and signing_secret")
+            .flatMap(SlackConfiguration.init(decoding:))
+        let backends = root.require(.backends, "name at least one, with its url", .backends) ?? []
+        let routes = root.read(.routes, .routes(to: backends))
+        if root[.routes] == nil { Self.checkDefaultRoute(to: backends, in: root) }
+        guard version != nil, let slack else { return nil }
+        self.init(
+            slack: slack,
+            queue: root.section(.queue).map(QueueConfiguration.init(decoding:)) ?? QueueConfiguration(),
+            backends: backends, routes: routes,
+            unrouted: root.section(.unrouted).map(UnroutedPolicy.init(decoding:)) ?? UnroutedPolicy(),
+            health: root.section(.health).map(HealthConfiguration.decode) ?? HealthConfiguration(),
+            log: root.section(.log).map(LogConfiguration.init(decoding:)) ?? LogConfiguration())
+        queue.limits.backendsWithoutRecords = Set(backends.filter { !$0.recordsPayloads }.map(\.name))
+    }
+
+    private static func checkDefaultRoute(to backends: [Backend], in root: Section<Key>) {
+        if backends.count > 1 {
+            root.note("routes is missing; with more than one backend it says what goes where", at: .backends)
+        } else if let backend = backends.first, backend.url(for: .event) == nil, root.problems.errors.isEmpty {
+            root.note(
+                "backends.\(backend.name) has no url for events, which it gets when there are no routes", at: .backends)
+        }
+    }
+}

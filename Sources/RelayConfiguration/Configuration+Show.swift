@@ -1,0 +1,150 @@
+// The effective configuration as YAML, in the order of the design: what `relay config show` prints.
+
+import RelayCore
+import YAML
+
+extension Configuration {
+    /// Every key with the value that holds, defaults filled in. Secrets, header values and the userinfo of URLs are `***`;
+    /// apart from them it reads back as this configuration. A key without a default that the file did not give is left out.
+    package func redactedYAML() -> String {
+        let entries: [YAMLEntry?] = [
+            Key.version.entry(.plain(1)),
+            Key.slack.entry(slack.shown),
+            Key.queue.entry(queue.shown),
+            Key.backends.entry(.mapping(backends.map { YAMLEntry($0.name.text, $0.shown) })),
+            Key.routes.entry(.sequence(routes.map(\.shown))),
+            Key.unrouted.entry(unrouted.shown),
+            Key.health.entry(.keys([HealthConfiguration.Key.listen.entry(.string(health?.listen ?? "none"))])),
+            Key.log.entry(log.shown),
+        ]
+        return YAMLNode.keys(entries).text
+    }
+}
+
+/// What stands for a secret.
+private let redacted = YAMLNode.string("***")
+
+extension ConfigurationKey {
+    /// This key with a value; nil without one.
+    fileprivate func entry(_ value: YAMLNode?) -> YAMLEntry? { value.map { YAMLEntry(rawValue, $0) } }
+}
+
+extension YAMLNode {
+    fileprivate static func keys(_ entries: [YAMLEntry?]) -> YAMLNode { .mapping(entries.compactMap { $0 }) }
+    fileprivate static func duration(_ duration: Duration) -> YAMLNode { .plain(duration.configured) }
+    fileprivate static func size(_ bytes: Int64) -> YAMLNode { .plain(ByteCount.text(bytes)) }
+    fileprivate static func url(_ url: String) -> YAMLNode { .string(Quote.withoutUserinfo(url)) }
+    fileprivate static func word(_ word: some RawRepresentable<String>) -> YAMLNode { .string(word.rawValue) }
+}
+
+extension SlackConfiguration {
+    fileprivate var shown: YAMLNode {
+        .keys([
+            Key.appToken.entry(redacted),
+            Key.signingSecret.entry(redacted),
+            Key.connections.entry(.plain(connections)),
+            Key.expectedConnections.entry(.plain(expectedConnections)),
+            Key.startJitter.entry(.duration(startJitter)),
+            Key.waitForBackends.entry(.duration(waitForBackends)),
+            Key.apiURL.entry(.url(apiURL)),
+            Key.proxy.entry(.url(proxy ?? "")),
+            Key.ca.entry(.string(caFile ?? "")),
+            Key.backoff.entry(
+                .keys([
+                    BackoffConfiguration.Key.initial.entry(.duration(backoff.initial)),
+                    BackoffConfiguration.Key.max.entry(.duration(backoff.max)),
+                    BackoffConfiguration.Key.stable.entry(.duration(backoff.stable)),
+                ])),
+            Key.helloTimeout.entry(.duration(helloTimeout)),
+            Key.pingInterval.entry(.duration(pingInterval)),
+            Key.deadAfter.entry(.duration(deadAfter)),
+            Key.drainTimeout.entry(.duration(drainTimeout)),
+        ])
+    }
+}
+
+extension QueueConfiguration {
+    fileprivate var shown: YAMLNode {
+        .keys([
+            Key.driver.entry(.word(driver)),
+            Key.path.entry(driver == .sqlite ? .string(path) : nil),
+            Key.maxBytes.entry(.size(limits.maxBytes)),
+            Key.whenFull.entry(.word(limits.whenFull)),
+            Key.dedupeWindow.entry(.duration(limits.deduplicationWindow)),
+            Key.retention.entry(
+                .keys([
+                    RetentionKey.delivered.entry(.duration(limits.deliveredRetention)),
+                    RetentionKey.dead.entry(.duration(limits.deadRetention)),
+                ])),
+        ])
+    }
+}
+
+extension Backend {
+    fileprivate var shown: YAMLNode {
+        .keys([
+            Key.url.entry(url.map(YAMLNode.url)),
+            Key.urls.entry(
+                urls.isEmpty ? nil : .keys(URLsKey.allCases.map { $0.entry(urls[$0.kind].map(YAMLNode.url)) })),
+            Key.unixSocket.entry(.string(unixSocket ?? "")),
+            Key.signing.entry(signingSecret.map { _ in Self.shownSigning }),
+            Key.timeout.entry(.duration(timeout)),
+            Key.connectTimeout.entry(.duration(connectTimeout)),
+            Key.maxInFlight.entry(.plain(maxInFlight)),
+            Key.retry.entry(
+                .keys([
+                    RetryKey.schedule.entry(.sequence(retry.schedule.map(YAMLNode.duration))),
+                    RetryKey.jitter.entry(.plain(retry.jitter)),
+                    RetryKey.retryAfterMax.entry(.duration(retry.retryAfterMax)),
+                ])),
+            Key.maxAge.entry(
+                .keys(
+                    MaxAgeKey.allCases.map { $0.entry(maxAge[$0.kind].map(YAMLNode.duration) ?? .string("none")) })),
+            Key.headers.entry(.mapping(headers.map { YAMLEntry($0.name, redacted) })),
+            Key.retryHeaders.entry(.word(retryHeaders)),
+            Key.userAgent.entry(.string(userAgent)),
+            Key.recordPayloads.entry(.plain(recordsPayloads)),
+        ])
+    }
+
+    private static let shownSigning = YAMLNode.sequence([
+        .keys([SigningKey.scheme.entry(.word(SigningScheme.slack)), SigningKey.secret.entry(redacted)])
+    ])
+}
+
+extension Route {
+    fileprivate var shown: YAMLNode {
+        .keys([
+            Key.name.entry(.string(name.text)),
+            Key.match.entry(match == Match() ? nil : match.shown),
+            Key.to.entry(.sequence(to.map { .string($0.text) })),
+            Key.path.entry(.string(path ?? "")),
+            Key.mode.entry(mode.map(YAMLNode.word)),
+            Key.continues.entry(.plain(continues)),
+        ])
+    }
+}
+
+extension Match {
+    fileprivate var shown: YAMLNode {
+        let not = YAMLNode.mapping(negated.map(\.shown))
+        return .mapping(conditions.map(\.shown) + (negated.isEmpty ? [] : [YAMLEntry(Key.not.rawValue, not)]))
+    }
+}
+
+extension Match.Condition {
+    fileprivate var shown: YAMLEntry { YAMLEntry(key.rawValue, .sequence(patterns.map { .string($0.text) })) }
+}
+
+extension UnroutedPolicy {
+    fileprivate var shown: YAMLNode {
+        .keys([Key.event.entry(.word(event)), Key.others.entry(.word(others))])
+    }
+}
+
+extension LogConfiguration {
+    fileprivate var shown: YAMLNode {
+        let word = format.flatMap { FormatWord(rawValue: $0.rawValue) } ?? .auto
+        return .keys([Key.level.entry(.word(level)), Key.format.entry(.word(word))])
+    }
+}

@@ -1,0 +1,49 @@
+// The whole of relay.yaml as validated values. Nothing is checked again after this.
+
+package import RelayCore
+
+/// What one process of Relay is asked to do. Nested as the file is; the defaults are those of the design, §5.
+package struct Configuration: Sendable, Equatable {
+    package var slack: SlackConfiguration
+    package var queue: QueueConfiguration
+    /// In the order of the file, at least one, names unique.
+    package var backends: [Backend]
+    /// In the order of the file, names unique; each names backends that exist and that have a URL for what it sends them.
+    package var routes: [Route]
+    package var unrouted: UnroutedPolicy
+    /// nil: no port is opened.
+    package var health: HealthConfiguration?
+    package var log: LogConfiguration
+
+    /// - Parameter routes: nil: `defaultRoutes`, everything to the only backend.
+    package init(
+        slack: SlackConfiguration, queue: QueueConfiguration = .init(), backends: [Backend], routes: [Route]? = nil,
+        unrouted: UnroutedPolicy = .init(), health: HealthConfiguration? = .init(), log: LogConfiguration = .init()
+    ) {
+        self.slack = slack
+        self.queue = queue
+        self.backends = backends
+        self.routes = routes ?? Self.defaultRoutes(to: backends)
+        self.unrouted = unrouted
+        self.health = health
+        self.log = log
+    }
+
+    /// What holds where the file has no `routes`: one route named `default` to the only backend, or nothing when there are several.
+    package static func defaultRoutes(to backends: [Backend]) -> [Route] {
+        guard backends.count == 1, let backend = backends.first else { return [] }
+        return [Route(name: defaultRouteName, to: [backend.name])]
+    }
+
+    package static let defaultRouteName: RouteName = "default"
+
+    /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of the design, §5.
+    enum Key: String, ConfigurationKey {
+        case version, slack, queue, backends, routes, unrouted, health, log
+        static let later = ["apps", "admin", "alarms"]
+    }
+}
+
+extension UnroutedPolicy {
+    enum Key: String, ConfigurationKey { case event, others }
+}

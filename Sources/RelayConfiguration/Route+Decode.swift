@@ -1,0 +1,88 @@
+// The section `routes` from the file, with what routes and backends must agree on.
+
+import RelayCore
+
+extension Route {
+    enum Key: String, ConfigurationKey {
+        case name, match, to, path, mode
+        case continues = "continue"
+        static let later = ["acknowledge", "on_failure", "failure_message", "late_failure_message"]
+    }
+}
+
+extension Reader where Value == [Route] {
+    static func routes(to backends: [Backend]) -> Self {
+        Self { field throws(Refusal) in
+            let items = try field.items()
+            guard !items.isEmpty else {
+                throw Refusal("must not be empty; without it everything goes to the only backend")
+            }
+            var names: Set<RouteName> = []
+            return items.compactMap { item in
+                guard let section: Section<Route.Key> = Section(item),
+                    let route = Route(decoding: section, backends: backends)
+                else { return nil }
+                if !names.insert(route.name).inserted { section.refuse(.name, "names two routes: `\(route.name)`") }
+                return route
+            }
+        }
+    }
+}
+
+extension Route {
+    /// nil, noted, without a name or a backend.
+    fileprivate init?(decoding section: Section<Key>, backends: [Backend]) {
+        let before = section.problems.errors.count
+        let name = section.require(.name, "it names the route in logs and metrics", .name)
+        let match = section[.match].flatMap(Match.init(decoding:))
+        let to = section.require(.to, "name a backend, or a list of them", .backendNames(among: backends))
+        self.init(name: RouteName(name ?? ""), match: match ?? Match(), to: to ?? [])
+        section.read(.path, into: &path, .orEmpty(.urlPath))
+        mode = section.read(.mode, .choice(later: ["answer"]))
+        section.read(.continues, into: &continues, .boolean)
+        if name == nil || to == nil { return nil }
+        // Only of values that stand by themselves: the rest would be guesses.
+        if section.problems.errors.count == before { checkKinds(section, backends: backends) }
+    }
+
+    private func checkKinds(_ section: Section<Key>, backends: [Backend]) {
+        guard !match.possibleKinds.isEmpty else {
+            return section.note("\(section.path).match can never hold: its keys belong to different kinds", at: .match)
+        }
+        if mode == nil, match.isForPeople {
+            return section.note(
+                "\(section.path) needs `mode: queue`: the default mode of commands, interactions and options (`answer`: hold the "
+                    + "acknowledgement for the reply) is not in this version",
+                at: .match)
+        }
+        let kinds = mode == nil ? [.event] : match.possibleKinds
+        for backend in backends where to.contains(backend.name) && (backend.url != nil || !backend.urls.isEmpty) {
+            for kind in Kind.allCases where kinds.contains(kind) && backend.url(for: kind) == nil {
+                section.note(
+                    "\(section.path).to: backend `\(backend.name)` has no url for the kind \(kind.rawValue), which this route "
+                        + "can send it; give it one, or narrow `match`",
+                    at: .to)
+            }
+        }
+    }
+}
+
+extension Reader where Value == [BackendName] {
+    fileprivate static func backendNames(among backends: [Backend]) -> Self {
+        Self { field throws(Refusal) in
+            var names: [BackendName] = []
+            for item in try field.oneOrMore() {
+                guard let name = item.read(.line).map({ BackendName($0) }) else { continue }
+                if !backends.contains(where: { $0.name == name }) {
+                    let hint = Hint(for: name.text, among: backends.map(\.name.text))
+                    item.note("names no backend: \(Quote.value(name.text)); \(hint)")
+                } else if names.contains(name) {
+                    item.note("names the backend `\(name)` twice")
+                } else {
+                    names.append(name)
+                }
+            }
+            return names
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// An open file and what tells its versions apart. All use of the C library's files is here.
+
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
+
+/// Why a file could not be read, for people; never its content.
+struct FileError: Error {
+    var reason: String
+}
+
+/// What differs when a file was written to or replaced: modification time in nanoseconds, size, and identity.
+struct FileVersion: Hashable {
+    var seconds: Int
+    var nanoseconds: Int
+    var size: Int64
+    var device: UInt64
+    var inode: UInt64
+}
+
+/// A regular file, open for reading. Status and content are taken of the same open file, so they belong together whatever is
+/// done to its path meanwhile.
+struct SecretFile: ~Copyable {
+    private let descriptor: CInt
+
+    /// Follows symbolic links. Does not wait: a pipe is opened without a writer, and then refused.
+    init(_ path: String) throws(FileError) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw FileError(reason: "cannot be opened: \(String(cString: strerror(errno)))") }
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+
+    func version() throws(FileError) -> FileVersion {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            throw FileError(reason: "cannot be looked at: \(String(cString: strerror(errno)))")
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(reason: "is not a regular file") }
+        #if canImport(Darwin)
+        let modified = status.st_mtimespec
+        #else
+        let modified = status.st_mtim
+        #endif
+        return FileVersion(
+            seconds: modified.tv_sec, nanoseconds: modified.tv_nsec, size: Int64(status.st_size),
+            device: UInt64(truncatingIfNeeded: status.st_dev), inode: UInt64(status.st_ino))
+    }
+
+    /// The whole file. Throws when it is larger than the limit.
+    func contents(atMost limit: Int) throws(FileError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while bytes.count <= limit {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw FileError(reason: "cannot be read: \(String(cString: strerror(errno)))") }
+            guard count > 0 else { return bytes }
+            bytes += buffer[..<count]
+        }
+        throw FileError(reason: "is larger than \(limit) bytes")
+    }
+}

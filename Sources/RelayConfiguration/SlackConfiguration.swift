@@ -1,0 +1,95 @@
+// The section `slack`: one Slack app, and how to be connected to it.
+
+package import RelayCore
+
+/// A Slack app and its connections.
+package struct SlackConfiguration: Sendable, Equatable {
+    /// The app-level token (`xapp-…`) with the scope `connections:write`.
+    package var appToken: SecretReference
+    /// Signs for every backend that has no secret of its own.
+    package var signingSecret: SecretReference
+    /// Held at once by this process, 1 to 10 (Slack's limit per app).
+    package var connections: Int
+    /// Of all processes together, `connections` to 10.
+    package var expectedConnections: Int
+    /// The first dial waits a random part of this, so that replicas do not dial together. 0 s to 10 min.
+    package var startJitter: Duration
+    /// How long the first dial waits for every backend to accept TCP. 0 s to 1 h; zero: not at all.
+    package var waitForBackends: Duration
+    /// Where `apps.connections.open` is, without the method and without a slash at the end.
+    package var apiURL: String
+    /// An `http` URL, userinfo allowed; nil: as `HTTPS_PROXY` and `NO_PROXY` say.
+    package var proxy: String?
+    /// PEM file of certificate authorities trusted beside the system's.
+    package var caFile: String?
+    package var backoff: BackoffConfiguration
+    /// From the upgrade to `hello`. 1 ms to 5 min.
+    package var helloTimeout: Duration
+    /// 1 ms to 5 min.
+    package var pingInterval: Duration
+    /// Without a frame of any kind for this long a connection is given up. Longer than `pingInterval`, at most 10 min.
+    package var deadAfter: Duration
+    /// How long in-flight deliveries are waited for at the end. 0 s to 10 min.
+    package var drainTimeout: Duration
+
+    package static let defaultAPIURL = "https://slack.com/api"
+
+    /// - Parameter expectedConnections: nil: as many as `connections`.
+    package init(
+        appToken: SecretReference, signingSecret: SecretReference, connections: Int = 2,
+        expectedConnections: Int? = nil,
+        startJitter: Duration = .seconds(5), waitForBackends: Duration = .zero, apiURL: String = defaultAPIURL,
+        proxy: String? = nil, caFile: String? = nil, backoff: BackoffConfiguration = .init(),
+        helloTimeout: Duration = .seconds(10), pingInterval: Duration = .seconds(10),
+        deadAfter: Duration = .seconds(30), drainTimeout: Duration = .seconds(25)
+    ) {
+        self.appToken = appToken
+        self.signingSecret = signingSecret
+        self.connections = connections
+        self.expectedConnections = expectedConnections ?? connections
+        self.startJitter = startJitter
+        self.waitForBackends = waitForBackends
+        self.apiURL = apiURL
+        self.proxy = proxy
+        self.caFile = caFile
+        self.backoff = backoff
+        self.helloTimeout = helloTimeout
+        self.pingInterval = pingInterval
+        self.deadAfter = deadAfter
+        self.drainTimeout = drainTimeout
+    }
+
+    enum Key: String, ConfigurationKey {
+        case appToken = "app_token"
+        case signingSecret = "signing_secret"
+        case connections
+        case expectedConnections = "expected_connections"
+        case startJitter = "start_jitter"
+        case waitForBackends = "wait_for_backends"
+        case apiURL = "api_url"
+        case proxy, ca, backoff
+        case helloTimeout = "hello_timeout"
+        case pingInterval = "ping_interval"
+        case deadAfter = "dead_after"
+        case drainTimeout = "drain_timeout"
+        static let later = ["answer_deadline"]
+    }
+}
+
+/// The growing wait between dials that fail.
+package struct BackoffConfiguration: Sendable, Equatable {
+    /// Upper bound of the first wait, 1 ms to 1 h; each further one is twice as long.
+    package var initial: Duration
+    /// Upper bound of every wait, `initial` to 1 h.
+    package var max: Duration
+    /// How long a connection must have been connected for the backoff to start anew. 0 s to 1 h.
+    package var stable: Duration
+
+    package init(initial: Duration = .seconds(1), max: Duration = .seconds(60), stable: Duration = .seconds(120)) {
+        self.initial = initial
+        self.max = max
+        self.stable = stable
+    }
+
+    enum Key: String, ConfigurationKey { case initial, max, stable }
+}

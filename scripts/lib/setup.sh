@@ -1,0 +1,81 @@
+# shellcheck shell=bash
+# What scripts/test, scripts/demo and .ci/run share: saying what happens, and installing what a build or the tests need.
+# Sourced, not run. Everything said goes to stderr, so that stdout belongs to the program.
+
+# The repository's root, whatever directory the script was called from.
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+readonly root
+
+# Every build checks that no target imports one that Package.swift does not give it. One list for all scripts: the same
+# options mean that nothing is compiled twice.
+# shellcheck disable=SC2034 # used by the scripts that source this file
+readonly build_options=(--build-tests --explicit-target-dependency-import-check error)
+
+say() { printf '==> %s\n' "$*" >&2; }
+
+# Says what is wrong and what to do about it, and ends the script.
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+has_command() { command -v "$1" >/dev/null 2>&1; }
+
+require_swift() {
+    has_command swift || fail "swift is not on the PATH; Relay is built with Swift 6.3: https://www.swift.org/install"
+}
+
+# Installs Debian or Ubuntu packages; elsewhere, or without the right to, says which ones are needed.
+install_packages() {
+    has_command apt-get || fail "needed, under the names they have on Debian: $*; install them and run this again"
+    local as_root=()
+    if [[ $(id -u) -ne 0 ]]; then
+        has_command sudo || fail "needed: $*; as root: apt-get install $*"
+        as_root=(sudo)
+    fi
+    say "installing $*"
+    # ${as_root[@]+…}: an empty array counts as unset before bash 4.4.
+    {
+        ${as_root[@]+"${as_root[@]}"} apt-get -qq -o DPkg::Lock::Timeout=120 update
+        ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive \
+            apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@"
+    } >&2
+}
+
+# Installs the libraries and tools that a build needs, as far as they are missing. A library is there when pkg-config, which the
+# package manager asks as well, finds it.
+install_build_packages() {
+    has_command pkg-config || install_packages pkg-config
+    local missing=()
+    pkg-config --exists libcrypto || missing+=(libssl-dev)
+    pkg-config --exists libcurl || missing+=(libcurl4-openssl-dev)
+    pkg-config --exists yaml-0.1 || missing+=(libyaml-dev)
+    pkg-config --exists sqlite3 || missing+=(libsqlite3-dev)
+    has_command openssl || missing+=(openssl)
+    [[ ${#missing[@]} -eq 0 ]] || install_packages "${missing[@]}"
+}
+
+# Makes the Python environment of the program tests (real slack_bolt and slack_sdk apps) in .build-python and exports
+# RELAY_PYTHON, the path of its python. A RELAY_PYTHON that is already set is taken as it is.
+install_python() {
+    if [[ -n ${RELAY_PYTHON:-} ]]; then
+        say "python for the program tests: $RELAY_PYTHON"
+        export RELAY_PYTHON
+        return
+    fi
+    local requirements=$root/Tests/RelayProgramTests/Python/requirements.txt
+    local environment=$root/.build-python
+    local installed=$environment/requirements.txt # a copy of what is installed, written last
+    export RELAY_PYTHON=$environment/bin/python
+    if cmp -s "$requirements" "$installed" && "$RELAY_PYTHON" -c '' 2>/dev/null; then
+        return
+    fi
+    # On Debian, venv and ensurepip are packages of their own.
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        install_packages python3 python3-venv
+    fi
+    say "making the Python environment of the program tests in .build-python"
+    python3 -m venv --clear "$environment" >&2
+    "$RELAY_PYTHON" -m pip install --quiet --disable-pip-version-check --requirement "$requirements" >&2
+    cp "$requirements" "$installed"
+}
