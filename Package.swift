@@ -47,15 +47,18 @@ let package = Package(
         .executableTarget(
             name: "relay",
             dependencies: [
-                "Relay", "RelayConfiguration", "RelayCore", "SlackSimulator", lifecycle, logging,
+                "Relay", "RelayConfiguration", "RelayCore", "Signing", "SlackSimulator", "SocketMode", logging,
+                .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
         .target(
             name: "Relay",
             dependencies: [
-                "AdminServer", "Curl", "RelayConfiguration", "RelayCore", "SQLiteQueue", "Signing", "SlackConnector",
-                "SlackHTTP", "SocketMode", "WebhookSender", lifecycle, logging, metrics,
+                "AdminServer", "Curl", "RelayConfiguration", "RelayCore", "SQLiteQueue", "SlackConnector",
+                "WebhookSender", lifecycle, logging, metrics,
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),

@@ -1,7 +1,7 @@
 // The dispatchers' life: they run together, and are drained together.
 
 package import RelayCore
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// Runs every dispatcher until the group shuts down; then lets what is in flight finish, at most for the drain timeout.
 package struct DispatchService: Service {

@@ -136,6 +136,7 @@ package actor Dispatcher {
                 try await queue.settle(batch)
                 if hasFailed { logger.notice("outcomes are recorded again") }
                 hasFailed = false
+                observer?.settled(batch)
                 perform(machine.settled(batch, now: clock.now))
             } catch {
                 if !hasFailed {
@@ -189,9 +190,4 @@ package actor Dispatcher {
         if case .reschedule(let due) = verb { metadata[LogKey.retryAt] = "\(due.millisecondsSinceEpoch)" }
         logger.log(level: level, message, metadata: metadata)
     }
-}
-
-/// Told of each finished attempt; `relay forward` and `relay demo` print them.
-package protocol DeliveryObserver: Sendable {
-    func attemptFinished(_ delivery: Delivery, _ result: AttemptResult, number: Int, duration: Duration)
 }

@@ -74,8 +74,8 @@ package actor Gateway: EnvelopeReceiver {
         }
     }
 
-    /// Whether the last thing that the queue was asked to store was stored.
-    package var isQueueWritable: Bool { queueFailure == nil }
+    /// Why the queue did not store what it was last asked to; nil while it stores.
+    package var queueProblem: QueueError? { queueFailure }
 
     /// After a failure: asks the queue whether it can write again. Called every now and then, so that readiness recovers without traffic.
     package func checkQueue() async {

@@ -2,7 +2,7 @@
 
 package import Logging
 package import RelayCore
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// Prunes the queue in small steps and lets the gateway recover from write errors without traffic.
 package struct QueueKeeper: Service {

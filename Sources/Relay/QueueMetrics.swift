@@ -1,0 +1,39 @@
+// Gauges of the queue, measured when somebody asks.
+
+import AdminServer
+import Metrics
+import RelayCore
+
+/// Reads the queue's statistics into the registry before each scrape.
+struct QueueMetrics: Sendable {
+    let queue: any DeliveryQueue
+    let gateway: Gateway
+    let clock: any RelayClock
+    let registry: MetricsRegistry
+
+    func refresh() async {
+        gauge(MetricNames.queueWritable, [], await gateway.queueProblem == nil ? 1 : 0)
+        // A queue that cannot be read keeps the last figures; relay_queue_writable tells why.
+        guard let statistics = try? await queue.statistics() else { return }
+        for label in [
+            MetricNames.queueDepth, MetricNames.queueOldestAge, MetricNames.deadLettersKept, MetricNames.dropped,
+        ] {
+            registry.reset(label)
+        }
+        let now = clock.now
+        for (backend, figures) in statistics {
+            let labels = [("backend", backend.text)]
+            for (state, count) in figures.waiting {
+                gauge(MetricNames.queueDepth, labels + [("state", state.rawValue)], Double(count))
+            }
+            let age = figures.oldestReceivedAt.map { $0.duration(to: now).inSeconds } ?? 0
+            gauge(MetricNames.queueOldestAge, labels, max(0, age))
+            gauge(MetricNames.deadLettersKept, labels, Double(figures.dead))
+            gauge(MetricNames.dropped, labels, Double(figures.dropped))
+        }
+    }
+
+    private func gauge(_ label: String, _ labels: [(String, String)], _ value: Double) {
+        Gauge(label: label, dimensions: labels, factory: registry).record(value)
+    }
+}

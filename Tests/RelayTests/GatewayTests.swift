@@ -1,0 +1,213 @@
+// When an envelope is acknowledged, and when it is not.
+
+import Logging
+import Metrics
+import Relay
+import RelayCore
+import RelayTestKit
+import Synchronization
+import Testing
+
+@Suite struct GatewayTests {
+    let sink = RecordingSink()
+    let queue = StubbornQueue()
+
+    func makeGateway(routes: [Route] = [.toLegacy()], maxPendingBytes: Int = 1_000) -> Gateway {
+        Gateway(
+            .init(router: Router(routes: routes), maxPendingBytes: maxPendingBytes), queue: queue, dispatchers: [:],
+            clock: VirtualClock(now: .zero), metrics: GatewayMetrics(factory: NOOPMetricsHandler.instance),
+            logger: .silent)
+    }
+
+    func receive(_ envelopes: Envelope..., by gateway: Gateway) async {
+        await gateway.receive(envelopes, on: ConnectionID(1), acknowledgeThrough: sink)
+    }
+
+    @Test("what is stored is acknowledged, together in one call")
+    func stored() async {
+        await receive(.event("1"), .event("2"), by: makeGateway())
+        #expect(sink.calls == [["1", "2"]])
+    }
+
+    @Test("what is not stored is not acknowledged", arguments: [QueueError.Code.unavailable, .full, .corrupt])
+    func notStored(code: QueueError.Code) async {
+        let gateway = makeGateway()
+        queue.fails(with: code)
+        await receive(.event("1"), by: gateway)
+        #expect(sink.calls == [])
+        #expect(await gateway.queueProblem?.code == code)
+    }
+
+    @Test("a copy of what is stored is acknowledged and not stored again")
+    func duplicate() async throws {
+        let gateway = makeGateway()
+        await receive(.event("1", key: "Ev1"), by: gateway)
+        await receive(.event("2", key: "Ev1"), by: gateway)
+        #expect(sink.calls == [["1"], ["2"]])
+        #expect(try await queue.statistics()["legacy"]?.waiting == [.inFlight: 1])
+    }
+
+    @Test("when the queue stores again, so says the gateway; it asks by itself")
+    func recovers() async {
+        let gateway = makeGateway()
+        queue.fails(with: .unavailable)
+        await receive(.event("1"), by: gateway)
+        await gateway.checkQueue()
+        #expect(await gateway.queueProblem?.code == .unavailable)
+        queue.fails(with: nil)
+        await gateway.checkQueue()
+        #expect(await gateway.queueProblem == nil)
+    }
+
+    @Test("unrouted events are acknowledged, unrouted commands withheld, by default")
+    func unrouted() async {
+        let gateway = makeGateway(routes: [.toLegacy(Match([.init(.event, ["app_mention"])]))])
+        await receive(.event("1"), .command("2"), by: gateway)
+        #expect(sink.calls == [["1"]])
+    }
+
+    @Test("a command is delivered on a route that says mode: queue, and only there")
+    func commands() async {
+        await receive(.command("1"), by: makeGateway())
+        #expect(sink.calls == [])
+        await receive(.command("2"), by: makeGateway(routes: [.toLegacy(mode: .queue)]))
+        #expect(sink.calls == [["2"]])
+    }
+
+    @Test("more than may wait for the store is not acknowledged")
+    func overloaded() async {
+        let gateway = makeGateway(maxPendingBytes: 10)
+        await withTaskGroup(of: Void.self) { group in
+            queue.holds()
+            group.addTask { await receive(.event("1"), by: gateway) }
+            await queue.waitForEnqueue()
+            await receive(.event("2"), by: gateway)
+            queue.letsGo()
+        }
+        #expect(sink.calls == [["1"]])
+    }
+}
+
+/// Keeps what was acknowledged, a list per call.
+final class RecordingSink: AcknowledgementSink {
+    private let recorded = Mutex<[[String]]>([])
+
+    var calls: [[String]] { recorded.withLock { $0 } }
+
+    func acknowledge(_ envelopeIDs: [String], on connection: ConnectionID) {
+        recorded.withLock { $0.append(envelopeIDs) }
+    }
+}
+
+/// The in-memory queue, which fails or makes wait when told to.
+final class StubbornQueue: DeliveryQueue {
+    private let queue = MemoryQueue(limits: .init(), queueID: 1)
+    private let failure = Mutex<QueueError.Code?>(nil)
+    private let gate = Gate()
+
+    func fails(with code: QueueError.Code?) { failure.withLock { $0 = code } }
+    func holds() { gate.close() }
+    func letsGo() { gate.open() }
+    /// Returns when a call of `enqueue` is being held.
+    func waitForEnqueue() async { await gate.waitForArrival() }
+
+    private func mayFail() throws(QueueError) {
+        if let code = failure.withLock({ $0 }) { throw QueueError(code, "as told") }
+    }
+
+    func enqueue(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult] {
+        await gate.pass()
+        try mayFail()
+        return try await queue.enqueue(requests)
+    }
+
+    func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) async throws(QueueError) -> LeaseResult {
+        try mayFail()
+        return try await queue.lease(backend, bounds, now: now)
+    }
+
+    func settle(_ settlements: [Settlement]) async throws(QueueError) {
+        try mayFail()
+        try await queue.settle(settlements)
+    }
+
+    func probe() async throws(QueueError) { try mayFail() }
+    func release(_ ids: [DeliveryID]) async { await queue.release(ids) }
+    func prune(now: Timestamp) async throws(QueueError) -> Bool { try await queue.prune(now: now) }
+    func statistics() async throws(QueueError) -> [BackendName: QueueStatistics] { try await queue.statistics() }
+    func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName] { [] }
+    func close() async { await queue.close() }
+}
+
+/// A door that callers wait at while it is closed.
+final class Gate: Sendable {
+    private struct State {
+        var isOpen = true
+        var held: [CheckedContinuation<Void, Never>] = []
+        var watchers: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private let state = Mutex(State())
+
+    func close() { state.withLock { $0.isOpen = false } }
+
+    func open() {
+        let held = state.withLock { state in
+            state.isOpen = true
+            defer { state.held = [] }
+            return state.held
+        }
+        for caller in held { caller.resume() }
+    }
+
+    func pass() async {
+        await withCheckedContinuation { continuation in
+            let watchers = state.withLock { state -> [CheckedContinuation<Void, Never>]? in
+                guard !state.isOpen else { return nil }
+                state.held.append(continuation)
+                defer { state.watchers = [] }
+                return state.watchers
+            }
+            guard let watchers else { return continuation.resume() }
+            for watcher in watchers { watcher.resume() }
+        }
+    }
+
+    func waitForArrival() async {
+        await withCheckedContinuation { continuation in
+            let hasArrived = state.withLock { state in
+                if state.held.isEmpty { state.watchers.append(continuation) }
+                return !state.held.isEmpty
+            }
+            if hasArrived { continuation.resume() }
+        }
+    }
+}
+
+extension Timestamp {
+    static let zero = Timestamp(nanosecondsSinceEpoch: 0)
+}
+
+extension Logger {
+    static var silent: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
+}
+
+extension Route {
+    static func toLegacy(_ match: Match = .init(), mode: Mode? = nil) -> Route {
+        Route(name: "all", match: match, to: ["legacy"], mode: mode)
+    }
+}
+
+extension Envelope {
+    static func event(_ id: String, key: String? = nil) -> Envelope {
+        var attributes = EnvelopeAttributes()
+        attributes.event = "message"
+        return Envelope(
+            id: id, kind: .event, payload: Payload("{\"id\":\(id)}"), attributes: attributes, deduplicationKey: key,
+            receivedAt: .zero)
+    }
+
+    static func command(_ id: String) -> Envelope {
+        Envelope(id: id, kind: .command, payload: Payload("{}"), receivedAt: .zero)
+    }
+}
