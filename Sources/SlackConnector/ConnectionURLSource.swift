@@ -44,7 +44,8 @@ package struct ConnectionsOpen: ConnectionURLSource {
                 contentType: response.header("content-type"), body: response.body)
         } catch {
             return .failure(
-                ConnectFailure(error.code == .canceled ? .canceled : .apiUnreachable, "apps.connections.open: \(error)"))
+                ConnectFailure(error.code == .canceled ? .canceled : .apiUnreachable, "apps.connections.open: \(error)")
+            )
         }
     }
 
@@ -67,7 +68,8 @@ package struct ConnectionsOpen: ConnectionURLSource {
         guard let answer else {
             let type = contentType.map { String($0.prefix(80)) } ?? "no content type"
             return .failure(
-                ConnectFailure(.apiError, "apps.connections.open answered with \(type) instead of JSON: a proxy?", status: 200))
+                ConnectFailure(
+                    .apiError, "apps.connections.open answered with \(type) instead of JSON: a proxy?", status: 200))
         }
         guard answer.ok else { return .failure(failure(answer)) }
         guard let url = answer.url, !url.isEmpty else {

@@ -23,7 +23,9 @@ struct ConnectorMetrics: Sendable {
 
     init(app: AppName, factory: any MetricsFactory) {
         func labels(_ name: String, _ value: String) -> [(String, String)] { [("app", app.text), (name, value)] }
-        func counters<Key: CaseIterable & Hashable & RawRepresentable<String>>(_ label: String, by name: String) -> [Key: Counter] {
+        func counters<Key: CaseIterable & Hashable & RawRepresentable<String>>(_ label: String, by name: String)
+            -> [Key: Counter]
+        {
             Dictionary(
                 uniqueKeysWithValues: Key.allCases.map {
                     ($0, Counter(label: label, dimensions: labels(name, $0.rawValue), factory: factory))

@@ -23,7 +23,8 @@ struct WebSocketURL: Sendable, CustomStringConvertible, CustomReflectable {
         case "wss": isSecure = true
         case "ws" where allowsPlaintext: isSecure = false
         case let scheme:
-            throw ConnectFailure(.apiError, "the WebSocket URL must begin with wss://, begins with \(scheme ?? "nothing")")
+            throw ConnectFailure(
+                .apiError, "the WebSocket URL must begin with wss://, begins with \(scheme ?? "nothing")")
         }
         let port = parts.port ?? (isSecure ? 443 : 80)
         guard 1...65535 ~= port else { throw ConnectFailure(.apiError, "the WebSocket URL has port \(port)") }

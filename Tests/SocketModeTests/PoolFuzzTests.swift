@@ -71,6 +71,7 @@ private final class World {
         case .abandon(let id): abandoned.insert(id)
         case .retire(let id), .drain(let id):
             expect(sockets[id] != nil, "asked a socket that is gone")
+            sockets[id]?.state = .closing
         case .close(let id, _):
             expect(sockets[id] != nil, "closed a socket that is gone")
             sockets[id]?.state = .closing
