@@ -29,6 +29,8 @@ import Testing
                 #expect(status.connectedCount == 1)
                 #expect(status.connections.first?.host == "applink-1")
                 #expect(status.reported == 1)
+                #expect(bench.gauge("relay_connections", ("state", "connected")) == 1)
+                #expect(bench.gauge("relay_reported_connections") == 1)
             }
             #expect(bench.connects(.connected) == 1)
             #expect(bench.disconnects(.drained) == 1)
@@ -95,6 +97,29 @@ import Testing
         } body: { slack in
             let bench = Bench(urls: URLs(slack))
             try await bench.run { #expect(await bench.receiver.next()?.ids == ["a"]) }
+        }
+    }
+
+    @Test("F42: a receiver that is busy does not keep the reader from answering pings and reading on")
+    func busyReceiver() async throws {
+        let answered = Signal()
+        let receiver = Receiver(isPrompt: false)
+        try await ScriptedSlack.run { socket, _ in
+            try await socket.hello()
+            try await socket.send(text: ScriptedSlack.eventText("a"))
+            try await socket.send(ScriptedSocket.frame(Frame.ping, [7]))
+            #expect(try await socket.nextFrame() == Frame(opcode: Frame.pong, payload: [7]))
+            try await socket.send(text: ScriptedSlack.eventText("b"))
+            answered.fire()
+            try await socket.untilEnd()
+        } body: { slack in
+            let bench = Bench(urls: URLs(slack), receiver: receiver)
+            try await bench.run {
+                #expect(await receiver.next()?.ids == ["a"])
+                await answered.wait()
+                #expect(await receiver.next()?.ids == ["b"])
+                receiver.release.finish()
+            }
         }
     }
 
@@ -212,7 +237,7 @@ import Testing
                 await acknowledged.wait()
                 receiver.release.finish()
             }
-            #expect(bench.acknowledgements(via: "other") == 1)
+            #expect(bench.acknowledgements(via: "other") == 1, "\(bench.log.value)")
             #expect(bench.disconnects(.reset) == 1)
         }
     }

@@ -173,6 +173,11 @@ struct Bench: Sendable {
     func disconnects(_ reason: EndReason) -> Int64 { counter("relay_disconnects_total", ("reason", reason.rawValue)) }
     func acknowledgements(via: String) -> Int64 { counter("relay_acknowledgements_sent_total", ("via", via)) }
 
+    /// -1 when it was never set.
+    func gauge(_ label: String, _ dimensions: (String, String)...) -> Double {
+        (try? metrics.expectGauge(label, [("app", "default")] + dimensions).lastValue) ?? -1
+    }
+
     private func counter(_ label: String, _ dimension: (String, String)) -> Int64 {
         (try? metrics.expectCounter(label, [("app", "default"), dimension]).totalValue) ?? -1
     }
