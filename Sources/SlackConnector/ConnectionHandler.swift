@@ -78,10 +78,16 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        transportClosed()
+        context.fireChannelInactive()
+    }
+
+    /// TCP has ended. Told twice: a channel that ends while its HTTP handlers are being replaced (NIO does that in two steps) has fired
+    /// `channelInactive` before this handler was there to see it.
+    func transportClosed() {
         deliverBatch()
         perform(machine.transportClosed())
         deliver.finish()
-        context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

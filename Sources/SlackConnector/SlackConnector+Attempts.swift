@@ -69,6 +69,7 @@ extension SlackConnector {
                 minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 65536,
                 maxAccumulatedFrameSize: SlackConnectorConfiguration.maximumMessageBytes))
         try pipeline.addHandler(handler)
+        channel.closeFuture.assumeIsolated().whenComplete { _ in handler.transportClosed() }
         return connection
     }
 

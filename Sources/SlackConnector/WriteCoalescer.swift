@@ -26,7 +26,7 @@ final class WriteCoalescer: ChannelOutboundHandler {
     }
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        writePending(context)
+        flush(context: context)
         context.close(mode: mode, promise: promise)
     }
 

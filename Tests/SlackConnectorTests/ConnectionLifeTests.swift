@@ -217,6 +217,7 @@ import Testing
     @Test("a late acknowledgement leaves on another connection when its own is gone")
     func lateAcknowledgement() async throws {
         let acknowledged = Signal()
+        let received = Signal()
         let receiver = Receiver(isPrompt: false)
         try await ScriptedSlack.run { socket, number in
             try await socket.hello(connections: number)
@@ -226,11 +227,13 @@ import Testing
                 return try await socket.untilEnd()
             }
             try await socket.send(text: ScriptedSlack.eventText("late"))
+            await received.wait()
             // No close frame: the connection is just gone.
         } body: { slack in
             let bench = Bench(urls: URLs(slack), receiver: receiver)
             try await bench.run {
                 let batch = await receiver.next()
+                received.fire()
                 // Until the second connection had its hello, there is nothing to acknowledge on.
                 await bench.connected(2)
                 batch?.acknowledge()
@@ -346,6 +349,19 @@ import Testing
                 try await group.waitForAll()
             }
             await ended.wait()
+        }
+    }
+
+    @Test("connections that end in the moment of their upgrade are ends like any other")
+    func endAtUpgrade() async throws {
+        try await ScriptedSlack.run { socket, number in
+            let hello = ScriptedSocket.frame(Frame.text, Array(ScriptedSlack.helloText(1).utf8))
+            try await socket.upgrade(following: number > 30 || number.isMultiple(of: 2) ? hello : [])
+            if number > 30 { try await socket.untilEnd() }
+        } body: { slack in
+            let bench = Bench(urls: URLs(slack))
+            try await bench.run { await bench.urls.asked(31) }
+            #expect(bench.connector.status.connections.allSatisfy { $0.connection == nil })
         }
     }
 
