@@ -10,6 +10,8 @@ package struct CurlError: Error, Sendable, Equatable, CustomStringConvertible {
     package var curlCode: Int32
     /// For people; names host and port at most, never the query of the URL, its user information or a header's value.
     package var message: String
+    /// The status of a response whose body was over `maxResponseBytes`; nil otherwise.
+    package var status: Int?
 
     package enum Code: Sendable, Hashable, CaseIterable {
         /// The name of the host has no address, or resolving it failed.
@@ -25,7 +27,8 @@ package struct CurlError: Error, Sendable, Equatable, CustomStringConvertible {
         case tlsError
         /// The proxy cannot be resolved or refuses the tunnel.
         case proxyError
-        /// More than `maxResponseBytes`, or response headers of more than 100 KiB.
+        /// A body of more than `maxResponseBytes` (`status` then tells what the peer thought of the request), or response headers of
+        /// more than 100 KiB.
         case responseTooLarge
         /// The task was canceled, or the client was shut down.
         case canceled

@@ -54,7 +54,9 @@ final class EasyHandle {
             wasConnected: offset(CURLINFO_PRETRANSFER_TIME_T) > 0,
             systemError: Int32(truncatingIfNeeded: long(CURLINFO_OS_ERRNO)),
             proxyStatus: long(CURLINFO_HTTP_CONNECTCODE))
-        return .failure(error(code, .init(code, circumstances)))
+        var failure = error(code, .init(code, circumstances))
+        if failure.code == .responseTooLarge, transfer.isHeadComplete { failure.status = long(CURLINFO_RESPONSE_CODE) }
+        return .failure(failure)
     }
 
     /// Drops the transfer, so that the handle can be used for the next one.

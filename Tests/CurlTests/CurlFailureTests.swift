@@ -112,6 +112,14 @@ import Testing
                 : .respond(body: [UInt8](repeating: 1, count: 100_000))
         } test: { backend, client in
             #expect(await client.code(of: .init(url: backend.url, maxResponseBytes: 99_999)) == .responseTooLarge)
+            let cut = await #expect(throws: CurlError.self) {
+                try await client.perform(.init(url: backend.url, maxResponseBytes: 10))
+            }
+            #expect(cut?.status == 200)
+            let head = await #expect(throws: CurlError.self) {
+                try await client.perform(.init(url: backend.url + "/head"))
+            }
+            #expect(head?.status == nil)
             let whole = try await client.perform(.init(url: backend.url, maxResponseBytes: 100_000))
             #expect(whole.body.count == 100_000)
             #expect(await client.code(of: .init(url: backend.url + "/head")) == .responseTooLarge)

@@ -4,7 +4,6 @@ import Curl
 import Foundation
 import Glibc
 import RelayTestKit
-import Synchronization
 
 /// Runs a test with a backend and a client, and stops both.
 func withBackend(
@@ -41,55 +40,6 @@ let gzippedHello: [UInt8] = [
     0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x86, 0xa6,
     0x10, 0x36, 0x05, 0x00, 0x00, 0x00,
 ]
-
-/// Shut until opened, then open for ever.
-final class Gate: Sendable {
-    private struct State {
-        var isOpen = false
-        var waiting: [CheckedContinuation<Void, Never>] = []
-    }
-
-    private let state = Mutex(State())
-
-    func pass() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = state.withLock { state in
-                if !state.isOpen { state.waiting.append(continuation) }
-                return state.isOpen
-            }
-            if isOpen { continuation.resume() }
-        }
-    }
-
-    func open() {
-        let waiting = state.withLock { state in
-            defer { state.waiting = [] }
-            state.isOpen = true
-            return state.waiting
-        }
-        for continuation in waiting { continuation.resume() }
-    }
-}
-
-/// Short, because a socket's path has at most 107 bytes (unix(7)).
-func temporarySocketPath() -> String {
-    FileManager.default.temporaryDirectory.appending(path: "relay-\(UUID().uuidString.prefix(8)).sock").path
-}
-
-/// A file that is removed with its last reference.
-final class TemporaryFile {
-    let path: String
-
-    init(_ text: String) throws {
-        let url = FileManager.default.temporaryDirectory.appending(path: "relay-\(UUID().uuidString)")
-        try text.write(to: url, atomically: false, encoding: .utf8)
-        path = url.path
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(atPath: path)
-    }
-}
 
 /// A TCP port whose connections the kernel takes and nobody reads.
 final class SilentListener {
