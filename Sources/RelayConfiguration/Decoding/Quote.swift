@@ -3,11 +3,11 @@
 import RelayCore
 
 enum Quote {
-    /// A value in quotes, at most 60 characters of it; `***` for what looks like a Slack token, and for the userinfo of a URL.
+    /// A value in quotes on one line, control characters escaped, at most 60 characters of it; `***` for what looks like a Slack token, and for the userinfo of a URL.
     static func value(_ text: String) -> String {
         guard !text.lowercased().hasPrefix("xapp-"), !text.lowercased().hasPrefix("xox") else { return "***" }
         let shown = withoutUserinfo(text)
-        return "\"" + (shown.count > 60 ? shown.prefix(57) + "..." : shown) + "\""
+        return (shown.count > 60 ? shown.prefix(57) + "..." : shown).debugDescription
     }
 
     /// An unknown key with a space before it, or nothing when it may be a value in the wrong place (`{ signing_secret 8f74… }`).
@@ -45,12 +45,20 @@ struct Hint: CustomStringConvertible {
     let description: String
 
     init(for word: String, among known: [String]) {
-        let nearest = known.map { (word: $0, distance: editDistance($0, word)) }.min { $0.distance < $1.distance }
-        if let nearest, nearest.distance <= max(2, nearest.word.count / 3), nearest.distance < nearest.word.count {
-            description = "did you mean `\(nearest.word)`?"
+        if let likely = Self.likely(word, among: known) {
+            description = "did you mean `\(likely)`?"
         } else {
             description = "known: \(known.joined(separator: ", "))"
         }
+    }
+
+    /// The known word that is a few characters away, or that begins with the given one or the other way round.
+    private static func likely(_ word: String, among known: [String]) -> String? {
+        let nearest = known.map { (word: $0, distance: editDistance($0, word)) }.min { $0.distance < $1.distance }
+        if let nearest, nearest.distance <= max(2, nearest.word.count / 3), nearest.distance < nearest.word.count {
+            return nearest.word
+        }
+        return word.count < 3 ? nil : known.first { $0.count >= 3 && (word.hasPrefix($0) || $0.hasPrefix(word)) }
     }
 }
 
