@@ -106,7 +106,12 @@ extension QueueReader {
                 FROM delivery JOIN envelope ON envelope.id = delivery.envelope
                 WHERE delivery.id = ?
                 """)
-        guard let row = try Row.fetchCursor(statement, arguments: [sequence]).next() else { return nil }
+        let rows = try Row.fetchCursor(statement, arguments: [sequence])
+        // The row is read out of the statement, which the cursor resets at its end.
+        return try withExtendedLifetime(rows) { try rows.next().map { try decode($0, sequence) } }
+    }
+
+    private func decode(_ row: Row, _ sequence: Int64) throws -> (delivery: Delivery, lease: LeaseTable.Lease) {
         guard let kind = Kind(rawValue: row[9]), let state = DeliveryState(rawValue: row[3]) else {
             throw QueueError(.corrupt, "delivery \(sequence) in \(opened.file.path) has an unknown kind or state")
         }
@@ -134,7 +139,7 @@ extension QueueReader {
                 WHERE delivery.id >= ? AND backend = ? AND settled_at IS NULL
                 ORDER BY delivery.id LIMIT 1
                 """)
-        guard let row = try Row.fetchCursor(statement, arguments: [sequence, backend.text]).next() else { return nil }
+        guard let row = try Row.fetchOne(statement, arguments: [sequence, backend.text]) else { return nil }
         state.withTable { $0.oldestFound(row[0], of: backend) }
         return Timestamp(nanosecondsSinceEpoch: row[1])
     }

@@ -236,7 +236,7 @@ extension QueueStore {
     }
 
     private func first<T>(_ statement: Statement, _ values: [DatabaseValue], _ decode: (Row) throws -> T) throws -> T? {
-        try Row.fetchCursor(statement, arguments: StatementArguments(values)).next().map(decode)
+        try Row.fetchOne(statement, arguments: StatementArguments(values)).map(decode)
     }
 
     /// Calls `body` with each row until it returns false.

@@ -95,12 +95,21 @@ extension QueueWriter {
             }
         } catch {
             state.withTable { $0.unclaim(transaction.claimed) }
-            if (error as? DatabaseError)?.needsNewConnection ?? false { self.connection = nil }
+            if let error = error as? DatabaseError { recover(connection, from: error) }
             throw error
         }
         state.withTable { $0.committed(transaction) }
         commits += 1
         return outcomes
+    }
+
+    /// A statement that failed cannot be used again (https://www.sqlite.org/c3ref/reset.html), and some failures spoil the connection.
+    private func recover(_ connection: Connection, from error: DatabaseError) {
+        self.connection = nil
+        guard !error.needsNewConnection,
+            let store = try? connection.database.writeWithoutTransaction({ try QueueStore($0) })
+        else { return }
+        self.connection = Connection(database: connection.database, store: store, identity: connection.identity)
     }
 
     /// A failure that changed nothing is the caller's outcome; any other one ends the transaction.
