@@ -1,0 +1,263 @@
+// What one transaction does to the tables, and what must follow in memory once it is durable.
+
+import RelayCore
+
+/// Collects the calls that share a transaction. Changes rows through a `QueueStore`, and its own copy of the ledger; the
+/// lease table learns of it only when the transaction is committed.
+struct WriteTransaction {
+    /// How many settled deliveries, and how many bytes of payload, one transaction removes at most: a few milliseconds.
+    static let removalLimit = (deliveries: 256, bytes: Int64(4 << 20))
+    static let keyRemovalLimit = 500
+
+    private(set) var ledger: Ledger
+    /// New deliveries, leased by who stored them.
+    private(set) var stored: [(sequence: Int64, lease: LeaseTable.Lease)] = []
+    private(set) var ended: [Int64: Ending] = [:]
+    /// Waiting deliveries that `drop_oldest` removes.
+    private(set) var claimed: Set<Int64> = []
+    private var probes = 0
+    private var removed = (deliveries: 0, bytes: Int64(0))
+    private let original: Ledger
+    private let queueID: UInt32
+    private let limits: QueueLimits
+    private let state: QueueState
+
+    enum Ending: Equatable {
+        case settled
+        case rescheduled(at: Timestamp)
+    }
+
+    init(queueID: UInt32, limits: QueueLimits, state: QueueState) {
+        self.ledger = state.withTable(\.ledger)
+        self.original = ledger
+        self.queueID = queueID
+        self.limits = limits
+        self.state = state
+    }
+
+    mutating func probe() { probes += 1 }
+
+    /// To be called last.
+    func finish(in store: QueueStore) throws {
+        guard ledger.nextSequence != original.nextSequence || ledger.bytes != original.bytes || probes > 0 else {
+            return
+        }
+        try store.writeMeta(nextSequence: ledger.nextSequence, bytes: ledger.bytes, probes: probes)
+    }
+}
+
+// MARK: - Enqueue
+
+extension WriteTransaction {
+    /// After a crash there is each envelope with all its deliveries, its key and its bytes counted, or nothing of it: all are
+    /// written by this one transaction.
+    /// - Throws: `QueueError.full`, before anything was stored for these requests.
+    mutating func enqueue(_ requests: [EnqueueRequest], in store: QueueStore) throws -> [EnqueueResult] {
+        try makeRoom(for: requests, in: store)
+        return try requests.map { request in
+            guard try remember(request.envelope, in: store) else { return .duplicate }
+            return .stored(leased: try insert(request, in: store))
+        }
+    }
+
+    /// Whether the envelope is new.
+    private func remember(_ envelope: Envelope, in store: QueueStore) throws -> Bool {
+        guard let key = envelope.deduplicationKey else { return true }
+        if try store.remember(key, of: envelope.app, seenAt: envelope.receivedAt) { return true }
+        if try isDuplicate(key, envelope, in: store) { return false }
+        // Removed and inserted, not updated, so that it stands at the end of the line to be forgotten.
+        try store.forget(key, of: envelope.app)
+        return try store.remember(key, of: envelope.app, seenAt: envelope.receivedAt)
+    }
+
+    private func isDuplicate(_ key: String, _ envelope: Envelope, in store: QueueStore) throws -> Bool {
+        guard let seenAt = try store.seenAt(key, of: envelope.app) else { return false }
+        return envelope.receivedAt < seenAt.advanced(by: limits.deduplicationWindow)
+    }
+
+    private mutating func insert(_ request: EnqueueRequest, in store: QueueStore) throws -> [Delivery] {
+        let envelope = request.envelope
+        let first = ledger.nextSequence
+        try store.insert(envelope, id: first, deliveries: request.targets.count, size: request.storedBytes)
+        ledger.bytes += request.storedBytes
+        return try request.targets.map { target in
+            let sequence = ledger.nextSequence
+            try store.insert(target, id: sequence, envelope: first, due: envelope.receivedAt)
+            ledger.nextSequence += 1
+            ledger.count(.pending, of: target.backend, by: 1)
+            stored.append(
+                (
+                    sequence,
+                    LeaseTable.Lease(
+                        backend: target.backend, state: .pending, due: envelope.receivedAt, envelope: first,
+                        siblings: request.targets.count)
+                ))
+            return Delivery(
+                id: DeliveryID(queue: queueID, sequence: sequence), backend: target.backend, route: target.route,
+                path: target.path, app: envelope.app, kind: envelope.kind, payload: envelope.payload,
+                slackRetry: envelope.retry, receivedAt: envelope.receivedAt)
+        }
+    }
+}
+
+// MARK: - Room
+
+extension WriteTransaction {
+    /// Makes room, or throws `full` before anything was stored. What was removed of settled deliveries stays removed either way.
+    private mutating func makeRoom(for requests: [EnqueueRequest], in store: QueueStore) throws {
+        let most = requests.reduce(0) { $0 + $1.storedBytes }
+        guard ledger.bytes + most > limits.maxBytes else { return }
+        let needed = try neededBytes(of: requests, in: store)
+        guard needed > 0, ledger.bytes + needed > limits.maxBytes else { return }
+        if needed <= limits.maxBytes {
+            try removeSettled([.delivered, .expired, .canceled], downTo: limits.maxBytes - needed, in: store)
+            if ledger.bytes + needed <= limits.maxBytes { return }
+            if limits.whenFull == .dropOldest, try dropOldest(downTo: limits.maxBytes - needed, in: store) { return }
+        }
+        throw QueueError.full(needed: needed, held: ledger.bytes, limit: limits.maxBytes)
+    }
+
+    /// Without the duplicates.
+    private func neededBytes(of requests: [EnqueueRequest], in store: QueueStore) throws -> Int64 {
+        var new: [[String]: Timestamp] = [:]
+        var needed: Int64 = 0
+        for request in requests {
+            if let key = request.envelope.deduplicationKey {
+                let name = [request.envelope.app.text, key]
+                if let at = new[name], request.envelope.receivedAt < at.advanced(by: limits.deduplicationWindow) {
+                    continue
+                }
+                if new[name] == nil, try isDuplicate(key, request.envelope, in: store) { continue }
+                new[name] = request.envelope.receivedAt
+            }
+            needed += request.storedBytes
+        }
+        return needed
+    }
+
+    /// Removes settled deliveries, the longest settled first, until no more than so many bytes are held or the limit of a
+    /// transaction is reached.
+    private mutating func removeSettled(
+        _ states: [DeliveryState], until cutoff: Timestamp = Timestamp(nanosecondsSinceEpoch: .max),
+        downTo goal: Int64 = .min, in store: QueueStore
+    ) throws {
+        for state in states {
+            while ledger.bytes > goal, mayRemoveMore {
+                let batch = try store.settled(state, until: cutoff, limit: 32)
+                if batch.isEmpty { break }
+                for delivery in batch where ledger.bytes > goal && mayRemoveMore {
+                    let freed = try store.removeDelivery(delivery.id, of: delivery.envelope)
+                    ledger.bytes -= freed
+                    ledger.count(state, of: delivery.backend, by: -1)
+                    removed.deliveries += 1
+                    removed.bytes += freed
+                }
+            }
+        }
+    }
+
+    private var mayRemoveMore: Bool {
+        removed.deliveries < Self.removalLimit.deliveries && removed.bytes < Self.removalLimit.bytes
+    }
+
+    /// Removes the oldest waiting deliveries until no more than so many bytes are held; removes nothing and returns false when that
+    /// many are leased, dead, or settled.
+    private mutating func dropOldest(downTo goal: Int64, in store: QueueStore) throws -> Bool {
+        var victims: [QueueStore.UnfinishedDelivery] = []
+        var chosen: Set<Int64> = []
+        var bytes = ledger.bytes
+        try store.forEachUnfinished(from: state.withTable(\.oldestUnfinished)) { delivery in
+            guard state.withTable({ $0.claim(delivery.id) }) else { return true }
+            victims.append(delivery)
+            chosen.insert(delivery.id)
+            if try isFreed(delivery, byRemoving: chosen, in: store) { bytes -= delivery.size }
+            return bytes > goal
+        }
+        guard bytes <= goal else {
+            state.withTable { $0.unclaim(chosen) }
+            return false
+        }
+        claimed.formUnion(chosen)
+        for victim in victims { try drop(victim, in: store) }
+        return true
+    }
+
+    /// Whether an envelope is not needed once the chosen deliveries are gone.
+    private func isFreed(
+        _ delivery: QueueStore.UnfinishedDelivery, byRemoving chosen: Set<Int64>, in store: QueueStore
+    ) throws -> Bool {
+        guard delivery.siblings > 1 else { return true }
+        return try store.deliveries(of: delivery.envelope, count: delivery.siblings)
+            .allSatisfy { chosen.contains($0.id) || ($0.state?.isFinal ?? false && $0.state != .dead) }
+    }
+
+    private mutating func drop(_ victim: QueueStore.UnfinishedDelivery, in store: QueueStore) throws {
+        ledger.bytes -= try store.removeDelivery(victim.id, of: victim.envelope)
+        if let state = DeliveryState(rawValue: victim.state) { ledger.count(state, of: victim.backend, by: -1) }
+        ledger.backends[victim.backend]?.dropped += 1
+        guard victim.siblings > 1 else { return }
+        let rest = try store.deliveries(of: victim.envelope, count: victim.siblings)
+        guard rest.allSatisfy({ $0.state?.isFinal ?? false && $0.state != .dead }) else { return }
+        // What is left of it was delivered, expired or canceled.
+        for delivery in rest { ledger.bytes -= try store.removeDelivery(delivery.id, of: victim.envelope) }
+    }
+}
+
+// MARK: - Settle
+
+extension WriteTransaction {
+    /// After a crash a delivery waits as before, to be attempted once more, or is settled: its attempt, its state and what becomes
+    /// of its payload are written by this one transaction.
+    mutating func settle(_ settlements: [Settlement], in store: QueueStore) throws {
+        for settlement in settlements where settlement.id.queue == queueID && ended[settlement.id.sequence] == nil {
+            let sequence = settlement.id.sequence
+            guard let lease = state.withTable({ $0.lease(on: sequence) }) else { continue }
+            try settle(settlement, lease, in: store)
+        }
+    }
+
+    private mutating func settle(_ settlement: Settlement, _ lease: LeaseTable.Lease, in store: QueueStore) throws {
+        let (state, due, reason): (DeliveryState, Timestamp?, String?) =
+            switch settlement.verb {
+            case .complete: (.delivered, nil, nil)
+            case .reschedule(let due): (.scheduled, due, nil)
+            case .deadLetter(let reason): (.dead, nil, reason.description)
+            case .expire: (.expired, nil, nil)
+            }
+        try store.settle(
+            settlement, state: state, due: due ?? lease.due, settledAt: due == nil ? settlement.at : nil, reason: reason
+        )
+        ended[settlement.id.sequence] = due.map { .rescheduled(at: $0) } ?? .settled
+        ledger.count(lease.state, of: lease.backend, by: -1)
+        ledger.count(state, of: lease.backend, by: 1)
+        if due == nil, state != .dead { try removePayloadIfUnneeded(lease, in: store) }
+    }
+
+    private mutating func removePayloadIfUnneeded(_ lease: LeaseTable.Lease, in store: QueueStore) throws {
+        guard limits.backendsWithoutRecords.contains(lease.backend) else { return }
+        if lease.siblings > 1 {
+            let siblings = try store.deliveries(of: lease.envelope, count: lease.siblings)
+            let isUnneeded = siblings.allSatisfy {
+                $0.state?.isFinal ?? false && $0.state != .dead && limits.backendsWithoutRecords.contains($0.backend)
+            }
+            guard isUnneeded else { return }
+        }
+        ledger.bytes -= try store.removePayload(of: lease.envelope)
+    }
+}
+
+// MARK: - Retention
+
+extension WriteTransaction {
+    /// One step. After a crash a delivery is there with its envelope, or gone. Returns whether more is waiting to be removed.
+    mutating func prune(now: Timestamp, in store: QueueStore) throws -> Bool {
+        let oldestDelivered = now.advanced(by: .zero - limits.deliveredRetention)
+        let oldestDead = now.advanced(by: .zero - limits.deadRetention)
+        try removeSettled([.delivered], until: oldestDelivered, in: store)
+        try removeSettled([.expired, .canceled, .dead], until: oldestDead, in: store)
+        try removeSettled([.delivered, .expired, .canceled], downTo: limits.maxBytes, in: store)
+        let keys = try store.forgetKeys(
+            seenUntil: now.advanced(by: .zero - limits.deduplicationWindow), limit: Self.keyRemovalLimit)
+        return !mayRemoveMore || keys == Self.keyRemovalLimit
+    }
+}
