@@ -19,14 +19,14 @@ actor QueueReader {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    func lease(_ backend: BackendName, limit: Int, now: Timestamp) throws(QueueError) -> LeaseResult {
+    func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) throws(QueueError) -> LeaseResult {
         try read { db in
             let from = state.withTable { $0.readBegan(backend) }
             do {
-                let (sequences, next) = try find(backend, from: from, limit: limit, now: now, db)
-                let found = try sequences.compactMap { try fetch($0, db) }
+                let (positions, rest) = try find(backend, from: from, limit: bounds.count, now: now, db)
+                let (found, next) = try fetch(positions, maxBytes: bounds.bytes, db)
                 let leases = Dictionary(uniqueKeysWithValues: found.map { ($0.delivery.id.sequence, $0.lease) })
-                let (granted, nextDue) = state.withTable { $0.readEnded(found: leases, next: next) }
+                let (granted, nextDue) = state.withTable { $0.readEnded(found: leases, next: next ?? rest) }
                 let deliveries = found.map(\.delivery).filter { granted.contains($0.id.sequence) }
                 return LeaseResult(deliveries: deliveries, nextDue: nextDue)
             } catch {
@@ -75,10 +75,10 @@ actor QueueReader {
 
 extension QueueReader {
     /// Reads the index `delivery_waiting` from a position on.
-    /// - Returns: up to `limit` sequences that are due and not taken, and the first position after them that is not taken.
+    /// - Returns: up to `limit` positions that are due and not taken, and the first one after them that is not taken.
     private func find(
         _ backend: BackendName, from: QueuePosition, limit: Int, now: Timestamp, _ db: Database
-    ) throws -> (sequences: [Int64], next: QueuePosition?) {
+    ) throws -> (positions: [QueuePosition], next: QueuePosition?) {
         let statement = try db.cachedStatement(
             sql: """
                 SELECT due_at, id FROM delivery INDEXED BY delivery_waiting
@@ -87,14 +87,30 @@ extension QueueReader {
                 """)
         let rows = try Row.fetchCursor(
             statement, arguments: [backend.text, from.due.nanosecondsSinceEpoch, from.sequence])
-        var sequences: [Int64] = []
+        var positions: [QueuePosition] = []
         while let row = try rows.next() {
             let position = QueuePosition(due: Timestamp(nanosecondsSinceEpoch: row[0]), sequence: row[1])
             if state.withTable({ $0.isTaken(position.sequence) }) { continue }
-            guard position.due <= now, sequences.count < limit else { return (sequences, position) }
-            sequences.append(position.sequence)
+            guard position.due <= now, positions.count < limit else { return (positions, position) }
+            positions.append(position)
         }
-        return (sequences, nil)
+        return (positions, nil)
+    }
+
+    /// Reads deliveries until their payloads together would be larger than allowed; the first one is read whatever its size.
+    /// - Returns: those read, and the position of the first one that was left out.
+    private func fetch(
+        _ positions: [QueuePosition], maxBytes: Int, _ db: Database
+    ) throws -> (found: [(delivery: Delivery, lease: LeaseTable.Lease)], next: QueuePosition?) {
+        var found: [(delivery: Delivery, lease: LeaseTable.Lease)] = []
+        var bytes = 0
+        for position in positions {
+            guard let row = try fetch(position.sequence, db) else { continue }
+            bytes += row.delivery.payload.bytes.count
+            guard found.isEmpty || bytes <= maxBytes else { return (found, position) }
+            found.append(row)
+        }
+        return (found, nil)
     }
 
     /// nil when it was removed meanwhile.

@@ -121,7 +121,7 @@ extension QueueWriter {
             case .enqueue(let requests): return .success(.enqueued(try transaction.enqueue(requests, in: store)))
             case .settle(let settlements): try transaction.settle(settlements, in: store)
             case .prune(let now): return .success(.pruned(isMoreWaiting: try transaction.prune(now: now, in: store)))
-            case .probe: transaction.probe()
+            case .probe: try transaction.probe(in: store)
             }
             return .success(.settled)
         } catch let error as QueueError {

@@ -36,9 +36,11 @@ package final class SQLiteQueue: DeliveryQueue {
         return results
     }
 
-    package func lease(_ backend: BackendName, limit: Int, now: Timestamp) async throws(QueueError) -> LeaseResult {
+    package func lease(
+        _ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp
+    ) async throws(QueueError) -> LeaseResult {
         try checkOpen()
-        return try await reader.lease(backend, limit: limit, now: now)
+        return try await reader.lease(backend, bounds, now: now)
     }
 
     package func release(_ ids: [DeliveryID]) async {

@@ -35,7 +35,13 @@ struct WriteTransaction {
         self.state = state
     }
 
-    mutating func probe() { probes += 1 }
+    /// - Throws: `QueueError.full`, when the smallest envelope would be refused.
+    mutating func probe(in store: QueueStore) throws {
+        probes += 1
+        // Asking must not cost anybody's delivery.
+        guard limits.whenFull == .refuse else { return }
+        try makeRoom(EnqueueRequest.bytesPerEnvelope + EnqueueRequest.bytesPerDelivery, in: store)
+    }
 
     /// To be called last.
     func finish(in store: QueueStore) throws {
@@ -107,7 +113,10 @@ extension WriteTransaction {
     private mutating func makeRoom(for requests: [EnqueueRequest], in store: QueueStore) throws {
         let most = requests.reduce(0) { $0 + $1.storedBytes }
         guard ledger.bytes + most > limits.maxBytes else { return }
-        let needed = try neededBytes(of: requests, in: store)
+        try makeRoom(try neededBytes(of: requests, in: store), in: store)
+    }
+
+    private mutating func makeRoom(_ needed: Int64, in store: QueueStore) throws {
         guard needed > 0, ledger.bytes + needed > limits.maxBytes else { return }
         if needed <= limits.maxBytes {
             try removeSettled([.delivered, .expired, .canceled], downTo: limits.maxBytes - needed, in: store)

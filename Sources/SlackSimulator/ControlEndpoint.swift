@@ -39,7 +39,8 @@ struct ControlEndpoint {
         return Reply(status: status, body: Array(data ?? Data()) + [UInt8(ascii: "\n")])
     }
 
-    private func route(_ method: HTTPMethod, _ target: RequestTarget, _ body: [UInt8]) throws -> EventLoopFuture<Reply> {
+    private func route(_ method: HTTPMethod, _ target: RequestTarget, _ body: [UInt8]) throws -> EventLoopFuture<Reply>
+    {
         switch (method, target.path.dropFirst().first, target.path.count) {
         case (.GET, "state", 2): return done(loop.state.json)
         case (.GET, "connections", 2): return done(loop.state.connectionsJSON)
@@ -50,7 +51,8 @@ struct ControlEndpoint {
         case (.POST, "api", 2): return try failAPICalls(ControlRequest(body))
         case (.POST, "connections", 2): return try disturb(ControlRequest(body))
         case (.POST, "settings", 2): return try change(ControlRequest(body))
-        default: return done(["error": "no such page: \(method) /\(target.path.joined(separator: "/"))"], status: .notFound)
+        default:
+            return done(["error": "no such page: \(method) /\(target.path.joined(separator: "/"))"], status: .notFound)
         }
     }
 
@@ -72,7 +74,9 @@ struct ControlEndpoint {
         guard let record = loop.state.record(id) else {
             throw SlackSimulatorError(.unknownEnvelope, "no envelope \(id) was sent, or it was forgotten")
         }
-        guard let wait = query["wait_ms"].flatMap(Int64.init), record.state == .waiting else { return done(record.json) }
+        guard let wait = query["wait_ms"].flatMap(Int64.init), record.state == .waiting else {
+            return done(record.json)
+        }
         let promise = loop.eventLoop.makePromise(of: Reply.self)
         let bound = NIOLoopBound(loop, eventLoop: loop.eventLoop)
         let timeout = loop.eventLoop.scheduleTask(in: .milliseconds(min(wait, 600_000))) {
@@ -119,7 +123,9 @@ struct ControlEndpoint {
         case "silence": fault = .silence
         case "no_hello": fault = .noHello
         case "disconnect": fault = .disconnect(reason: try request.text("reason") ?? "too_many_websockets")
-        case let word: throw SlackSimulatorError(.request, "fault must be status, html, reset, silence, no_hello or disconnect, is \(word)")
+        case let word:
+            throw SlackSimulatorError(
+                .request, "fault must be status, html, reset, silence, no_hello or disconnect, is \(word)")
         }
         try request.finish()
         loop.failUpgrades(count, with: fault)
@@ -139,7 +145,8 @@ struct ControlEndpoint {
         case "html": fault = .html
         case "reset": fault = .reset
         case "silence": fault = .silence
-        case let word: throw SlackSimulatorError(.request, "fault must be error, status, html, reset or silence, is \(word)")
+        case let word:
+            throw SlackSimulatorError(.request, "fault must be error, status, html, reset or silence, is \(word)")
         }
         try request.finish()
         loop.failAPICalls(count, with: fault)
@@ -180,7 +187,9 @@ struct ControlEndpoint {
         var request = request
         try loop.update { configuration in
             if let ghosts = try request.integer("ghosts", in: 0...1000) { configuration.ghosts = ghosts }
-            if let limit = try request.integer("connection_limit", in: 0...1000) { configuration.connectionLimit = limit }
+            if let limit = try request.integer("connection_limit", in: 0...1000) {
+                configuration.connectionLimit = limit
+            }
             if let bytes = try request.integer("fragment_bytes", in: 0...1 << 24) {
                 configuration.fragmentBytes = bytes == 0 ? nil : bytes
             }
@@ -196,7 +205,9 @@ struct ControlEndpoint {
                 }
                 configuration.redelivery =
                     word == "none"
-                    ? [] : word == "fast" ? SlackSimulatorConfiguration.fastRedelivery : SlackSimulatorConfiguration.slackRedelivery
+                    ? []
+                    : word == "fast"
+                        ? SlackSimulatorConfiguration.fastRedelivery : SlackSimulatorConfiguration.slackRedelivery
             }
             try request.duration("acknowledgement_deadline_ms").map { configuration.acknowledgementDeadline = $0 }
             try request.duration("ping_interval_ms").map { configuration.pingInterval = $0 }

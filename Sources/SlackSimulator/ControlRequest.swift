@@ -95,7 +95,9 @@ struct SendOrder {
 
     private mutating func read(_ key: String, _ value: JSONValue, _ scanner: JSONScanner) throws {
         func text() throws -> String {
-            guard let text = scanner.string(value) else { throw SlackSimulatorError(.request, "\(key) must be a string") }
+            guard let text = scanner.string(value) else {
+                throw SlackSimulatorError(.request, "\(key) must be a string")
+            }
             return text
         }
         switch key {

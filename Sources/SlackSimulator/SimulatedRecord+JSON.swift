@@ -52,7 +52,8 @@ extension SlackStateMachine {
         }
         let past = history.map { event -> [String: Any] in
             [
-                "at": event.at.millisecondsSinceEpoch, "connection": event.connection.number, "what": event.what.rawValue,
+                "at": event.at.millisecondsSinceEpoch, "connection": event.connection.number,
+                "what": event.what.rawValue,
                 "connected": event.connected,
             ]
         }

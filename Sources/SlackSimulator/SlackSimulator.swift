@@ -47,7 +47,8 @@ package final class SlackSimulator: Sendable {
         do {
             let (loop, children) = try await eventLoop.submit {
                 (
-                    NIOLoopBound(SimulatorLoop(configuration, eventLoop: eventLoop, logger: logger), eventLoop: eventLoop),
+                    NIOLoopBound(
+                        SimulatorLoop(configuration, eventLoop: eventLoop, logger: logger), eventLoop: eventLoop),
                     NIOLoopBound(ChildChannels(), eventLoop: eventLoop)
                 )
             }.get()
@@ -87,7 +88,9 @@ extension SlackSimulator {
     }
 
     /// Sends ready-made happenings, each with ids of its own.
-    package func send(_ sample: SimulatedSample, count: Int = 1, _ values: SampleValues = .init()) async throws -> [String] {
+    package func send(_ sample: SimulatedSample, count: Int = 1, _ values: SampleValues = .init()) async throws
+        -> [String]
+    {
         try await onLoop { $0.send(sample, count: count, values) }
     }
 
@@ -281,7 +284,9 @@ extension SlackSimulator {
         try channel.pipeline.syncOperations.configureHTTPServerPipeline(
             withServerUpgrade: (
                 upgraders: [upgrader],
-                completionHandler: { context in context.pipeline.syncOperations.removeHandler(bound.value.http, promise: nil) }
+                completionHandler: { context in
+                    context.pipeline.syncOperations.removeHandler(bound.value.http, promise: nil)
+                }
             ))
         try channel.pipeline.syncOperations.addHandler(http)
     }

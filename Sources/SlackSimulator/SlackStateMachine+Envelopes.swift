@@ -81,7 +81,8 @@ extension SlackStateMachine {
         frame.reserveCapacity(payload.payload.count + 200)
         frame += #"{"envelope_id":"\#(envelopeID)","payload":"#.utf8
         frame += payload.payload
-        frame += #","type":\#(JSONText(payload.type)),"accepts_response_payload":\#(payload.acceptsResponsePayload)"#.utf8
+        frame +=
+            #","type":\#(JSONText(payload.type)),"accepts_response_payload":\#(payload.acceptsResponsePayload)"#.utf8
         if payload.isRedelivered {
             frame += #","retry_attempt":\#(attempt),"retry_reason":"\#(attempt == 0 ? "" : "timeout")""#.utf8
         }
@@ -92,7 +93,9 @@ extension SlackStateMachine {
     // MARK: What becomes of a copy
 
     mutating func deadlinePassed(_ id: String, copy: Int, now: Timestamp) -> [Action] {
-        guard let item = items[id], item.record.state == .waiting, item.record.copies.count == copy + 1 else { return [] }
+        guard let item = items[id], item.record.state == .waiting, item.record.copies.count == copy + 1 else {
+            return []
+        }
         return copyFailed(id, now: now)
     }
 

@@ -112,7 +112,9 @@ struct SlackStateMachine {
         statistics.apiCalls += 1
         if !apiFaults.isEmpty { return .fault(apiFaults.removeFirst()) }
         guard isPOST else { return .fault(.error(code: "insecure_request")) }
-        guard let authorization, authorization.starts(with: "Bearer ") else { return .fault(.error(code: "not_authed")) }
+        guard let authorization, authorization.starts(with: "Bearer ") else {
+            return .fault(.error(code: "not_authed"))
+        }
         let token = authorization.dropFirst("Bearer ".count)
         guard token.starts(with: "xapp-") else { return .fault(.error(code: "not_allowed_token_type")) }
         if let expected = configuration.appToken, expected.bytes != Array(token.utf8) {

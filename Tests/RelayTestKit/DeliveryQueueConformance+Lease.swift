@@ -24,6 +24,15 @@ extension DeliveryQueueConformance {
             #expect(result.deliveries.map(\.receivedAt) == [.second(1), .second(2)])
             #expect(result.nextDue == .second(3))
         },
+        Fact("payload bytes cut the list, too, but not the first delivery") { make in
+            let queue = try await make(.init())
+            for second in 1...3 as ClosedRange<Int64> { try await queue.storeWaiting(.event(at: second, bytes: 40)) }
+            let two = try await queue.lease("a", LeaseBounds(count: 9, bytes: 80), now: .second(9))
+            #expect(two.deliveries.map(\.receivedAt) == [.second(1), .second(2)])
+            #expect(two.nextDue == .second(3))
+            let last = try await queue.lease("a", LeaseBounds(count: 9, bytes: 0), now: .second(9))
+            #expect(last.deliveries.map(\.receivedAt) == [.second(3)])
+        },
         Fact("what is not due is not leased, and nextDue tells when it will be") { make in
             let queue = try await make(.init())
             let ids = try await queue.storeWaiting(.event(at: 5))

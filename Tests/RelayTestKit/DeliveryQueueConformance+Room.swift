@@ -153,6 +153,13 @@ extension DeliveryQueueConformance {
             let queue = try await make(.init())
             #expect(await queueErrorCode { try await queue.probe() } == nil)
         },
+        Fact("a queue without room says so when it is probed, and when there is room again, too") { make in
+            let queue = try await make(.init(maxBytes: EnqueueRequest.event(bytes: 100).storedBytes))
+            let ids = try await queue.store(.event(bytes: 100)).map(\.id)
+            #expect(await queueErrorCode { try await queue.probe() } == .full)
+            try await queue.settle([.complete(ids[0])])
+            #expect(await queueErrorCode { try await queue.probe() } == nil)
+        },
         Fact("after close every call throws closed, and closing again is harmless") { make in
             let queue = try await make(.init())
             let ids = try await queue.store(.event()).map(\.id)

@@ -72,6 +72,11 @@ extension DeliveryQueue {
         return ids
     }
 
+    /// Without a bound on bytes.
+    package func lease(_ backend: BackendName, limit: Int, now: Timestamp) async throws -> LeaseResult {
+        try await lease(backend, LeaseBounds(count: limit, bytes: .max), now: now)
+    }
+
     func leasedIDs(_ backend: BackendName = "a", limit: Int = 100, at second: Int64) async throws -> [DeliveryID] {
         try await lease(backend, limit: limit, now: .second(second)).deliveries.map(\.id)
     }

@@ -27,7 +27,7 @@ struct SQLiteQueueTests {
             for second in 0..<4 as Range<Int64> { ids += try await queue.store(.event("\(second)", at: second)) }
             try await queue.complete([ids[0]])
             try await queue.settle([
-                .init(id: ids[1], attempt: nil, verb: .deadLetter(.unknownBackend), at: .second(0)),
+                .init(id: ids[1], attempt: nil, verb: .deadLetter(.rejected(.http(status: 410))), at: .second(0)),
                 .init(id: ids[2], attempt: nil, verb: .reschedule(at: .second(50)), at: .second(0)),
             ])
         }
@@ -113,7 +113,9 @@ struct SQLiteQueueTests {
         let withRecords = try await queue.store(.event(to: ["a", "recorded"]))
         let dead = try await queue.store(.event(to: ["a", "b"]))
         try await queue.complete(alone + [both[0]] + withRecords + [dead[0]])
-        try await queue.settle([.init(id: dead[1], attempt: nil, verb: .deadLetter(.unknownBackend), at: .second(0))])
+        try await queue.settle([
+            .init(id: dead[1], attempt: nil, verb: .deadLetter(.rejected(.http(status: 410))), at: .second(0))
+        ])
         #expect(try await payloads() == [nil, 20, 20, 20])
         try await queue.complete([both[1]])
         #expect(try await payloads() == [nil, nil, 20, 20])

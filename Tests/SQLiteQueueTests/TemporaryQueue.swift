@@ -3,6 +3,7 @@
 import Foundation
 import Logging
 import RelayCore
+import RelayTestKit
 
 @testable import SQLiteQueue
 
