@@ -8,14 +8,14 @@ package struct Configuration: Sendable, Equatable {
     package var queue: QueueConfiguration
     /// In the order of the file, at least one, names unique.
     package var backends: [Backend]
-    /// In the order of the file, names unique; each names backends that exist and that have a URL for what it sends them.
+    /// In the order of the file, names unique; each names backends that exist and have a URL for what it sends them.
     package var routes: [Route]
     package var unrouted: UnroutedPolicy
     /// nil: no port is opened.
     package var health: HealthConfiguration?
     package var log: LogConfiguration
 
-    /// - Parameter routes: nil: `defaultRoutes`, everything to the only backend.
+    /// - Parameter routes: nil: `defaultRoutes`.
     package init(
         slack: SlackConfiguration, queue: QueueConfiguration = .init(), backends: [Backend], routes: [Route]? = nil,
         unrouted: UnroutedPolicy = .init(), health: HealthConfiguration? = .init(), log: LogConfiguration = .init()
@@ -29,7 +29,8 @@ package struct Configuration: Sendable, Equatable {
         self.log = log
     }
 
-    /// What holds where the file has no `routes`: one route named `default` to the only backend, or nothing when there are several.
+    /// What holds where the file has no `routes`: one route named `default` to the only backend, for events;
+    /// nothing when there are several backends.
     package static func defaultRoutes(to backends: [Backend]) -> [Route] {
         guard backends.count == 1, let backend = backends.first else { return [] }
         return [Route(name: defaultRouteName, to: [backend.name])]

@@ -94,8 +94,8 @@ extension YAMLNode {
 }
 
 extension String {
-    /// Whether the text can stand without quotes anywhere, in flow collections too. Narrower than YAML: what is not plainly
-    /// safe is quoted.
+    /// Whether the text can stand without quotes anywhere, in flow collections too. Narrower than YAML: what is not
+    /// plainly safe is quoted.
     fileprivate var isPlainYAML: Bool {
         guard let first = utf8.first, let last = utf8.last else { return false }
         guard first.isPlainYAMLStart, last != UInt8(ascii: ":"), last != UInt8(ascii: " "), self != "..." else {

@@ -35,6 +35,23 @@ struct ConfigurationErrorsTests {
         }
     }
 
+    @Test("a mistake in one section does not hide those in another")
+    func everySection() {
+        let yaml = """
+            version: 2
+            queue: { driver: redis }
+            backends: { a: { url: ftp://x } }
+            routes: [ { name: r, to: b } ]
+            unrouted: { event: drop }
+            health: { listen: x }
+            log: { level: loud }
+            """
+        let keys = ["version", "slack", "queue", "backends.a.url", "routes[0].to", "unrouted", "health", "log"]
+        let messages = mistakes(in: yaml)
+        #expect(messages.count == keys.count)
+        for key in keys { #expect(messages.contains { $0.hasPrefix(key) }, "\(key)") }
+    }
+
     @Test("what is not YAML is told with its place")
     func syntax() {
         do throws(ConfigurationErrors) {
@@ -230,8 +247,7 @@ struct ConfigurationErrorsTests {
 
     @Test("a backend without any URL, or with a name that cannot be a label, is refused")
     func backendNames() {
-        let yaml =
-            "version: 1\nslack: { app_token: env:A, signing_secret: env:B }\nbackends: { 'a b': {}, c: {} }\nroutes: [ { name: r, to: c } ]"
+        let yaml = Sample.head + "backends: { 'a b': {}, c: {} }\nroutes: [ { name: r, to: c } ]"
         #expect(
             mistakes(in: yaml) == [
                 #"a name in backends must be 1 to 64 letters, digits, `_`, `-` and `.`, is "a b""#,

@@ -13,6 +13,9 @@ enum Sample {
 
         """
 
+    /// Everything but backends and routes.
+    static let head = "version: 1\nslack: { app_token: env:A, signing_secret: env:B }\n"
+
     static let slack = SlackConfiguration(
         appToken: .environment("SLACK_APP_TOKEN"), signingSecret: .environment("SLACK_SIGNING_SECRET"))
 

@@ -69,7 +69,7 @@ struct QuantityTests {
     @Test(
         "userinfo is cut from a URL, valid or not",
         arguments: [
-            ("http://u:p@h/x", "http://***@h/x"), ("http://h/x", "http://h/x"), ("u:p@h", "***@h"),
+            ("http://u:p@h/x", "http://***@h/x"), ("http://h/x", "http://h/x"), ("u:p@h", "***@h"), ("@bob", "@bob"),
             ("http://a@b@h", "http://***@h"),
         ])
     func userinfo(_ url: String, _ shown: String) {

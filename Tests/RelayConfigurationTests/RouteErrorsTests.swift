@@ -5,8 +5,8 @@ import RelayCore
 import Testing
 
 private let needsMode =
-    "needs `mode: queue`: the default mode of commands, interactions and options (`answer`: hold the acknowledgement for the "
-    + "reply) is not in this version"
+    "needs `mode: queue`: the default mode of commands, interactions and options (`answer`: hold the acknowledgement "
+    + "for the reply) is not in this version"
 
 @Suite("Mistakes in routes")
 struct RouteErrorsTests {
@@ -134,8 +134,7 @@ struct RouteErrorsTests {
 
     @Test("without routes the only backend gets events, so it has a URL for them")
     func defaultRoute() {
-        let yaml =
-            "version: 1\nslack: { app_token: env:A, signing_secret: env:B }\nbackends: { b: { urls: { commands: http://h/ } } }\n"
+        let yaml = Sample.head + "backends: { b: { urls: { commands: http://h/ } } }\n"
         #expect(
             RelayConfigurationTests.mistakes(in: yaml) == [
                 "backends.b has no url for events, which it gets when there are no routes"
@@ -144,8 +143,7 @@ struct RouteErrorsTests {
 
     @Test("several backends without routes, or an empty list of routes, are refused")
     func noRoutes() {
-        let yaml =
-            "version: 1\nslack: { app_token: env:A, signing_secret: env:B }\nbackends: { a: { url: http://h/ }, b: { url: http://h/ } }\n"
+        let yaml = Sample.head + "backends: { a: { url: http://h/ }, b: { url: http://h/ } }\n"
         #expect(
             RelayConfigurationTests.mistakes(in: yaml) == [
                 "routes is missing; with more than one backend it says what goes where"
@@ -156,10 +154,21 @@ struct RouteErrorsTests {
             ])
     }
 
+    @Test("a URL that was refused is not called missing, too")
+    func refusedURL() {
+        let yaml = """
+            version: 1
+            slack: { app_token: env:A, signing_secret: env:B }
+            backends: { b: { urls: { events: ftp://h/, commands: http://h/ } } }
+            """
+        let mistake = #"backends.b.urls.events must be an absolute http or https URL, is "ftp://h/""#
+        #expect(RelayConfigurationTests.mistakes(in: yaml) == [mistake])
+        #expect(RelayConfigurationTests.mistakes(in: yaml + "\nroutes: [ { name: r, to: b } ]") == [mistake])
+    }
+
     @Test("a backend with a mistake is not called unknown")
     func brokenBackend() {
-        let yaml =
-            "version: 1\nslack: { app_token: env:A, signing_secret: env:B }\nbackends: { a: 5 }\nroutes: [ { name: r, to: a } ]\n"
+        let yaml = Sample.head + "backends: { a: 5 }\nroutes: [ { name: r, to: a } ]\n"
         #expect(RelayConfigurationTests.mistakes(in: yaml) == ["backends.a must be a mapping of keys to values"])
     }
 }

@@ -3,14 +3,16 @@
 import RelayCore
 
 enum Quote {
-    /// A value in quotes on one line, control characters escaped, at most 60 characters of it; `***` for what looks like a Slack token, and for the userinfo of a URL.
+    /// A value in quotes on one line, control characters escaped, at most 60 characters of it; `***` for what looks
+    /// like a Slack token, and for the userinfo of a URL.
     static func value(_ text: String) -> String {
         guard !text.lowercased().hasPrefix("xapp-"), !text.lowercased().hasPrefix("xox") else { return "***" }
         let shown = withoutUserinfo(text)
         return (shown.count > 60 ? shown.prefix(57) + "..." : shown).debugDescription
     }
 
-    /// An unknown key with a space before it, or nothing when it may be a value in the wrong place (`{ signing_secret 8f74… }`).
+    /// An unknown key with a space before it, or nothing when it may be a value in the wrong place
+    /// (`{ signing_secret 8f74… }`).
     static func key(_ text: String) -> String {
         let isWord = text.utf8.count <= 40 && text.utf8.allSatisfy { $0.isASCIILetter || "_-.".utf8.contains($0) }
         return isWord ? " `\(text)`" : ""
@@ -18,7 +20,7 @@ enum Quote {
 
     /// A URL with `***` for what stands before its `@`; also works on what is not a valid URL.
     static func withoutUserinfo(_ url: String) -> String {
-        guard let at = url.lastIndex(of: "@") else { return url }
+        guard let at = url.lastIndex(of: "@"), at != url.startIndex else { return url }
         let scheme = url.range(of: "://").map { url[..<$0.upperBound] } ?? ""
         return scheme + "***" + url[at...]
     }
@@ -48,7 +50,7 @@ struct Hint: CustomStringConvertible {
         if let likely = Self.likely(word, among: known) {
             description = "did you mean `\(likely)`?"
         } else {
-            description = "known: \(known.joined(separator: ", "))"
+            description = known.isEmpty ? "none is known" : "known: \(known.joined(separator: ", "))"
         }
     }
 

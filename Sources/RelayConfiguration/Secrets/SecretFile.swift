@@ -20,8 +20,8 @@ struct FileVersion: Hashable {
     var inode: UInt64
 }
 
-/// A regular file, open for reading. Status and content are taken of the same open file, so they belong together whatever is
-/// done to its path meanwhile.
+/// A regular file, open for reading. Status and content are taken of the same open file, so they belong together
+/// whatever is done to its path meanwhile.
 struct SecretFile: ~Copyable {
     private let descriptor: CInt
 
