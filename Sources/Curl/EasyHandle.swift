@@ -33,12 +33,17 @@ final class EasyHandle {
 
     /// Makes the handle ready for a transfer. Each option that differs between requests is set each time, so that nothing of the
     /// last one is left.
-    func prepare(_ transfer: Transfer) throws(CurlError) {
+    /// - Parameter onConnectionOfItsOwn: neither a connection used before nor one to be used again.
+    func prepare(_ transfer: Transfer, onConnectionOfItsOwn: Bool) throws(CurlError) {
         let request = transfer.request
         self.transfer = transfer
         message.pointee = 0
         try setTarget(of: request)
         try setMessage(of: request)
+        // libcurl repeats a POST with an empty body, too, and needs no rewinding for it: only a new connection keeps it from that.
+        let isFresh = onConnectionOfItsOwn || request.method == .post && request.body.isEmpty
+        setLong(CURLOPT_FRESH_CONNECT, isFresh ? 1 : 0)
+        setLong(CURLOPT_FORBID_REUSE, onConnectionOfItsOwn ? 1 : 0)
     }
 
     /// What the transfer came to.
@@ -122,15 +127,7 @@ extension EasyHandle {
 
     private func setMessage(of request: CurlRequest) throws(CurlError) {
         try set(CURLOPT_ACCEPT_ENCODING, request.acceptEncoding)
-        switch request.method {
-        case .get:
-            setLong(CURLOPT_HTTPGET, 1)
-            setLong(CURLOPT_FRESH_CONNECT, 0)
-        case .post:
-            setLong(CURLOPT_POST, 1)
-            // An empty body needs no rewinding, so only a connection of its own keeps libcurl from a second try.
-            setLong(CURLOPT_FRESH_CONNECT, request.body.isEmpty ? 1 : 0)
-        }
+        setLong(request.method == .post ? CURLOPT_POST : CURLOPT_HTTPGET, 1)
         relay_easy_set_offset(pointer, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
         // Two that libcurl adds by itself: the wait for "100 Continue", and a Content-Type for each POST.
         try append("Expect:")
@@ -165,11 +162,15 @@ extension EasyHandle {
 // Results
 extension EasyHandle {
     private func error(_ code: CURLcode, _ kind: CurlError.Code) -> CurlError {
+        CurlError(code: kind, curlCode: Int32(code.rawValue), message: text(of: code))
+    }
+
+    private func text(of code: CURLcode) -> String {
+        // libcurl's own words are about the rewinding.
+        if code == CURLE_SEND_FAIL_REWIND { return "the server closed a reused connection before it answered" }
         let text = message.pointee == 0 ? String(cString: curl_easy_strerror(code)) : String(cString: message)
         // A peer can have a part in the text: control characters stay out of logs.
-        let printable = String(
-            text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
-        return CurlError(code: kind, curlCode: Int32(code.rawValue), message: printable)
+        return String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
     }
 
     private func long(_ info: CURLINFO) -> Int {

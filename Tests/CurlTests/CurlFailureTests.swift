@@ -12,10 +12,25 @@ import Testing
         } test: { backend, client in
             _ = try await client.perform(.init(url: backend.url, method: .post, body: Array("first".utf8)))
             let second = CurlRequest(url: backend.url, method: .post, body: Array("second".utf8))
-            #expect(await client.code(of: second) == .connectionReset)
+            let error = await #expect(throws: CurlError.self) { try await client.perform(second) }
+            #expect(error?.code == .connectionReset)
+            #expect(error?.message == "the server closed a reused connection before it answered")
             _ = try await client.perform(.init(url: backend.url, method: .post, body: Array("third".utf8)))
             #expect(backend.requests.map(\.text) == ["first", "second", "third"])
             #expect(backend.requests.prefix(2).map(\.connection) == [1, 1])
+        }
+    }
+
+    @Test("a server that closed a reused connection under a request gets a connection for each of the next")
+    func hastyServer() async throws {
+        try await withBackend {
+            $0.text == "lost" ? .close : .ok
+        } test: { backend, client in
+            for text in ["first", "lost", "a", "b", "c"] {
+                _ = try? await client.perform(.init(url: backend.url, method: .post, body: Array(text.utf8)))
+            }
+            #expect(backend.requests.map(\.text) == ["first", "lost", "a", "b", "c"])
+            #expect(Set(backend.requests.suffix(3).map(\.connection)).count == 3)
         }
     }
 

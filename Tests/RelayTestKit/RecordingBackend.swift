@@ -42,7 +42,7 @@ package final class RecordingBackend: Sendable {
         /// With its Content-Length; the connection stays open.
         case respond(status: Int = 200, headers: [(name: String, value: String)] = [], body: [UInt8] = [])
         /// These bytes as they are, then the end of the connection.
-        case raw(String)
+        case bytes([UInt8])
         /// No answer at all; the connection stays open until the peer or `shutDown()` ends it.
         case silence
         /// The end of the connection, without an answer.
@@ -51,6 +51,7 @@ package final class RecordingBackend: Sendable {
         case reset
 
         package static let ok = Answer.respond()
+        package static func raw(_ text: String) -> Answer { .bytes(Array(text.utf8)) }
         package static func status(_ status: Int, _ headers: (name: String, value: String)...) -> Answer {
             .respond(status: status, headers: headers)
         }
@@ -212,8 +213,8 @@ extension Channel {
             let fields = headers.map { "\($0.name): \($0.value)\r\n" }.joined()
             let head = "HTTP/1.1 \(status) Status\r\n\(fields)Content-Length: \(body.count)\r\n\r\n"
             writeAndFlush(ByteBuffer(bytes: Array(head.utf8) + body), promise: nil)
-        case .raw(let text):
-            writeAndFlush(ByteBuffer(string: text)).whenComplete { _ in self.close(promise: nil) }
+        case .bytes(let bytes):
+            writeAndFlush(ByteBuffer(bytes: bytes)).whenComplete { _ in self.close(promise: nil) }
         case .silence:
             break
         case .close:

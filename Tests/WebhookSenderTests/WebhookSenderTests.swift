@@ -96,14 +96,6 @@ import WebhookSender
             (.reset, .failed(.connectionReset), nil),
             (.raw("220 mail ESMTP\r\n"), .failed(.connectionReset), nil),
             (.raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), .failed(.connectionReset), nil),
-            (.respond(body: [UInt8](repeating: 0x20, count: 2 << 20)), .accepted, nil),
-            (.respond(status: 500, body: [UInt8](repeating: 0x20, count: 2 << 20)), .failed(.http(status: 500)), nil),
-            (
-                .status(
-                    200, ("X-Large", String(repeating: "x", count: 90_000)),
-                    ("X-More", String(repeating: "x", count: 90_000))),
-                .failed(.responseTooLarge), nil
-            ),
         ] as [(RecordingBackend.Answer, AttemptOutcome, Duration?)])
     func outcomes(answer: RecordingBackend.Answer, outcome: AttemptOutcome, retryAfter: Duration?) async throws {
         try await withSender(answer: { _ in answer }) { backend, sender in
@@ -111,6 +103,26 @@ import WebhookSender
             #expect(result.outcome == outcome)
             #expect(result.retryAfter == retryAfter)
             #expect(backend.requests.count == 1)
+        }
+    }
+
+    @Test(
+        "a body over 1 MiB does not undo the status",
+        arguments: [(200, .accepted), (500, .failed(.http(status: 500)))] as [(Int, AttemptOutcome)])
+    func largeBody(status: Int, outcome: AttemptOutcome) async throws {
+        let answer = RecordingBackend.Answer.respond(status: status, body: [UInt8](repeating: 0x20, count: 2 << 20))
+        try await withSender(answer: { _ in answer }) { _, sender in
+            let result = await sender.send(delivery(), attempt: 1)
+            #expect(result.outcome == outcome)
+            #expect(result.status == status)
+        }
+    }
+
+    @Test("a head over 100 KiB is too large")
+    func largeHead() async throws {
+        let value = String(repeating: "x", count: 90_000)
+        try await withSender(answer: { _ in .status(200, ("X-Large", value), ("X-More", value)) }) { _, sender in
+            #expect(await sender.send(delivery(), attempt: 1).outcome == .failed(.responseTooLarge))
         }
     }
 
