@@ -132,7 +132,10 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "SlackConnectorTests",
-            dependencies: ["Curl", "RelayCore", "RelayTestKit", "SlackConnector", "SocketMode", logging, metrics] + nio,
+            dependencies: [
+                "Curl", "RelayCore", "RelayTestKit", "SlackConnector", "SocketMode", logging, metrics,
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ] + nio,
             swiftSettings: settings),
         .testTarget(
             name: "SlackSimulatorTests",

@@ -1,1 +1,1 @@
-// SlackConnectorTests
+// later

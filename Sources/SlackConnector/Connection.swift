@@ -1,0 +1,41 @@
+// One WebSocket as others see it: a handle that can be used from anywhere.
+
+import NIOCore
+import RelayCore
+import SocketMode
+
+/// Each call hops to the connection's event loop; calls made in order are done in order.
+final class Connection: Sendable {
+    let id: ConnectionID
+    /// What each read brought; ends with the connection.
+    let batches: AsyncStream<[Envelope]>
+    private let handler: NIOLoopBound<ConnectionHandler>
+    private let channel: any Channel
+
+    /// On the event loop of the channel.
+    init(id: ConnectionID, batches: AsyncStream<[Envelope]>, handler: ConnectionHandler, channel: any Channel) {
+        self.id = id
+        self.batches = batches
+        self.handler = NIOLoopBound(handler, eventLoop: channel.eventLoop)
+        self.channel = channel
+    }
+
+    func acknowledge(_ envelopeIDs: [String], via: ConnectorMetrics.Via) {
+        onLoop { $0.acknowledge(envelopeIDs, via: via) }
+    }
+    func finished(_ count: Int, bytes: Int) { onLoop { $0.finished(count, bytes: bytes) } }
+    func retire() { onLoop { $0.retire() } }
+    func drain() { onLoop { $0.drain() } }
+    func close(_ reason: EndReason) { onLoop { $0.close(reason) } }
+
+    /// Closes, and waits until TCP has ended: at most the close timeout. Waits also in a canceled task, so that every exit is an
+    /// orderly one.
+    func end(_ reason: EndReason) async {
+        close(reason)
+        try? await channel.closeFuture.get()
+    }
+
+    private func onLoop(_ body: @escaping @Sendable (ConnectionHandler) -> Void) {
+        channel.eventLoop.execute { [handler] in body(handler.value) }
+    }
+}

@@ -1,0 +1,157 @@
+// The connections of one Slack app: does what the pool decides.
+
+package import Curl
+import Foundation
+package import Logging
+package import Metrics
+package import NIOCore
+import NIOPosix
+import NIOWebSocket
+package import RelayCore
+import SocketMode
+import Synchronization
+
+/// Holds the connections of one Slack app, hands what they read to an `EnvelopeReceiver` and sends its acknowledgements.
+///
+/// `run()` is the whole life: connections, dials and the receiver's work are child tasks of it. Everything that happens is told to one
+/// `PoolStateMachine`, in one place, one event after the other.
+package final class SlackConnector: AcknowledgementSink, Sendable {
+    let configuration: SlackConnectorConfiguration
+    let urls: any ConnectionURLSource
+    let receiver: any EnvelopeReceiver
+    let dialer: WebSocketDialer
+    let clock: any RelayClock
+    let metrics: ConnectorMetrics
+    let logger: Logger
+    let registry = ConnectionRegistry()
+    let timerLoop: any EventLoop
+    private let events: AsyncStream<PoolStateMachine.Event>
+    private let eventSink: AsyncStream<PoolStateMachine.Event>.Continuation
+    private let shared: Mutex<Shared>
+
+    private struct Shared {
+        var status: ConnectorStatus
+        var hasStarted = false
+        var hasEnded = false
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+
+    /// - Parameters:
+    ///   - receiver: called for each batch in a task of its own; the reader does not wait for it.
+    ///   - token: the app-level token (`xapp-…`), read for each attempt.
+    ///   - http: makes the calls of apps.connections.open.
+    package convenience init(
+        configuration: SlackConnectorConfiguration, receiver: any EnvelopeReceiver, http: CurlClient,
+        token: @escaping @Sendable () throws -> Secret, clock: any RelayClock, logger: Logger,
+        metrics: any MetricsFactory, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) {
+        self.init(
+            configuration: configuration, receiver: receiver,
+            urls: ConnectionsOpen(http: http, configuration: configuration, token: token), clock: clock,
+            logger: logger, metrics: metrics, group: group)
+    }
+
+    /// With a source of URLs in place of Slack's API.
+    package init(
+        configuration: SlackConnectorConfiguration, receiver: any EnvelopeReceiver, urls: any ConnectionURLSource,
+        clock: any RelayClock, logger: Logger, metrics: any MetricsFactory,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) {
+        self.configuration = configuration
+        self.receiver = receiver
+        self.urls = urls
+        self.clock = clock
+        var logger = logger
+        logger[metadataKey: LogKey.app] = "\(configuration.app)"
+        self.logger = logger
+        self.metrics = ConnectorMetrics(app: configuration.app, factory: metrics)
+        dialer = WebSocketDialer(
+            group: group, caFile: configuration.caFile, proxy: configuration.proxy, timeout: configuration.dialTimeout,
+            environment: environment)
+        timerLoop = group.next()
+        (events, eventSink) = AsyncStream.makeStream()
+        shared = Mutex(Shared(status: ConnectorStatus(app: configuration.app)))
+    }
+
+    /// Connects, and stays connected until `drain` is through. In a canceled task it ends as soon as each connection has sent its
+    /// close frame, at most the close timeout later. Call it once.
+    package func run() async throws {
+        let isFirst = shared.withLock { shared in
+            defer { shared.hasStarted = true }
+            return !shared.hasStarted
+        }
+        precondition(isFirst, "SlackConnector.run() must be called once")
+        defer { ended() }
+        await withDiscardingTaskGroup { group in
+            group.addTask {
+                await self.configuration.waitForBackends()
+                self.report(.started)
+            }
+            var driver = PoolDriver(self)
+            for await event in events {
+                driver.take(event, in: &group)
+                if driver.isFinished { break }
+            }
+            // After a drain only the wait for backends can be left. In a canceled task every child ends its connection in order.
+            group.cancelAll()
+        }
+    }
+
+    /// Lets each connection finish what it has, sends close frames, and returns when all sockets are gone: at most the timeout and the
+    /// close timeout later. A second call with a shorter timeout hurries the first one.
+    package func drain(timeout: Duration) async {
+        report(.drain(timeout: timeout))
+        await withCheckedContinuation { continuation in
+            let isOver = shared.withLock { shared in
+                if shared.hasStarted, !shared.hasEnded { shared.waiters.append(continuation) }
+                return !shared.hasStarted || shared.hasEnded
+            }
+            if isOver { continuation.resume() }
+        }
+    }
+
+    /// Replaces every connection by a new one, each in its turn, make before break.
+    package func refresh() { report(.refreshWanted) }
+
+    package var status: ConnectorStatus { shared.withLock { $0.status } }
+
+    package func acknowledge(_ envelopeIDs: [String], on connection: ConnectionID) {
+        guard !envelopeIDs.isEmpty else { return }
+        guard let (connection, via) = registry.route(connection) else { return lost(envelopeIDs) }
+        connection.acknowledge(envelopeIDs, via: via)
+    }
+
+    // MARK: For the driver and the connections
+
+    /// To the pool, from any thread; in order.
+    func report(_ event: PoolStateMachine.Event) { eventSink.yield(event) }
+
+    func show(_ status: ConnectorStatus) {
+        shared.withLock { $0.status = status }
+        metrics.show(status)
+    }
+
+    /// Acknowledgements that found their connection closing.
+    func passOn(_ envelopeIDs: [String], from id: ConnectionID) {
+        guard let other = registry.another(than: id) else { return lost(envelopeIDs) }
+        other.acknowledge(envelopeIDs, via: .other)
+    }
+
+    private func lost(_ envelopeIDs: [String]) {
+        metrics.acknowledged(envelopeIDs.count, via: .lost)
+        logger.warning(
+            "no open connection to acknowledge on: Slack will send the envelopes again",
+            metadata: [LogKey.envelopeCount: "\(envelopeIDs.count)"])
+    }
+
+    private func ended() {
+        eventSink.finish()
+        let waiters = shared.withLock { shared in
+            shared.hasEnded = true
+            defer { shared.waiters = [] }
+            return shared.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+}

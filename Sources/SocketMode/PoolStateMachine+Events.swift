@@ -1,0 +1,356 @@
+// What each event does to the pool.
+
+import RelayCore
+
+extension PoolStateMachine {
+    mutating func started(_ turn: inout Turn) {
+        guard phase == .idle else { return }
+        phase = .running
+        for index in slots.indices { slots[index].emptySince = turn.now }
+        // Replicas that are deployed together must not dial together (F38).
+        pause(.start, for: configuration.startJitter.scaled(by: turn.random), &turn)
+    }
+
+    mutating func opened(_ id: ConnectionID, url: Secret, _ turn: inout Turn) {
+        guard let place = find(id), self[place].state == .opening else { return }
+        guard phase == .running else { return remove(place, &turn) }
+        set(place, .dialing, turn.now)
+        turn.actions.append(.dial(id, url: url))
+    }
+
+    mutating func upgraded(_ id: ConnectionID, _ turn: inout Turn) {
+        guard let place = find(id), self[place].state == .dialing else { return }
+        set(place, .awaitingHello, turn.now)
+        if phase != .running { close(place, .drained, &turn) }
+    }
+
+    mutating func attemptFailed(_ id: ConnectionID, _ failure: ConnectFailure, _ turn: inout Turn) {
+        guard let place = find(id), self[place].state == .opening || self[place].state == .dialing else { return }
+        remove(place, &turn)
+        failed(failure.outcome, retryAfter: failure.retryAfter, detail: failure.detail, &turn)
+    }
+
+    mutating func connected(_ id: ConnectionID, _ hello: HelloFacts, _ turn: inout Turn) {
+        guard let place = find(id), self[place].state == .awaitingHello else { return }
+        fatal = nil
+        reported = hello.numConnections.map { min(max(1, $0), PoolConfiguration.believableConnections) }
+        set(place, .connected(Connected(hello: hello, failureCount: failureCount)), turn.now)
+        schedule(.stable(id), after: configuration.stable, &turn)
+        if let life = hello.lifetime, life >= PoolConfiguration.shortestLifetime {
+            let refreshAfter = min(life, PoolConfiguration.longestLifetime).scaled(by: PoolConfiguration.refreshShare)
+            schedule(.lifetime(id), after: refreshAfter, &turn)
+        }
+        for other in places(in: place.slot) where self[other].connected != nil && self[other].id != id {
+            retire(other, &turn)
+        }
+        watchGhosts(&turn)
+    }
+
+    mutating func refreshAsked(_ id: ConnectionID, _ turn: inout Turn) {
+        guard let place = find(id), let connected = self[place].connected, !connected.isRefreshDue else { return }
+        markRefreshDue(place)
+        guard !connected.isStable else { return }
+        // A Slack that says hello and asks for a refresh, over and over, would be dialed as fast as it answers.
+        earlyRefreshes += 1
+        if earlyRefreshes > PoolConfiguration.earlyRefreshLimit, pause == nil { backOff(&turn) }
+    }
+
+    /// A person wants new connections: each in its turn, make before break.
+    mutating func refreshWanted() {
+        for slot in slots.indices {
+            for place in places(in: slot) where self[place].connected != nil { markRefreshDue(place) }
+        }
+    }
+
+    mutating func closing(_ id: ConnectionID, _ reason: EndReason, _ turn: inout Turn) {
+        guard let place = find(id) else { return }
+        switch self[place].state {
+        case .opening, .dialing, .awaitingHello:
+            set(place, .closing(nil), turn.now)
+            failed(ConnectOutcome(endedBeforeHello: reason), retryAfter: nil, detail: reason.rawValue, &turn)
+        case .connected(let connected):
+            set(place, .closing(connected), turn.now)
+            ended(connected, reason, &turn)
+        case .retiring(let connected):
+            set(place, .closing(connected), turn.now)
+        case .closing:
+            break
+        }
+        cancel(.stable(id), &turn)
+        cancel(.lifetime(id), &turn)
+    }
+
+    mutating func closed(_ id: ConnectionID, _ reason: EndReason, _ turn: inout Turn) {
+        closing(id, reason, &turn)
+        guard let place = find(id), case .closing(let connected) = self[place].state else { return }
+        // Slack may go on counting what it did not see end: then its number at the next hello tells.
+        if connected != nil, !reason.mayLeaveGhost { reported = reported.map { max(0, $0 - 1) } }
+        remove(place, &turn)
+        if pause?.reason == .capacity, !isAtLimit { endPause(&turn) }
+        watchGhosts(&turn)
+    }
+
+    mutating func timerFired(_ timer: Timer, _ turn: inout Turn) {
+        guard take(timer) else { return }
+        switch timer.kind {
+        case .pause:
+            // After a wait for room, what Slack counted before the wait is old news: one attempt will tell.
+            if pause?.reason == .capacity { reported = nil }
+            pause = nil
+        case .stable(let id):
+            stable(id)
+        case .lifetime(let id):
+            if let place = find(id), self[place].connected != nil { markRefreshDue(place) }
+        case .ghosts:
+            guard let reported, reported > configuration.expectedConnections else { return }
+            isGhostAlarmRaised = true
+            turn.actions.append(
+                .notice(.ghosts(reported: reported, expected: configuration.expectedConnections)))
+        case .drain:
+            for slot in slots.indices {
+                for place in places(in: slot) { close(place, .drained, &turn) }
+            }
+        }
+    }
+
+    /// Shuts down; a second call replaces the deadline.
+    mutating func drain(timeout: Duration, _ turn: inout Turn) {
+        guard phase != .finished else { return }
+        let isFirst = phase != .draining
+        phase = .draining
+        endPause(&turn)
+        cancel(.ghosts, &turn)
+        schedule(.drain, after: timeout, &turn)
+        guard isFirst else { return }
+        for slot in slots.indices {
+            for place in places(in: slot) {
+                switch self[place].state {
+                case .opening, .dialing: turn.actions.append(.abandon(self[place].id))
+                case .awaitingHello: close(place, .drained, &turn)
+                case .connected(let connected):
+                    set(place, .retiring(connected), turn.now)
+                    turn.actions.append(.drain(self[place].id))
+                case .retiring: turn.actions.append(.drain(self[place].id))
+                case .closing: break
+                }
+            }
+        }
+    }
+
+    // MARK: Steps
+
+    /// A connection that had its hello ended, or begins to.
+    private mutating func ended(_ connected: Connected, _ reason: EndReason, _ turn: inout Turn) {
+        switch reason {
+        case .tooManyWebSockets: failed(.tooManyWebSockets, retryAfter: nil, detail: reason.rawValue, &turn)
+        case .linkDisabled: failed(.linkDisabled, retryAfter: nil, detail: reason.rawValue, &turn)
+        case .refreshed, .drained: break
+        case .closedBySlack, .reset, .dead, .helloTimeout, .refused, .protocolError, .messageTooLarge:
+            // Slack ends what it asked to be refreshed: planned. And where several end together, they are one failure.
+            guard !connected.isRefreshDue, pause == nil else { return }
+            backOff(&turn)
+        }
+    }
+
+    private mutating func failed(
+        _ outcome: ConnectOutcome, retryAfter: Duration?, detail: String, _ turn: inout Turn
+    ) {
+        guard phase == .running else { return }
+        switch outcome {
+        case .canceled, .connected:
+            break
+        case .apiFatal, .linkDisabled:
+            fatal = detail
+            failureCount &+= 1
+            pause(.fatal, for: configuration.fatalRetry, &turn)
+        case .tooManyWebSockets:
+            reported = PoolConfiguration.slackConnectionLimit
+            awaitRoom(&turn)
+        case .apiUnreachable, .apiError, .rateLimited, .dnsError, .connectError, .proxyError, .tlsError,
+            .upgradeRejected, .reset, .timeout, .helloTimeout, .refused:
+            backOff(atLeast: min(retryAfter ?? .zero, configuration.retryAfterMaximum), &turn)
+        }
+    }
+
+    private mutating func backOff(atLeast lowerBound: Duration = .zero, _ turn: inout Turn) {
+        guard phase == .running else { return }
+        failureCount &+= 1
+        pause(.backoff, for: backoff.failed(random: turn.random, lowerBound: lowerBound), &turn)
+    }
+
+    private mutating func awaitRoom(_ turn: inout Turn) {
+        failureCount &+= 1
+        pause(.capacity, for: capacityBackoff.failed(random: turn.random), &turn)
+    }
+
+    /// Dials nothing for so long. A longer pause that is under way stays.
+    private mutating func pause(_ reason: PauseReason, for delay: Duration, _ turn: inout Turn) {
+        let until = turn.now + delay
+        if let pause, pause.until >= until { return }
+        pause = Pause(reason: reason, until: until)
+        schedule(.pause, after: delay, &turn)
+        turn.actions.append(.notice(.pausing(reason, delay)))
+    }
+
+    private mutating func endPause(_ turn: inout Turn) {
+        pause = nil
+        cancel(.pause, &turn)
+    }
+
+    private mutating func stable(_ id: ConnectionID) {
+        guard let place = find(id), case .connected(var connected) = self[place].state else { return }
+        connected.isStable = true
+        self[place].state = .connected(connected)
+        // While other attempts fail, one old connection that holds does not prove that things are good again.
+        guard connected.failureCount == failureCount else { return }
+        backoff.reset()
+        capacityBackoff.reset()
+        earlyRefreshes = 0
+    }
+
+    private mutating func markRefreshDue(_ place: Place) {
+        guard case .connected(var connected) = self[place].state else { return }
+        connected.isRefreshDue = true
+        self[place].state = .connected(connected)
+    }
+
+    private mutating func retire(_ place: Place, _ turn: inout Turn) {
+        guard case .connected(let connected) = self[place].state else { return }
+        let id = self[place].id
+        set(place, .retiring(connected), turn.now)
+        cancel(.stable(id), &turn)
+        cancel(.lifetime(id), &turn)
+        turn.actions.append(.retire(id))
+    }
+
+    private mutating func close(_ place: Place, _ reason: EndReason, _ turn: inout Turn) {
+        switch self[place].state {
+        case .opening, .dialing, .closing: return
+        case .awaitingHello: set(place, .closing(nil), turn.now)
+        case .connected(let connected), .retiring(let connected): set(place, .closing(connected), turn.now)
+        }
+        cancel(.stable(self[place].id), &turn)
+        cancel(.lifetime(self[place].id), &turn)
+        turn.actions.append(.close(self[place].id, reason))
+    }
+
+    /// More than expected, for long: another gateway, a forgotten laptop, or ghosts (F6, F24, F25).
+    private mutating func watchGhosts(_ turn: inout Turn) {
+        guard phase == .running, let reported, reported > configuration.expectedConnections else {
+            isGhostAlarmRaised = false
+            return cancel(.ghosts, &turn)
+        }
+        if !isGhostAlarmRaised, !isScheduled(.ghosts) { schedule(.ghosts, after: configuration.ghostAfter, &turn) }
+    }
+
+    // MARK: The next attempt
+
+    /// Begins the next attempt if one is due and may begin; ends the pool when it is drained.
+    mutating func proceed(_ turn: inout Turn) {
+        switch phase {
+        case .idle, .finished:
+            return
+        case .draining:
+            guard slots.allSatisfy(\.sockets.isEmpty) else { return }
+            phase = .finished
+            cancel(.drain, &turn)
+            turn.actions.append(.finish)
+        case .running:
+            guard pause == nil, attempt == nil else { return }
+            if let slot = slots.firstIndex(where: { $0.isVacant && $0.hasRoom }) {
+                fill(slot, &turn)
+            } else if let slot = slots.firstIndex(where: \.isRefreshDue) {
+                refresh(slot, &turn)
+            }
+        }
+    }
+
+    private mutating func fill(_ slot: Int, _ turn: inout Turn) {
+        if !isAtLimit {
+            open(slot, &turn)
+        } else if !isAnyEnding {
+            awaitRoom(&turn)
+        }
+    }
+
+    private mutating func refresh(_ slot: Int, _ turn: inout Turn) {
+        if !slots[slot].hasRoom {
+            // The connection before this one is still leaving: it goes first.
+            for place in places(in: slot) where self[place].connected == nil { close(place, .refreshed, &turn) }
+        } else if isAtLimit {
+            for place in places(in: slot) { retire(place, &turn) }
+        } else {
+            open(slot, &turn)
+        }
+    }
+
+    private mutating func open(_ slot: Int, _ turn: inout Turn) {
+        let id = makeConnectionID()
+        slots[slot].sockets.append(Socket(id: id, state: .opening, since: turn.now))
+        turn.actions.append(.open(id, slot: slot))
+    }
+
+    /// The attempt under way.
+    private var attempt: ConnectionID? {
+        for slot in slots {
+            for socket in slot.sockets {
+                switch socket.state {
+                case .opening, .dialing, .awaitingHello: return socket.id
+                case .connected, .retiring, .closing: continue
+                }
+            }
+        }
+        return nil
+    }
+
+    /// Whether the next connection would be one more than Slack allows.
+    private var isAtLimit: Bool { (reported ?? 0) >= PoolConfiguration.slackConnectionLimit }
+
+    /// Whether a connection of ours is about to make room.
+    private var isAnyEnding: Bool {
+        slots.contains { slot in
+            slot.sockets.contains { socket in
+                switch socket.state {
+                case .retiring, .closing(.some): true
+                case .opening, .dialing, .awaitingHello, .connected, .closing(nil): false
+                }
+            }
+        }
+    }
+}
+
+// MARK: Where a socket is
+
+extension PoolStateMachine {
+    struct Place: Equatable {
+        var slot: Int
+        var index: Int
+    }
+
+    subscript(place: Place) -> Socket {
+        get { slots[place.slot].sockets[place.index] }
+        set { slots[place.slot].sockets[place.index] = newValue }
+    }
+
+    /// nil for a connection that is gone.
+    func find(_ id: ConnectionID) -> Place? {
+        for slot in slots.indices {
+            if let index = slots[slot].sockets.firstIndex(where: { $0.id == id }) {
+                return Place(slot: slot, index: index)
+            }
+        }
+        return nil
+    }
+
+    func places(in slot: Int) -> [Place] { slots[slot].sockets.indices.map { Place(slot: slot, index: $0) } }
+
+    mutating func set(_ place: Place, _ state: Socket.State, _ now: Duration) {
+        self[place].state = state
+        self[place].since = now
+    }
+
+    mutating func remove(_ place: Place, _ turn: inout Turn) {
+        slots[place.slot].sockets.remove(at: place.index)
+        if slots[place.slot].sockets.isEmpty { slots[place.slot].emptySince = turn.now }
+    }
+}
