@@ -46,8 +46,8 @@ enum FileSystemKind: Equatable, Sendable {
     /// `major:minor`, the first one after ` - ` is the type).
     static func typeName(ofDevice device: UInt64, in mounts: String) -> String? {
         // As makedev(3) packs them.
-        let major = device >> 8 & 0xFFF | device >> 32 & ~0xFFF
-        let minor = device & 0xFF | device >> 12 & ~0xFF
+        let major = device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000
+        let minor = device & 0xFF | device >> 12 & 0xFFFF_FF00
         for line in mounts.split(separator: "\n") {
             let fields = line.split(separator: " ")
             guard fields.count > 2, fields[2] == "\(major):\(minor)", let dash = fields.firstIndex(of: "-"),

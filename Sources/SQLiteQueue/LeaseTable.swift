@@ -128,19 +128,19 @@ extension LeaseTable {
     }
 
     /// A transaction is durable: what it stored is leased, what it settled is not any more.
-    mutating func committed(_ transaction: WriteTransaction) {
-        for (backend, count) in transaction.ledger.backends
+    mutating func committed(_ effects: WriteTransaction.Effects) {
+        for (backend, count) in effects.ledger.backends
         where count.unfinished > 0 && ledger.backends[backend]?.unfinished ?? 0 == 0 {
             oldest[backend] = ledger.nextSequence
         }
-        ledger = transaction.ledger
+        ledger = effects.ledger
         guard !isClosed else { return }
-        for (sequence, lease) in transaction.stored { add(lease, sequence) }
-        for sequence in transaction.claimed {
+        for (sequence, lease) in effects.stored { add(lease, sequence) }
+        for sequence in effects.claimed {
             claims.remove(sequence)
             read?.ended.insert(sequence)
         }
-        for (sequence, ending) in transaction.ended {
+        for (sequence, ending) in effects.ended {
             let backend = leases[sequence]?.backend
             remove(sequence)
             read?.ended.insert(sequence)

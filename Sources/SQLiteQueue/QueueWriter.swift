@@ -94,11 +94,13 @@ extension QueueWriter {
                 }
             }
         } catch {
-            state.withTable { $0.unclaim(transaction.claimed) }
+            let claimed = transaction.effects.claimed
+            state.withTable { $0.unclaim(claimed) }
             if let error = error as? DatabaseError { recover(connection, from: error) }
             throw error
         }
-        state.withTable { $0.committed(transaction) }
+        let effects = transaction.effects
+        state.withTable { $0.committed(effects) }
         commits += 1
         return outcomes
     }

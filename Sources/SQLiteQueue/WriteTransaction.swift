@@ -9,12 +9,7 @@ struct WriteTransaction {
     static let removalLimit = (deliveries: 256, bytes: Int64(4 << 20))
     static let keyRemovalLimit = 500
 
-    private(set) var ledger: Ledger
-    /// New deliveries, leased by who stored them.
-    private(set) var stored: [(sequence: Int64, lease: LeaseTable.Lease)] = []
-    private(set) var ended: [Int64: Ending] = [:]
-    /// Waiting deliveries that `drop_oldest` removes.
-    private(set) var claimed: Set<Int64> = []
+    private(set) var effects: Effects
     private var probes = 0
     private var removed = (deliveries: 0, bytes: Int64(0))
     private let original: Ledger
@@ -22,14 +17,24 @@ struct WriteTransaction {
     private let limits: QueueLimits
     private let state: QueueState
 
-    enum Ending: Equatable {
+    /// What must follow in memory when the transaction is durable, and only then.
+    struct Effects: Sendable {
+        var ledger: Ledger
+        /// New deliveries, leased by who stored them.
+        var stored: [(sequence: Int64, lease: LeaseTable.Lease)] = []
+        var ended: [Int64: Ending] = [:]
+        /// Waiting deliveries that were removed by `drop_oldest`.
+        var claimed: Set<Int64> = []
+    }
+
+    enum Ending: Sendable, Equatable {
         case settled
         case rescheduled(at: Timestamp)
     }
 
     init(queueID: UInt32, limits: QueueLimits, state: QueueState) {
-        self.ledger = state.withTable(\.ledger)
-        self.original = ledger
+        self.original = state.withTable(\.ledger)
+        self.effects = Effects(ledger: original)
         self.queueID = queueID
         self.limits = limits
         self.state = state
@@ -45,10 +50,12 @@ struct WriteTransaction {
 
     /// To be called last.
     func finish(in store: QueueStore) throws {
-        guard ledger.nextSequence != original.nextSequence || ledger.bytes != original.bytes || probes > 0 else {
+        guard
+            effects.ledger.nextSequence != original.nextSequence || effects.ledger.bytes != original.bytes || probes > 0
+        else {
             return
         }
-        try store.writeMeta(nextSequence: ledger.nextSequence, bytes: ledger.bytes, probes: probes)
+        try store.writeMeta(nextSequence: effects.ledger.nextSequence, bytes: effects.ledger.bytes, probes: probes)
     }
 }
 
@@ -83,15 +90,15 @@ extension WriteTransaction {
 
     private mutating func insert(_ request: EnqueueRequest, in store: QueueStore) throws -> [Delivery] {
         let envelope = request.envelope
-        let first = ledger.nextSequence
+        let first = effects.ledger.nextSequence
         try store.insert(envelope, id: first, deliveries: request.targets.count, size: request.storedBytes)
-        ledger.bytes += request.storedBytes
+        effects.ledger.bytes += request.storedBytes
         return try request.targets.map { target in
-            let sequence = ledger.nextSequence
+            let sequence = effects.ledger.nextSequence
             try store.insert(target, id: sequence, envelope: first, due: envelope.receivedAt)
-            ledger.nextSequence += 1
-            ledger.count(.pending, of: target.backend, by: 1)
-            stored.append(
+            effects.ledger.nextSequence += 1
+            effects.ledger.count(.pending, of: target.backend, by: 1)
+            effects.stored.append(
                 (
                     sequence,
                     LeaseTable.Lease(
@@ -112,18 +119,18 @@ extension WriteTransaction {
     /// Makes room, or throws `full` before anything was stored. What was removed of settled deliveries stays removed either way.
     private mutating func makeRoom(for requests: [EnqueueRequest], in store: QueueStore) throws {
         let most = requests.reduce(0) { $0 + $1.storedBytes }
-        guard ledger.bytes + most > limits.maxBytes else { return }
+        guard effects.ledger.bytes + most > limits.maxBytes else { return }
         try makeRoom(try neededBytes(of: requests, in: store), in: store)
     }
 
     private mutating func makeRoom(_ needed: Int64, in store: QueueStore) throws {
-        guard needed > 0, ledger.bytes + needed > limits.maxBytes else { return }
+        guard needed > 0, effects.ledger.bytes + needed > limits.maxBytes else { return }
         if needed <= limits.maxBytes {
             try removeSettled([.delivered, .expired, .canceled], downTo: limits.maxBytes - needed, in: store)
-            if ledger.bytes + needed <= limits.maxBytes { return }
+            if effects.ledger.bytes + needed <= limits.maxBytes { return }
             if limits.whenFull == .dropOldest, try dropOldest(downTo: limits.maxBytes - needed, in: store) { return }
         }
-        throw QueueError.full(needed: needed, held: ledger.bytes, limit: limits.maxBytes)
+        throw QueueError.full(needed: needed, held: effects.ledger.bytes, limit: limits.maxBytes)
     }
 
     /// Without the duplicates.
@@ -151,13 +158,13 @@ extension WriteTransaction {
         downTo goal: Int64 = .min, in store: QueueStore
     ) throws {
         for state in states {
-            while ledger.bytes > goal, mayRemoveMore {
+            while effects.ledger.bytes > goal, mayRemoveMore {
                 let batch = try store.settled(state, until: cutoff, limit: 32)
                 if batch.isEmpty { break }
-                for delivery in batch where ledger.bytes > goal && mayRemoveMore {
+                for delivery in batch where effects.ledger.bytes > goal && mayRemoveMore {
                     let freed = try store.removeDelivery(delivery.id, of: delivery.envelope)
-                    ledger.bytes -= freed
-                    ledger.count(state, of: delivery.backend, by: -1)
+                    effects.ledger.bytes -= freed
+                    effects.ledger.count(state, of: delivery.backend, by: -1)
                     removed.deliveries += 1
                     removed.bytes += freed
                 }
@@ -174,7 +181,7 @@ extension WriteTransaction {
     private mutating func dropOldest(downTo goal: Int64, in store: QueueStore) throws -> Bool {
         var victims: [QueueStore.UnfinishedDelivery] = []
         var chosen: Set<Int64> = []
-        var bytes = ledger.bytes
+        var bytes = effects.ledger.bytes
         try store.forEachUnfinished(from: state.withTable(\.oldestUnfinished)) { delivery in
             guard state.withTable({ $0.claim(delivery.id) }) else { return true }
             victims.append(delivery)
@@ -186,7 +193,7 @@ extension WriteTransaction {
             state.withTable { $0.unclaim(chosen) }
             return false
         }
-        claimed.formUnion(chosen)
+        effects.claimed.formUnion(chosen)
         for victim in victims { try drop(victim, in: store) }
         return true
     }
@@ -201,14 +208,14 @@ extension WriteTransaction {
     }
 
     private mutating func drop(_ victim: QueueStore.UnfinishedDelivery, in store: QueueStore) throws {
-        ledger.bytes -= try store.removeDelivery(victim.id, of: victim.envelope)
-        if let state = DeliveryState(rawValue: victim.state) { ledger.count(state, of: victim.backend, by: -1) }
-        ledger.backends[victim.backend]?.dropped += 1
+        effects.ledger.bytes -= try store.removeDelivery(victim.id, of: victim.envelope)
+        if let state = DeliveryState(rawValue: victim.state) { effects.ledger.count(state, of: victim.backend, by: -1) }
+        effects.ledger.backends[victim.backend]?.dropped += 1
         guard victim.siblings > 1 else { return }
         let rest = try store.deliveries(of: victim.envelope, count: victim.siblings)
         guard rest.allSatisfy({ $0.state?.isFinal ?? false && $0.state != .dead }) else { return }
         // What is left of it was delivered, expired or canceled.
-        for delivery in rest { ledger.bytes -= try store.removeDelivery(delivery.id, of: victim.envelope) }
+        for delivery in rest { effects.ledger.bytes -= try store.removeDelivery(delivery.id, of: victim.envelope) }
     }
 }
 
@@ -218,7 +225,8 @@ extension WriteTransaction {
     /// After a crash a delivery waits as before, to be attempted once more, or is settled: its attempt, its state and what becomes
     /// of its payload are written by this one transaction.
     mutating func settle(_ settlements: [Settlement], in store: QueueStore) throws {
-        for settlement in settlements where settlement.id.queue == queueID && ended[settlement.id.sequence] == nil {
+        for settlement in settlements
+        where settlement.id.queue == queueID && effects.ended[settlement.id.sequence] == nil {
             let sequence = settlement.id.sequence
             guard let lease = state.withTable({ $0.lease(on: sequence) }) else { continue }
             try settle(settlement, lease, in: store)
@@ -236,9 +244,9 @@ extension WriteTransaction {
         try store.settle(
             settlement, state: state, due: due ?? lease.due, settledAt: due == nil ? settlement.at : nil, reason: reason
         )
-        ended[settlement.id.sequence] = due.map { .rescheduled(at: $0) } ?? .settled
-        ledger.count(lease.state, of: lease.backend, by: -1)
-        ledger.count(state, of: lease.backend, by: 1)
+        effects.ended[settlement.id.sequence] = due.map { .rescheduled(at: $0) } ?? .settled
+        effects.ledger.count(lease.state, of: lease.backend, by: -1)
+        effects.ledger.count(state, of: lease.backend, by: 1)
         if due == nil, state != .dead { try removePayloadIfUnneeded(lease, in: store) }
     }
 
@@ -251,7 +259,7 @@ extension WriteTransaction {
             }
             guard isUnneeded else { return }
         }
-        ledger.bytes -= try store.removePayload(of: lease.envelope)
+        effects.ledger.bytes -= try store.removePayload(of: lease.envelope)
     }
 }
 
