@@ -38,7 +38,7 @@ let package = Package(
         tool("http-backend"),
         tool("bare-poster", libraries: ["curl"]),
         tool("null-client"),
-        .target(name: "fsynccount", cSettings: cSettings),
+        .target(name: "fsynccount", publicHeadersPath: ".", cSettings: cSettings),
         .target(
             name: "BenchmarkSupport", cSettings: cSettings,
             linkerSettings: [.linkedLibrary("crypto")]),
