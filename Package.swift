@@ -47,8 +47,10 @@ let package = Package(
         .executableTarget(
             name: "relay",
             dependencies: [
-                "Relay", "RelayConfiguration", "RelayCore", "Signing", "SlackSimulator", "SocketMode", logging,
+                "Relay", "RelayConfiguration", "RelayCore", "Signing", "SlackSimulator", "SocketMode", lifecycle, logging,
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
@@ -56,7 +58,7 @@ let package = Package(
             name: "Relay",
             dependencies: [
                 "AdminServer", "Curl", "RelayConfiguration", "RelayCore", "SQLiteQueue", "SlackConnector",
-                "WebhookSender", lifecycle, logging, metrics,
+                "SocketMode", "WebhookSender", lifecycle, logging, metrics,
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
