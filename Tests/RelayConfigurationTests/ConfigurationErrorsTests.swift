@@ -231,7 +231,7 @@ struct ConfigurationErrorsTests {
             ("http://[::1]x/", "must have a port"), ("http://h!/", "must name a host"),
         ])
     func urls(_ url: String, _ expected: String) {
-        let messages = mistakes(in: Sample.minimal.replacing("http://127.0.0.1:3000/slack/events", with: url))
+        let messages = mistakes(in: Sample.minimal.replacing("http://127.0.0.1:3000/slack/events", with: "'\(url)'"))
         #expect(messages.count == 1)
         #expect(messages.first?.hasPrefix("backends.legacy.url \(expected)") == true, "\(messages)")
     }
@@ -242,7 +242,7 @@ struct ConfigurationErrorsTests {
             "http://h", "HTTPS://H.example:8443/a%20b?c=d&e=f/", "http://[::1]:80/", "http://u:p@h/", "http://h?x",
         ])
     func goodURLs(_ url: String) {
-        #expect(mistakes(in: Sample.minimal.replacing("http://127.0.0.1:3000/slack/events", with: url)) == [])
+        #expect(mistakes(in: Sample.minimal.replacing("http://127.0.0.1:3000/slack/events", with: "'\(url)'")) == [])
     }
 
     @Test("a backend without any URL, or with a name that cannot be a label, is refused")

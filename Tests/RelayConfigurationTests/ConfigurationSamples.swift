@@ -9,7 +9,7 @@ enum Sample {
         version: 1
         slack: { app_token: env:SLACK_APP_TOKEN, signing_secret: env:SLACK_SIGNING_SECRET }
         backends:
-          legacy: { url: "http://127.0.0.1:3000/slack/events" }
+          legacy: { url: http://127.0.0.1:3000/slack/events }
 
         """
 

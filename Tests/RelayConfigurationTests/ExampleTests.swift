@@ -7,12 +7,16 @@ import YAML
 
 @testable import RelayConfiguration
 
-/// The file at the root of the package, beside `Tests`.
-let exampleText: String = {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
-    return (try? String(contentsOf: root.appending(path: "relay.yaml.example"), encoding: .utf8)) ?? ""
-}()
+/// The root of the package, where `Tests` is.
+let packageRoot = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+let exampleText = text(of: "relay.yaml.example")
+
+/// The text of a file of the package; empty when it is not there.
+func text(of path: String) -> String {
+    (try? String(contentsOf: packageRoot.appending(path: path), encoding: .utf8)) ?? ""
+}
 
 /// Each section with its path in the example (`*`: whatever name or place), its keys, and those of later versions.
 let schema: [(path: [String], keys: [String], later: [String])] = [

@@ -11,10 +11,10 @@ struct FileError: Error {
     var reason: String
 }
 
-/// What differs when a file was written to or replaced: modification time in nanoseconds, size, and identity.
+/// What differs when a file was written to or replaced: modification time, size, and identity.
 struct FileVersion: Hashable {
-    var seconds: Int
-    var nanoseconds: Int
+    /// Since the epoch, to the nanosecond.
+    var modified: Duration
     var size: Int64
     var device: UInt64
     var inode: UInt64
@@ -46,7 +46,7 @@ struct SecretFile: ~Copyable {
         let modified = status.st_mtim
         #endif
         return FileVersion(
-            seconds: modified.tv_sec, nanoseconds: modified.tv_nsec, size: Int64(status.st_size),
+            modified: Duration(modified), size: Int64(status.st_size),
             device: UInt64(truncatingIfNeeded: status.st_dev), inode: UInt64(status.st_ino))
     }
 
