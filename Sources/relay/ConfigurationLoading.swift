@@ -9,7 +9,8 @@ import RelayCore
 struct ConfigurationOption: ParsableArguments {
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("The configuration file.", discussion: "relay.yaml.example shows every key.", valueName: "file"))
+        help: ArgumentHelp(
+            "The configuration file.", discussion: "relay.yaml.example shows every key.", valueName: "file"))
     var config = "relay.yaml"
 
     /// Reads and checks the file; every problem with its line and column.
@@ -18,7 +19,8 @@ struct ConfigurationOption: ParsableArguments {
         do {
             text = Array(try Data(contentsOf: URL(fileURLWithPath: config)))
         } catch {
-            let reason = (error as? CocoaError)?.code == .fileReadNoSuchFile ? "no such file" : error.localizedDescription
+            let reason =
+                (error as? CocoaError)?.code == .fileReadNoSuchFile ? "no such file" : error.localizedDescription
             throw CommandFailure(.configuration, "cannot read \(config): \(reason)")
         }
         do {

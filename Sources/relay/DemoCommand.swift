@@ -47,7 +47,9 @@ struct Demo: Sendable {
 
     func run() async throws {
         print("Everything here runs on this machine's loopback; no token is needed.\n")
-        let slack = try await SlackSimulator.start(.init(appToken: Secret(Self.appToken), closesTCP: true))
+        let slack = try await SlackSimulator.start(
+            .init(appToken: Secret(Self.appToken), closesTCP: true),
+            logger: Logger(label: "demo") { _ in SwiftLogNoOpLogHandler() })
         step("A simulated Slack listens on \(slack.apiURL)")
         let scene = DemoScene()
         let backend = DemoBackend(signingSecret: Secret(Self.signingSecret), scene: scene)
@@ -71,7 +73,8 @@ struct Demo: Sendable {
         print("\nAn event, and a backend that answers 503 once:\n")
         backend.failNext()
         try await send("Are you there?", slack, scene, attempts: 2)
-        print("\nNothing acknowledged is ever lost: kill -9 would have changed nothing after the line \"acknowledged\".")
+        print(
+            "\nNothing acknowledged is ever lost: kill -9 would have changed nothing after the line \"acknowledged\".")
         while keepSending {
             print("")
             try await send("Once more", slack, scene, attempts: 1)
@@ -90,7 +93,9 @@ struct Demo: Sendable {
             if let request = await scene.next(\.requests) { show(request) }
             guard let attempt = await scene.next(\.attempts) else { return }
             let answer = attempt.result.status.map { "answered \($0)" } ?? "did not answer"
-            step("Attempt \(number) of delivery \(attempt.id): the backend \(answer) after \(milliseconds(attempt.duration))")
+            step(
+                "Attempt \(number) of delivery \(attempt.id): the backend \(answer) after \(milliseconds(attempt.duration))"
+            )
             if let settlement = await scene.next(\.settlements) { show(settlement) }
         }
     }
@@ -115,7 +120,9 @@ struct Demo: Sendable {
     }
 
     private func show(_ request: DemoRequest) {
-        step("The backend gets this request, \(request.isSigned ? "its signature is valid" : "WITHOUT A VALID SIGNATURE"):")
+        step(
+            "The backend gets this request, \(request.isSigned ? "its signature is valid" : "WITHOUT A VALID SIGNATURE"):"
+        )
         print(Paint.dim("      POST \(request.path)"))
         for (name, value) in request.headers { print(Paint.dim("      \(name): \(value)")) }
         print(Paint.dim("\n      \(request.body)\n"))

@@ -35,7 +35,8 @@ struct ForwardCommand: AsyncParsableCommand {
         let configuration: Configuration
         do {
             configuration = try Configuration.forward(
-                url: url, appToken: .environment("SLACK_APP_TOKEN"), signingSecret: .environment("SLACK_SIGNING_SECRET"),
+                url: url, appToken: .environment("SLACK_APP_TOKEN"),
+                signingSecret: .environment("SLACK_SIGNING_SECRET"),
                 apiURL: apiURL, queuePath: queue)
         } catch {
             throw CommandFailure(.usage, "\(error)")

@@ -45,14 +45,16 @@ struct RouteCommand: AsyncParsableCommand {
         private func readEnvelope() throws -> Envelope {
             let bytes: [UInt8]
             do {
-                let data = try payload == "-"
+                let data =
+                    try payload == "-"
                     ? FileHandle.standardInput.readToEnd() ?? Data() : Data(contentsOf: URL(fileURLWithPath: payload))
                 bytes = Array(data)
             } catch {
                 throw CommandFailure(.failed, "cannot read \(payload): \(error.localizedDescription)")
             }
             guard let envelope = SampleEnvelope.read(bytes) else {
-                throw CommandFailure(.failed, "\(payload) holds no envelope and no payload that Slack sends: one JSON object is wanted")
+                throw CommandFailure(
+                    .failed, "\(payload) holds no envelope and no payload that Slack sends: one JSON object is wanted")
             }
             return envelope
         }
@@ -65,11 +67,14 @@ enum SampleEnvelope {
         if case .envelope(let envelope) = parse(bytes) { return envelope }
         guard let object = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any] else { return nil }
         let type =
-            if object["command"] is String { "slash_commands" }
-            else if object["event"] != nil || object["type"] as? String == "app_rate_limited" { "events_api" }
-            else { "interactive" }
+            if object["command"] is String {
+                "slash_commands"
+            } else if object["event"] != nil || object["type"] as? String == "app_rate_limited" { "events_api" } else {
+                "interactive"
+            }
         let wrapped =
-            Array(#"{"envelope_id":"sample","type":"\#(type)","accepts_response_payload":false,"payload":"#.utf8) + bytes
+            Array(#"{"envelope_id":"sample","type":"\#(type)","accepts_response_payload":false,"payload":"#.utf8)
+            + bytes
             + Array("}".utf8)
         guard case .envelope(let envelope) = parse(wrapped) else { return nil }
         return envelope

@@ -15,7 +15,8 @@ struct SimulateCommand: AsyncParsableCommand {
         commandName: "simulate", abstract: "Simulate Slack: the API call, the WebSockets, and whatever can go wrong.",
         discussion: SlackSimulator.help)
 
-    @Option(help: ArgumentHelp("Address to listen on; off loopback anybody who reaches it can read and send everything."))
+    @Option(
+        help: ArgumentHelp("Address to listen on; off loopback anybody who reaches it can read and send everything."))
     var host = "127.0.0.1"
     @Option(help: "Port to listen on; 0 takes any free one.")
     var port = 9500
@@ -23,7 +24,8 @@ struct SimulateCommand: AsyncParsableCommand {
     var every: Double?
     @Option(help: "What --every sends: \(SimulatedSample.allCases.map(\.rawValue).joined(separator: ", ")).")
     var sample = SimulatedSample.message
-    @Option(help: ArgumentHelp("Refresh each connection after so many seconds (Slack: about 18060).", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp("Refresh each connection after so many seconds (Slack: about 18060).", valueName: "seconds"))
     var lifetime: Double = 18_060
     @Option(help: "Registered connections that nobody holds.")
     var ghosts = 0
@@ -47,7 +49,8 @@ struct SimulateCommand: AsyncParsableCommand {
     func run() async throws {
         let simulator: SlackSimulator
         do {
-            simulator = try await SlackSimulator.start(makeConfiguration())
+            simulator = try await SlackSimulator.start(
+                makeConfiguration(), logger: ConsoleLog.makeLogger("relay.simulator", level: .info, format: .text))
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }

@@ -53,7 +53,9 @@ extension ChildProcess {
     }
 
     /// A program of Tests/RelayProgramTests/Python, run by the interpreter that `scripts/test` prepared (RELAY_PYTHON).
-    static func python(_ script: String, _ arguments: [String], environment: [String: String] = [:]) throws -> ChildProcess {
+    static func python(_ script: String, _ arguments: [String], environment: [String: String] = [:]) throws
+        -> ChildProcess
+    {
         let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         let interpreter = ProcessInfo.processInfo.environment["RELAY_PYTHON"] ?? "python3"
         return try ChildProcess(
