@@ -30,8 +30,8 @@ actor QueueWriter {
     }
 
     private struct Connection {
-        var database: DatabaseQueue
         var store: QueueStore
+        var database: DatabaseQueue
         var identity: QueueFile.Identity?
     }
 
@@ -111,7 +111,7 @@ extension QueueWriter {
         guard !error.needsNewConnection,
             let store = try? connection.database.writeWithoutTransaction({ try QueueStore($0) })
         else { return }
-        self.connection = Connection(database: connection.database, store: store, identity: connection.identity)
+        self.connection = Connection(store: store, database: connection.database, identity: connection.identity)
     }
 
     /// A failure that changed nothing is the caller's outcome; any other one ends the transaction.
@@ -188,7 +188,7 @@ extension QueueWriter {
             let (ledger, oldest) = try QueueLoader.load(db)
             let settled = try state.withTable(\.leasedSequences).filter { try !store.isUnfinished($0) }
             state.withTable { $0.loaded(ledger, oldest: oldest, settled: settled) }
-            return Connection(database: database, store: store, identity: opened.file.identity)
+            return Connection(store: store, database: database, identity: opened.file.identity)
         }
     }
 

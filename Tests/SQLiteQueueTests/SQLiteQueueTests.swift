@@ -44,7 +44,10 @@ struct SQLiteQueueTests {
     func reopenedAfterClose() async throws {
         let queue = try await directory.open()
         let first = try await queue.store(.event())[0]
+        _ = try await queue.waitingIDs()
         await queue.close()
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+        #expect(names.sorted() == ["relay.db", "relay.db.lock"])
         let again = try await directory.open()
         #expect(try await again.store(.event()) == [DeliveryID(queue: first.queue, sequence: 2)])
     }
@@ -103,6 +106,18 @@ struct SQLiteQueueTests {
         #expect(try await rows("deduplication") == 600)
         while try await queue.prune(now: .second(24 * 3600)) {}
         #expect(try await rows("deduplication") == 0)
+    }
+
+    @Test("A queue full of what was delivered makes room for a call of any size that fits")
+    func makesRoomForMany() async throws {
+        let one = EnqueueRequest.event().storedBytes
+        let queue = try await directory.open(.init(maxBytes: 1_000 * one))
+        for round in 0..<3 {
+            let results = try await queue.enqueue((0..<900).map { .event("\(round)-\($0)") })
+            let ids = results.flatMap { if case .stored(let leased) = $0 { leased.map(\.id) } else { [DeliveryID]() } }
+            try await queue.complete(ids)
+        }
+        #expect(try await rows("envelope") == 1_000)
     }
 
     @Test("Without records a payload goes with the last delivery of its envelope, unless one is dead")
