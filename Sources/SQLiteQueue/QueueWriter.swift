@@ -50,6 +50,9 @@ actor QueueWriter {
         return try await outcome(of: ticket).get()
     }
 
+    /// Calls that no transaction has taken yet.
+    nonisolated var waitingCalls: Int { inbox.count }
+
     private func outcome(of ticket: WriteInbox.Ticket) -> Result<Written, QueueError> {
         while true {
             if let outcome = outcomes.removeValue(forKey: ticket) { return outcome }
@@ -107,12 +110,15 @@ extension QueueWriter {
 
     /// A statement that failed cannot be used again (https://www.sqlite.org/c3ref/reset.html), and some failures spoil the connection.
     private func recover(_ connection: Connection, from error: DatabaseError) {
-        self.connection = nil
+        giveUpConnection()
         guard !error.needsNewConnection,
             let store = try? connection.database.writeWithoutTransaction({ try QueueStore($0) })
         else { return }
         self.connection = Connection(store: store, database: connection.database, identity: connection.identity)
     }
+
+    /// The next transaction opens the database anew.
+    func giveUpConnection() { connection = nil }
 
     /// A failure that changed nothing is the caller's outcome; any other one ends the transaction.
     private func perform(
