@@ -34,6 +34,9 @@ final class WriteInbox: Sendable {
         }
     }
 
+    /// Calls that no transaction has taken yet.
+    var count: Int { state.withLock(\.waiting.count) }
+
     /// Takes the first calls, up to a number that keeps a transaction short.
     func take(_ limit: Int = 1_000) -> [(ticket: Ticket, write: Write)] {
         state.withLock { state in

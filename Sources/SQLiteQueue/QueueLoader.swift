@@ -18,7 +18,7 @@ enum QueueLoader {
         try UInt32.fetchOne(db, sql: "SELECT queue_id FROM meta WHERE id = 1")
     }
 
-    /// Counts by reading an index: about 0.2 s for a million waiting deliveries.
+    /// Counts by reading an index: less than a second for a million waiting deliveries.
     /// - Returns: the ledger, and the sequence of the oldest unfinished delivery of each backend.
     static func load(_ db: Database) throws -> (ledger: Ledger, oldest: [BackendName: Int64]) {
         var ledger = Ledger()

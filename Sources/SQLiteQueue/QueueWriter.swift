@@ -30,8 +30,8 @@ actor QueueWriter {
     }
 
     private struct Connection {
-        var database: DatabaseQueue
         var store: QueueStore
+        var database: DatabaseQueue
         var identity: QueueFile.Identity?
     }
 
@@ -49,6 +49,9 @@ actor QueueWriter {
         let ticket = inbox.add(write)
         return try await outcome(of: ticket).get()
     }
+
+    /// Calls that no transaction has taken yet.
+    nonisolated var waitingCalls: Int { inbox.count }
 
     private func outcome(of ticket: WriteInbox.Ticket) -> Result<Written, QueueError> {
         while true {
@@ -107,12 +110,15 @@ extension QueueWriter {
 
     /// A statement that failed cannot be used again (https://www.sqlite.org/c3ref/reset.html), and some failures spoil the connection.
     private func recover(_ connection: Connection, from error: DatabaseError) {
-        self.connection = nil
+        giveUpConnection()
         guard !error.needsNewConnection,
             let store = try? connection.database.writeWithoutTransaction({ try QueueStore($0) })
         else { return }
-        self.connection = Connection(database: connection.database, store: store, identity: connection.identity)
+        self.connection = Connection(store: store, database: connection.database, identity: connection.identity)
     }
+
+    /// The next transaction opens the database anew.
+    func giveUpConnection() { connection = nil }
 
     /// A failure that changed nothing is the caller's outcome; any other one ends the transaction.
     private func perform(
@@ -188,7 +194,7 @@ extension QueueWriter {
             let (ledger, oldest) = try QueueLoader.load(db)
             let settled = try state.withTable(\.leasedSequences).filter { try !store.isUnfinished($0) }
             state.withTable { $0.loaded(ledger, oldest: oldest, settled: settled) }
-            return Connection(database: database, store: store, identity: opened.file.identity)
+            return Connection(store: store, database: database, identity: opened.file.identity)
         }
     }
 

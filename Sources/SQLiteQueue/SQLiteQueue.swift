@@ -12,7 +12,7 @@ package import RelayCore
 /// When the disk is full, read-only or fails, calls throw `unavailable` and change nothing; they succeed again when the disk does.
 package final class SQLiteQueue: DeliveryQueue {
     private let state: QueueState
-    private let writer: QueueWriter
+    let writer: QueueWriter
     private let reader: QueueReader
     private let queueID: UInt32
 
@@ -80,9 +80,6 @@ package final class SQLiteQueue: DeliveryQueue {
         await writer.close()
         state.withTable { $0.close() }
     }
-
-    /// Transactions committed since the queue was opened.
-    var commits: Int { get async { await writer.commits } }
 
     private func checkOpen() throws(QueueError) {
         if state.withTable(\.isClosed) { throw QueueError(.closed, "the queue was closed") }

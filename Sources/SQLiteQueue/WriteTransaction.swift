@@ -5,13 +5,12 @@ import RelayCore
 /// Collects the calls that share a transaction. Changes rows through a `QueueStore`, and its own copy of the ledger; the
 /// lease table learns of it only when the transaction is committed.
 struct WriteTransaction {
-    /// How many settled deliveries, and how many bytes of payload, one transaction removes at most: a few milliseconds.
+    /// How many settled deliveries, and how many bytes, one step of retention removes at most: a few milliseconds.
     static let removalLimit = (deliveries: 256, bytes: Int64(4 << 20))
     static let keyRemovalLimit = 500
 
     private(set) var effects: Effects
     private var probes = 0
-    private var removed = (deliveries: 0, bytes: Int64(0))
     private let original: Ledger
     private let queueID: UInt32
     private let limits: QueueLimits
@@ -126,7 +125,9 @@ extension WriteTransaction {
     private mutating func makeRoom(_ needed: Int64, in store: QueueStore) throws {
         guard needed > 0, effects.ledger.bytes + needed > limits.maxBytes else { return }
         if needed <= limits.maxBytes {
-            try removeSettled([.delivered, .expired, .canceled], downTo: limits.maxBytes - needed, in: store)
+            var allowance = RemovalAllowance.unlimited
+            try removeSettled(
+                [.delivered, .expired, .canceled], downTo: limits.maxBytes - needed, allowance: &allowance, in: store)
             if effects.ledger.bytes + needed <= limits.maxBytes { return }
             if limits.whenFull == .dropOldest, try dropOldest(downTo: limits.maxBytes - needed, in: store) { return }
         }
@@ -151,29 +152,34 @@ extension WriteTransaction {
         return needed
     }
 
-    /// Removes settled deliveries, the longest settled first, until no more than so many bytes are held or the limit of a
-    /// transaction is reached.
+    /// Removes settled deliveries, the longest settled first, until no more than so many bytes are held.
+    /// - Parameter allowance: what may be removed at most; reduced by what was.
     private mutating func removeSettled(
         _ states: [DeliveryState], until cutoff: Timestamp = Timestamp(nanosecondsSinceEpoch: .max),
-        downTo goal: Int64 = .min, in store: QueueStore
+        downTo goal: Int64 = .min, allowance: inout RemovalAllowance, in store: QueueStore
     ) throws {
         for state in states {
-            while effects.ledger.bytes > goal, mayRemoveMore {
+            while effects.ledger.bytes > goal, !allowance.isUsedUp {
                 let batch = try store.settled(state, until: cutoff, limit: 32)
                 if batch.isEmpty { break }
-                for delivery in batch where effects.ledger.bytes > goal && mayRemoveMore {
+                for delivery in batch where effects.ledger.bytes > goal && !allowance.isUsedUp {
                     let freed = try store.removeDelivery(delivery.id, of: delivery.envelope)
                     effects.ledger.bytes -= freed
                     effects.ledger.count(state, of: delivery.backend, by: -1)
-                    removed.deliveries += 1
-                    removed.bytes += freed
+                    allowance.deliveries -= 1
+                    allowance.bytes -= freed
                 }
             }
         }
     }
 
-    private var mayRemoveMore: Bool {
-        removed.deliveries < Self.removalLimit.deliveries && removed.bytes < Self.removalLimit.bytes
+    private struct RemovalAllowance {
+        var deliveries: Int
+        var bytes: Int64
+
+        var isUsedUp: Bool { deliveries <= 0 || bytes <= 0 }
+        /// For a caller who needs the room: what is removed is in proportion to what is stored.
+        static var unlimited: Self { .init(deliveries: .max, bytes: .max) }
     }
 
     /// Removes the oldest waiting deliveries until no more than so many bytes are held; removes nothing and returns false when that
@@ -270,11 +276,13 @@ extension WriteTransaction {
     mutating func prune(now: Timestamp, in store: QueueStore) throws -> Bool {
         let oldestDelivered = now.advanced(by: .zero - limits.deliveredRetention)
         let oldestDead = now.advanced(by: .zero - limits.deadRetention)
-        try removeSettled([.delivered], until: oldestDelivered, in: store)
-        try removeSettled([.expired, .canceled, .dead], until: oldestDead, in: store)
-        try removeSettled([.delivered, .expired, .canceled], downTo: limits.maxBytes, in: store)
+        var allowance = RemovalAllowance(deliveries: Self.removalLimit.deliveries, bytes: Self.removalLimit.bytes)
+        try removeSettled([.delivered], until: oldestDelivered, allowance: &allowance, in: store)
+        try removeSettled([.expired, .canceled, .dead], until: oldestDead, allowance: &allowance, in: store)
+        try removeSettled(
+            [.delivered, .expired, .canceled], downTo: limits.maxBytes, allowance: &allowance, in: store)
         let keys = try store.forgetKeys(
             seenUntil: now.advanced(by: .zero - limits.deduplicationWindow), limit: Self.keyRemovalLimit)
-        return !mayRemoveMore || keys == Self.keyRemovalLimit
+        return allowance.isUsedUp || keys == Self.keyRemovalLimit
     }
 }

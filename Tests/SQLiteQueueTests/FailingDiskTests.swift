@@ -58,6 +58,31 @@ struct FailingDiskTests {
         try? file.close()
     }
 
+    @Test("A database that is opened anew goes on with the leases and counts that there were")
+    func openedAnew() async throws {
+        let queue = try await directory.open()
+        let leased = try await queue.store(.event("1")) + queue.store(.event("2"))
+        await queue.release(try await queue.store(.event("3")))
+        await queue.writer.giveUpConnection()
+        #expect(try await queue.enqueue([.event("1")]) == [.duplicate])
+        #expect(try await queue.waitingIDs().map(\.sequence) == [3])
+        try await queue.complete(leased)
+        #expect(try await queue.statistics()["a"]?.waiting == [.inFlight: 1])
+    }
+
+    @Test("A database that is gone is not made anew, and found again when it is back")
+    func goneAndBack() async throws {
+        let queue = try await directory.open()
+        _ = try await queue.store(.event("1"))
+        let moved = try TemporaryDirectory()
+        await queue.writer.giveUpConnection()
+        try FileManager.default.moveItem(atPath: directory.database, toPath: moved.database)
+        #expect(await queueError { _ = try await queue.store(.event("2")) }?.code == .unavailable)
+        #expect(!FileManager.default.fileExists(atPath: directory.database))
+        try FileManager.default.moveItem(atPath: moved.database, toPath: directory.database)
+        #expect(try await queue.store(.event("2")).map(\.sequence) == [2])
+    }
+
     @Test(
         "Half a transaction after the last commit, as a crash leaves it, is not seen", arguments: [1, 24, 100, 5_000])
     func halfWritten(bytes: Int) async throws {

@@ -44,21 +44,32 @@ struct SQLiteQueueTests {
     func reopenedAfterClose() async throws {
         let queue = try await directory.open()
         let first = try await queue.store(.event())[0]
+        _ = try await queue.waitingIDs()
         await queue.close()
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+        #expect(names.sorted() == ["relay.db", "relay.db.lock"])
         let again = try await directory.open()
         #expect(try await again.store(.event()) == [DeliveryID(queue: first.queue, sequence: 2)])
     }
 
-    @Test("Calls that come together share transactions")
+    @Test("Calls that come while a transaction runs share the next one")
     func groupCommit() async throws {
         let queue = try await directory.open()
-        try await withThrowingTaskGroup { group in
-            for key in 0..<200 { group.addTask { _ = try await queue.store(.event("\(key)")) } }
-            try await group.waitForAll()
+        let errors = await queue.together(200) { key in
+            await queueError { _ = try await queue.store(.event("\(key)")) }
         }
-        let commits = await queue.commits
-        #expect(commits < 100)
+        #expect(errors.allSatisfy { $0 == nil })
+        #expect(await queue.writer.commits == 1)
         #expect(try await queue.statistics()["a"]?.waiting == [.inFlight: 200])
+    }
+
+    @Test("Of one transaction's calls, those that are refused for lack of room are refused alone")
+    func refusedAlone() async throws {
+        let queue = try await directory.open(.init(maxBytes: 3 * EnqueueRequest.event().storedBytes))
+        let errors = await queue.together(5) { _ in await queueError { _ = try await queue.store(.event()) } }
+        #expect(errors.compactMap(\.?.code) == [.full, .full])
+        #expect(await queue.writer.commits == 1)
+        #expect(try await queue.statistics()["a"]?.waiting == [.inFlight: 3])
     }
 
     @Test("A call whose data fails the shared transaction fails alone")
@@ -72,14 +83,11 @@ struct SQLiteQueueTests {
                     BEGIN SELECT RAISE(ABORT, 'refused by the test'); END
                     """)
         }
-        let outcomes = await withTaskGroup { group in
-            for key in (0..<40).map({ $0 == 20 ? "bad" : "\($0)" }) {
-                group.addTask { await (key, queueError { _ = try await queue.store(.event(key)) }) }
-            }
-            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
-        }
-        #expect(outcomes.mapValues(\.code) == ["bad": .unavailable])
-        #expect(outcomes["bad"]?.message.contains("refused by the test") == true)
+        let errors = await queue.together(40) { index in
+            await queueError { _ = try await queue.store(.event(index == 20 ? "bad" : "\(index)")) }
+        }.compactMap(\.self)
+        #expect(errors.map(\.code) == [.unavailable])
+        #expect(errors.first?.message.contains("refused by the test") == true)
         #expect(try await queue.statistics()["a"]?.waiting == [.inFlight: 39])
         try await connection.write { try $0.execute(sql: "DROP TRIGGER refuse") }
         #expect(try await queue.store(.event("bad")).count == 1)
@@ -103,6 +111,18 @@ struct SQLiteQueueTests {
         #expect(try await rows("deduplication") == 600)
         while try await queue.prune(now: .second(24 * 3600)) {}
         #expect(try await rows("deduplication") == 0)
+    }
+
+    @Test("A queue full of what was delivered makes room for a call of any size that fits")
+    func makesRoomForMany() async throws {
+        let one = EnqueueRequest.event().storedBytes
+        let queue = try await directory.open(.init(maxBytes: 1_000 * one))
+        for round in 0..<3 {
+            let results = try await queue.enqueue((0..<900).map { .event("\(round)-\($0)") })
+            let ids = results.flatMap { if case .stored(let leased) = $0 { leased.map(\.id) } else { [DeliveryID]() } }
+            try await queue.complete(ids)
+        }
+        #expect(try await rows("envelope") == 1_000)
     }
 
     @Test("Without records a payload goes with the last delivery of its envelope, unless one is dead")

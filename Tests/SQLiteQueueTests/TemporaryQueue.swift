@@ -60,6 +60,31 @@ extension DeliveryQueue {
     }
 }
 
+extension SQLiteQueue {
+    /// Makes calls that all come while the writer is busy, as with a slow disk.
+    func together<T: Sendable>(_ count: Int, _ call: @escaping @Sendable (Int) async -> T) async -> [T] {
+        let (entered, continuation) = AsyncStream.makeStream(of: Void.self)
+        let gate = DispatchSemaphore(value: 0)
+        async let occupied: Void = writer.occupy {
+            continuation.finish()
+            gate.wait()
+        }
+        for await _ in entered {}
+        let results = await withTaskGroup { group in
+            for index in 0..<count { group.addTask { await call(index) } }
+            while writer.waitingCalls < count { await Task.yield() }
+            gate.signal()
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        await occupied
+        return results
+    }
+}
+
+extension QueueWriter {
+    func occupy(_ body: @Sendable () -> Void) { body() }
+}
+
 /// The error that a call throws; nil when it throws none.
 func queueError(_ body: () async throws -> Void) async -> QueueError? {
     do {
