@@ -2,7 +2,7 @@
 
 package import RelayCore
 
-/// What one process of Relay is asked to do. Nested as the file is; the defaults are those of the design, §5.
+/// What one process of Relay is asked to do. Nested as the file is; the defaults are those of relay.yaml.example.
 package struct Configuration: Sendable, Equatable {
     package var slack: SlackConfiguration
     package var queue: QueueConfiguration
@@ -38,7 +38,7 @@ package struct Configuration: Sendable, Equatable {
 
     package static let defaultRouteName: RouteName = "default"
 
-    /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of the design, §5.
+    /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of relay.yaml.example.
     enum Key: String, ConfigurationKey {
         case version, slack, queue, backends, routes, unrouted, health, log
         static let later = ["apps", "admin", "alarms"]

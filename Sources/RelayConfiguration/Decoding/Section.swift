@@ -2,7 +2,7 @@
 
 import YAML
 
-/// The keys of one section, in the order of the design, §5.
+/// The keys of one section, in the order of relay.yaml.example.
 protocol ConfigurationKey: RawRepresentable<String>, CaseIterable, Hashable, Sendable {
     /// Keys of the design that a later version reads: refused by name.
     static var later: [String] { get }
