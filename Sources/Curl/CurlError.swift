@@ -65,7 +65,8 @@ extension CurlError.Code {
             case CURLE_OPERATION_TIMEDOUT: circumstances.wasConnected ? .timeout : .connectTimeout
             case CURLE_WRITE_ERROR where circumstances.exceededLimit: .responseTooLarge
             case CURLE_RECV_ERROR where circumstances.proxyStatus >= 300: .proxyError
-            case CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_SEND_FAIL_REWIND:
+            case CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE,
+                _ where result.meansReusedConnectionClosed:
                 .connectionReset
             case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE,
                 CURLE_SSL_CERTPROBLEM,
@@ -77,4 +78,9 @@ extension CurlError.Code {
             default: .other
             }
     }
+}
+
+extension CURLcode {
+    /// libcurl wanted to send a request again and was not let: by `EasyHandle.mayBeginRequest`, or by the refusal to rewind the body.
+    var meansReusedConnectionClosed: Bool { self == CURLE_ABORTED_BY_CALLBACK || self == CURLE_SEND_FAIL_REWIND }
 }

@@ -7,6 +7,8 @@ final class EasyHandle {
     let pointer: UnsafeMutableRawPointer
     private(set) var transfer: Transfer?
     private var headers: UnsafeMutablePointer<curl_slist>?
+    /// Bytes sent when the request was begun for the first time: none, or what asked a proxy for a tunnel.
+    private var sentAtBeginning: Int?
     /// CURL_ERROR_SIZE bytes that libcurl writes its message into.
     private let message = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
 
@@ -37,12 +39,11 @@ final class EasyHandle {
     func prepare(_ transfer: Transfer, onConnectionOfItsOwn: Bool) throws(CurlError) {
         let request = transfer.request
         self.transfer = transfer
+        sentAtBeginning = nil
         message.pointee = 0
         try setTarget(of: request)
         try setMessage(of: request)
-        // libcurl repeats a POST with an empty body, too, and needs no rewinding for it: only a new connection keeps it from that.
-        let isFresh = onConnectionOfItsOwn || request.method == .post && request.body.isEmpty
-        setLong(CURLOPT_FRESH_CONNECT, isFresh ? 1 : 0)
+        setLong(CURLOPT_FRESH_CONNECT, onConnectionOfItsOwn ? 1 : 0)
         setLong(CURLOPT_FORBID_REUSE, onConnectionOfItsOwn ? 1 : 0)
     }
 
@@ -62,6 +63,17 @@ final class EasyHandle {
         var failure = error(code, .init(code, circumstances))
         if failure.code == .responseTooLarge, transfer.isHeadComplete { failure.status = long(CURLINFO_RESPONSE_CODE) }
         return .failure(failure)
+    }
+
+    /// Whether the request may be sent on the connection at hand. The second time it is asked for one transfer, libcurl wants to repeat it:
+    /// not a POST, unless nothing at all of it has been sent.
+    fileprivate func mayBeginRequest() -> Bool {
+        let sent = long(CURLINFO_REQUEST_SIZE)
+        guard let sentAtBeginning else {
+            sentAtBeginning = sent
+            return true
+        }
+        return transfer?.request.method == .get || sent == sentAtBeginning
     }
 
     /// Drops the transfer, so that the handle can be used for the next one.
@@ -85,8 +97,9 @@ extension EasyHandle {
         relay_easy_set_function(pointer, CURLOPT_WRITEFUNCTION, writeBody)
         relay_easy_set_function(pointer, CURLOPT_HEADERFUNCTION, writeHeader)
         // When a reused connection closes before the response begins, libcurl sends the request again on a new one, without
-        // a word. It must rewind the body for that, which is refused here: the transfer ends with CURLE_SEND_FAIL_REWIND instead.
-        // Where it had sent no byte of the body yet, the peer cannot have acted on it, and the second try is welcome.
+        // a word. `mayBeginRequest` stops that for a POST of which a byte has been sent. Where a byte of the body has been, libcurl
+        // must also rewind it, which is refused, so that no version of libcurl can go another way.
+        relay_easy_set_request_function(pointer, requestBegins, context)
         relay_easy_set_seek_function(pointer) { _, _, _ in CURL_SEEKFUNC_FAIL }
 
         setLong(CURLOPT_NOSIGNAL, 1)
@@ -100,7 +113,7 @@ extension EasyHandle {
         // Otherwise a transfer that ends while its name is being resolved blocks this thread until the resolver gives up.
         setLong(CURLOPT_QUICK_EXIT, 1)
         // A connection that was idle longer is not used again. Servers close idle connections after 5 s at the shortest that
-        // is common (Apache, Node, uvicorn); a request that crosses such a close is lost with CURLE_SEND_FAIL_REWIND. What
+        // is common (Apache, Node, uvicorn); a request that crosses such a close is lost. What
         // has been closed already libcurl sees by itself.
         setLong(CURLOPT_MAXAGE_CONN, 3)
     }
@@ -166,8 +179,8 @@ extension EasyHandle {
     }
 
     private func text(of code: CURLcode) -> String {
-        // libcurl's own words are about the rewinding.
-        if code == CURLE_SEND_FAIL_REWIND { return "the server closed a reused connection before it answered" }
+        // libcurl's own words are about the callback or the rewinding.
+        if code.meansReusedConnectionClosed { return "the server closed a reused connection before it answered" }
         let text = message.pointee == 0 ? String(cString: curl_easy_strerror(code)) : String(cString: message)
         // A peer can have a part in the text: control characters stay out of logs.
         return String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
@@ -190,6 +203,15 @@ extension EasyHandle {
 
 private func transfer(_ context: UnsafeMutableRawPointer?) -> Transfer? {
     context.flatMap { Unmanaged<EasyHandle>.fromOpaque($0).takeUnretainedValue().transfer }
+}
+
+private func requestBegins(
+    _ context: UnsafeMutableRawPointer?, _ peer: UnsafeMutablePointer<CChar>?, _ local: UnsafeMutablePointer<CChar>?,
+    _ peerPort: Int32, _ localPort: Int32
+) -> Int32 {
+    guard let context else { return CURL_PREREQFUNC_ABORT }
+    let handle = Unmanaged<EasyHandle>.fromOpaque(context).takeUnretainedValue()
+    return handle.mayBeginRequest() ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
 }
 
 private func readBody(

@@ -135,8 +135,7 @@ extension TransferLoop {
         while let message = curl_multi_info_read(multi, &waiting)?.pointee {
             // Copied out, because removing the handle frees the message.
             guard message.msg == CURLMSG_DONE, let handle = EasyHandle.of(message.easy_handle) else { continue }
-            // libcurl wants to rewind the body only to repeat it after a reused connection closed.
-            if message.data.result == CURLE_SEND_FAIL_REWIND, let server = handle.transfer?.request.server {
+            if message.data.result.meansReusedConnectionClosed, let server = handle.transfer?.request.server {
                 hastyServers.reusedConnectionClosed(server, now: clock.now)
             }
             end(handle, handle.result(message.data.result))
