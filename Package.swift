@@ -58,7 +58,7 @@ let package = Package(
         .target(
             name: "Relay",
             dependencies: [
-                "AdminServer", "Curl", "RelayConfiguration", "RelayCore", "SQLiteQueue", "SlackConnector",
+                "AdminServer", "CPosix", "Curl", "RelayConfiguration", "RelayCore", "SQLiteQueue", "SlackConnector",
                 "SocketMode", "WebhookSender", lifecycle, logging, metrics,
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -80,7 +80,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "SQLiteQueue",
-            dependencies: ["RelayCore", logging, .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: ["CPosix", "RelayCore", logging, .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: settings),
         .target(
             name: "AdminServer",
@@ -90,7 +90,7 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: settings),
-        .target(name: "RelayConfiguration", dependencies: ["RelayCore", "YAML"], swiftSettings: settings),
+        .target(name: "RelayConfiguration", dependencies: ["CPosix", "RelayCore", "YAML"], swiftSettings: settings),
         .target(
             name: "SlackSimulator",
             dependencies: ["RelayCore", "SlackHTTP", "SocketMode", lifecycle, logging] + nio,
@@ -106,6 +106,7 @@ let package = Package(
         .target(name: "YAML", dependencies: ["CYAML"], swiftSettings: settings),
         .target(name: "Curl", dependencies: ["CCurl"], swiftSettings: settings),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CPosix"),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 

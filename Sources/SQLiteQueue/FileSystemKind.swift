@@ -1,5 +1,6 @@
 // Whether a file system can hold a queue: a database on a network file system is damaged sooner or later.
 
+import CPosix
 import Foundation
 
 /// What is known of the file system under a path. SQLite's write-ahead log needs shared memory and honest locks, which network
@@ -35,11 +36,11 @@ enum FileSystemKind: Equatable, Sendable {
 
     /// The type of the file system that holds an existing path; nil when the system does not say.
     static func typeName(at path: String) -> String? {
-        var status = stat()
-        guard stat(path, &status) == 0,
+        var status = relay_file_status()
+        guard relay_path_status(path, &status) == 0,
             let mounts = try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)
         else { return nil }
-        return typeName(ofDevice: UInt64(status.st_dev), in: mounts)
+        return typeName(ofDevice: status.device, in: mounts)
     }
 
     /// The type of the file system on a device, from the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5): the third field is

@@ -1,5 +1,6 @@
 // The database file: what is checked before SQLite sees it, and how connections to it are made.
 
+import CPosix
 import Foundation
 import GRDB
 import Logging
@@ -65,10 +66,12 @@ struct QueueFile: Sendable {
 
     /// An empty file will be a queue; any other must say in its header that it is one (https://www.sqlite.org/fileformat.html §1.3).
     private func checkHeader(_ descriptor: CInt) throws(QueueError) {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw .unavailable("\(path): \(errnoText())") }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw .unusable("\(path) is not a regular file") }
-        guard status.st_size > 0 else { return }
+        var status = relay_file_status()
+        guard relay_descriptor_status(descriptor, &status) == 0 else {
+            throw .unavailable("\(path): \(errnoText())")
+        }
+        guard status.is_regular_file else { throw .unusable("\(path) is not a regular file") }
+        guard status.size > 0 else { return }
         var header = [UInt8](repeating: 0, count: 100)
         let count = pread(descriptor, &header, header.count, 0)
         guard count == header.count, header.starts(with: Array("SQLite format 3\0".utf8)) else {
@@ -82,9 +85,9 @@ struct QueueFile: Sendable {
 
     /// Device and inode of what the path names now; nil when there is nothing.
     var identity: Identity? {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        return Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        var status = relay_file_status()
+        guard relay_path_status(path, &status) == 0 else { return nil }
+        return Identity(device: status.device, inode: status.inode)
     }
 
     struct Identity: Hashable, Sendable {
