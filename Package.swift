@@ -115,7 +115,8 @@ let package = Package(
             name: "RelayTestKit", dependencies: ["RelayCore"] + nio, path: "Tests/RelayTestKit",
             swiftSettings: settings),
         .testTarget(name: "RelayCoreTests", dependencies: ["RelayCore", "RelayTestKit"], swiftSettings: settings),
-        .testTarget(name: "SocketModeTests", dependencies: ["RelayCore", "SocketMode"], swiftSettings: settings),
+        .testTarget(
+            name: "SocketModeTests", dependencies: ["RelayCore", "RelayTestKit", "SocketMode"], swiftSettings: settings),
         .testTarget(
             name: "SlackHTTPTests", dependencies: ["RelayCore", "SlackHTTP", "RelayTestKit"], swiftSettings: settings),
         .testTarget(name: "SigningTests", dependencies: ["Signing"], swiftSettings: settings),

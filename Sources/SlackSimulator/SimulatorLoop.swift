@@ -53,12 +53,12 @@ final class SimulatorLoop {
         return answer
     }
 
-    func opened(_ handler: WebSocketHandler, _ admission: SlackStateMachine.Admission) -> ConnectionID {
+    func opened(_ handler: WebSocketHandler, _ admission: SlackStateMachine.Admission) {
         let (id, actions) = slack.opened(admission, now: clock.now)
         handlers[id] = handler
+        handler.register(as: id)
         logger.info("connection opened", metadata: [LogKey.connectionID: "\(id)"])
         perform(actions)
-        return id
     }
 
     func textReceived(_ text: [UInt8], on connection: ConnectionID) {

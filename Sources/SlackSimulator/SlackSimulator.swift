@@ -7,6 +7,7 @@ import NIOPosix
 import NIOSSL
 import NIOWebSocket
 import ServiceLifecycle
+import Synchronization
 
 /// Listens from `start` until `stop`. Everything happens on one event loop of its own; the methods may be called from anywhere.
 ///
@@ -22,6 +23,7 @@ package final class SlackSimulator: Sendable {
     private let loop: NIOLoopBound<SimulatorLoop>
     private let children: NIOLoopBound<ChildChannels>
     private let server: any Channel
+    private let isStopped = Mutex(false)
 
     private init(
         host: String, port: Int, isTLS: Bool, group: MultiThreadedEventLoopGroup, loop: NIOLoopBound<SimulatorLoop>,
@@ -67,8 +69,13 @@ package final class SlackSimulator: Sendable {
     /// What the paths of the help text stand under.
     package var controlURL: String { "\(isTLS ? "https" : "http")://\(host):\(port)/control" }
 
-    /// Closes the port and cuts all connections. May be called twice.
+    /// Closes the port and cuts all connections. A second call does nothing; afterwards the other methods throw.
     package func stop() async {
+        let isFirst = isStopped.withLock { isStopped in
+            defer { isStopped = true }
+            return !isStopped
+        }
+        guard isFirst else { return }
         try? await server.close()
         try? await eventLoop.submit { [loop, children] in
             loop.value.stop()
@@ -184,6 +191,8 @@ extension SlackSimulator {
         try await withTaskCancellationHandler {
             try await promise.futureResult.get()
         } onCancel: { [loop] in
+            // A stopped simulator has failed all waiters itself.
+            guard !isStopped.withLock({ $0 }) else { return }
             eventLoop.execute { loop.value.cancelWaiter(number) }
         }
     }
@@ -191,7 +200,8 @@ extension SlackSimulator {
     private func onLoop<Value: Sendable>(
         _ body: @escaping @Sendable (SimulatorLoop) throws -> Value
     ) async throws -> Value {
-        try await eventLoop.submit { [loop] in try body(loop.value) }.get()
+        guard !isStopped.withLock({ $0 }) else { throw CancellationError() }
+        return try await eventLoop.submit { [loop] in try body(loop.value) }.get()
     }
 }
 

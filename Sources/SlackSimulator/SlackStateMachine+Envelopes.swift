@@ -155,17 +155,21 @@ extension SlackStateMachine {
         return records
     }
 
-    /// Drops the oldest settled records over the limit. One that still waits is kept, as if it had come last.
+    /// Drops the oldest settled records over the limit. One that still waits is kept, as if it had come last; a few steps per
+    /// envelope are enough to get back under the limit, and never a long one.
     private mutating func forgetOldest() {
-        guard items.count > configuration.recordLimit else { return }
-        let id = order[firstItem]
-        firstItem += 1
-        if items[id]?.record.state == .waiting {
-            order.append(id)
-        } else if let item = items.removeValue(forKey: id) {
-            for copy in item.record.copies.dropFirst() { laterCopies[copy.envelopeID] = nil }
+        var steps = 0
+        while items.count > configuration.recordLimit, steps < 8 {
+            steps += 1
+            let id = order[firstItem]
+            firstItem += 1
+            if items[id]?.record.state == .waiting {
+                order.append(id)
+            } else if let item = items.removeValue(forKey: id) {
+                for copy in item.record.copies.dropFirst() { laterCopies[copy.envelopeID] = nil }
+            }
         }
-        if firstItem > order.count / 2 {
+        if firstItem > 512, firstItem > order.count / 2 {
             order.removeFirst(firstItem)
             firstItem = 0
         }

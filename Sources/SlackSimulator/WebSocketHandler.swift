@@ -30,8 +30,11 @@ final class WebSocketHandler: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        id = loop.opened(self, admission)
+        loop.opened(self, admission)
     }
+
+    /// Told by the loop before it has the first thing written.
+    func register(as id: ConnectionID) { self.id = id }
 
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
