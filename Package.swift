@@ -140,6 +140,7 @@ let package = Package(
             dependencies: [
                 "Curl", "RelayCore", "RelayTestKit", "SlackConnector", "SocketMode", logging, metrics,
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
             ] + nio,
             swiftSettings: settings),
         .testTarget(

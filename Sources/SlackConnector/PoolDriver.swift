@@ -102,7 +102,9 @@ struct PoolDriver: ~Copyable {
             }
             attempts[id] = nil
         case .timerFired(let timer): timers[timer] = nil
-        case .started, .opened, .upgraded, .refreshAsked, .refreshWanted, .closing, .drain: break
+        case .drain(let timeout):
+            connector.logger.info("draining", metadata: [LogKey.waitMilliseconds: "\(timeout.milliseconds)"])
+        case .started, .opened, .upgraded, .refreshAsked, .refreshWanted, .closing: break
         }
     }
 

@@ -35,15 +35,22 @@ extension SlackConnector {
     private func serve(_ connection: Connection) async {
         await withDiscardingTaskGroup { group in
             for await batch in connection.batches {
-                group.addTask {
-                    await self.receiver.receive(batch, on: connection.id, acknowledgeThrough: self)
-                    connection.finished(batch.count, bytes: batch.payloadBytes)
+                // Started here and now, up to its first suspension: so batches reach an actor in the order read.
+                if #available(macOS 26, *) {
+                    group.addImmediateTask { await self.handOn(batch, from: connection) }
+                } else {
+                    group.addTask { await self.handOn(batch, from: connection) }
                 }
             }
         }
         // Over already, or the task was canceled.
         await connection.end(.drained)
         registry.remove(connection.id)
+    }
+
+    private func handOn(_ batch: [Envelope], from connection: Connection) async {
+        await receiver.receive(batch, on: connection.id, acknowledgeThrough: self)
+        connection.finished(batch.count, bytes: batch.payloadBytes)
     }
 
     /// The handlers of an upgraded channel, which has NIO's frame encoder and decoder. On its event loop.

@@ -26,8 +26,8 @@ package struct ConnectionStateMachine: ~Copyable {
         case awaitingHello
         /// To `retiring`, `closing`, `closed`.
         case connected
-        /// Closes as soon as nothing is outstanding; still takes envelopes. To `draining`, `closing`, `closed`.
-        case retiring
+        /// Closes, for this reason, as soon as nothing is outstanding; still takes envelopes. To `draining`, `closing`, `closed`.
+        case retiring(EndReason)
         /// As `retiring`, but leaves new envelopes to Slack. To `closing`, `closed`.
         case draining
         /// Slack sent its close frame; ours waits until what is outstanding is acknowledged. To `closing`, `closed`.
@@ -112,7 +112,7 @@ package struct ConnectionStateMachine: ~Copyable {
         outstanding.bytes = max(0, outstanding.bytes - bytes)
         guard outstanding.isEmpty else { return [] }
         switch state {
-        case .retiring: return close(.refreshed)
+        case .retiring(let reason): return close(reason)
         case .draining: return close(.drained)
         case .closedBySlack: return sendClose(.closedBySlack)
         case .awaitingHello, .connected, .closing, .closed: return []
@@ -160,7 +160,7 @@ package struct ConnectionStateMachine: ~Copyable {
         switch state {
         case .connected:
             guard !outstanding.isEmpty else { return close(.refreshed) }
-            state = .retiring
+            state = .retiring(.refreshed)
             return [.schedule(.retire, after: timing.retireTimeout)]
         case .awaitingHello: return close(.refreshed)
         case .retiring, .draining, .closedBySlack, .closing, .closed: return []
@@ -173,7 +173,7 @@ package struct ConnectionStateMachine: ~Copyable {
         switch state {
         case .connected, .retiring:
             guard !outstanding.isEmpty else { return close(.drained) }
-            state = .retiring
+            state = .retiring(.drained)
             return [.cancel(.retire), .schedule(.drain, after: timing.drainGrace)]
         case .awaitingHello: return close(.drained)
         case .draining, .closedBySlack, .closing, .closed: return []
@@ -199,9 +199,9 @@ package struct ConnectionStateMachine: ~Copyable {
         case .life:
             return look(now: now)
         case .retire:
-            return state == .retiring ? close(.refreshed) : []
+            return state == .retiring(.refreshed) ? close(.refreshed) : []
         case .drain:
-            guard state == .retiring else { return [] }
+            guard state == .retiring(.drained) else { return [] }
             state = .draining
             return []
         case .close:

@@ -156,6 +156,16 @@ private typealias Action = ConnectionStateMachine.Action
         #expect(machine.envelopesFinished(1, bytes: 1) == closeActions(.drained))
     }
 
+    @Test("draining: what is outstanding is done within the grace, then it is closed for good")
+    func drainInTime() {
+        var machine = connected()
+        _ = machine.envelopesReceived(1, bytes: 1)
+        _ = machine.retire()
+        _ = machine.drain()
+        #expect(machine.timerFired(.retire, now: .seconds(25)) == [])
+        #expect(machine.envelopesFinished(1, bytes: 1) == closeActions(.drained))
+    }
+
     @Test("Slack's close frame is answered after what is outstanding is acknowledged")
     func closedBySlack() {
         var machine = connected()

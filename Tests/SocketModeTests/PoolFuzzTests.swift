@@ -218,7 +218,7 @@ private final class World {
 }
 
 /// SplitMix64: one seed, one run.
-private struct FuzzRandom: RandomNumberGenerator {
+struct FuzzRandom: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) { state = seed }
