@@ -47,16 +47,19 @@ let package = Package(
         .executableTarget(
             name: "relay",
             dependencies: [
-                "Relay", "RelayConfiguration", "RelayCore", "Signing", "SlackSimulator", "SocketMode", logging,
+                "Relay", "RelayConfiguration", "RelayCore", "Signing", "SlackSimulator", "SocketMode", lifecycle,
+                logging,
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
         .target(
             name: "Relay",
             dependencies: [
-                "AdminServer", "Curl", "RelayConfiguration", "RelayCore", "SQLiteQueue", "SlackConnector",
-                "WebhookSender", lifecycle, logging, metrics,
+                "AdminServer", "CPosix", "Curl", "RelayConfiguration", "RelayCore", "SQLiteQueue", "SlackConnector",
+                "SocketMode", "WebhookSender", lifecycle, logging, metrics,
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -77,7 +80,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "SQLiteQueue",
-            dependencies: ["RelayCore", logging, .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: ["CPosix", "RelayCore", logging, .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: settings),
         .target(
             name: "AdminServer",
@@ -87,7 +90,7 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: settings),
-        .target(name: "RelayConfiguration", dependencies: ["RelayCore", "YAML"], swiftSettings: settings),
+        .target(name: "RelayConfiguration", dependencies: ["CPosix", "RelayCore", "YAML"], swiftSettings: settings),
         .target(
             name: "SlackSimulator",
             dependencies: ["RelayCore", "SlackHTTP", "SocketMode", lifecycle, logging] + nio,
@@ -103,6 +106,7 @@ let package = Package(
         .target(name: "YAML", dependencies: ["CYAML"], swiftSettings: settings),
         .target(name: "Curl", dependencies: ["CCurl"], swiftSettings: settings),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CPosix"),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
@@ -111,7 +115,8 @@ let package = Package(
             name: "RelayTestKit", dependencies: ["RelayCore"] + nio, path: "Tests/RelayTestKit",
             swiftSettings: settings),
         .testTarget(name: "RelayCoreTests", dependencies: ["RelayCore", "RelayTestKit"], swiftSettings: settings),
-        .testTarget(name: "SocketModeTests", dependencies: ["RelayCore", "SocketMode"], swiftSettings: settings),
+        .testTarget(
+            name: "SocketModeTests", dependencies: ["RelayCore", "RelayTestKit", "SocketMode"], swiftSettings: settings),
         .testTarget(
             name: "SlackHTTPTests", dependencies: ["RelayCore", "SlackHTTP", "RelayTestKit"], swiftSettings: settings),
         .testTarget(name: "SigningTests", dependencies: ["Signing"], swiftSettings: settings),

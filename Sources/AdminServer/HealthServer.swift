@@ -15,6 +15,11 @@ package struct Readiness: Sendable, Equatable {
     package init(problems: [String]) { self.problems = problems }
 }
 
+/// The listener could not be opened. Names the address and the reason.
+package struct HealthServerError: Error, CustomStringConvertible {
+    package let description: String
+}
+
 /// Serves health and metrics over HTTP until the group shuts down.
 package struct HealthServer: Service {
     private let host: String
@@ -44,7 +49,7 @@ package struct HealthServer: Service {
         self.logger = logger
     }
 
-    /// Throws when it cannot listen.
+    /// Throws `HealthServerError` when it cannot listen.
     package func run() async throws {
         let onListening = onListening
         let application = Application(
@@ -52,7 +57,11 @@ package struct HealthServer: Service {
             configuration: .init(address: .hostname(host, port: port), serverName: nil),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) },
             logger: logger)
-        try await application.run()
+        do {
+            try await application.run()
+        } catch {
+            throw HealthServerError(description: "cannot serve health on \(host):\(port): \(error)")
+        }
     }
 
     /// Exposed for tests, which need no socket.

@@ -4,6 +4,8 @@
 // What the transfers are waited for with; Swift's Glibc module leaves both out.
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <pthread.h>
+#include <signal.h>
 
 #if LIBCURL_VERSION_NUM < 0x075700
 #error "libcurl 7.87 or newer is needed (CURLOPT_QUICK_EXIT)"
@@ -41,6 +43,12 @@ static inline CURLcode relay_easy_set_seek_function(CURL *easy, relay_seek_funct
     return curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, function);
 }
 
+typedef int (*relay_request_function)(void *context, char *peer, char *local, int peer_port, int local_port);
+static inline CURLcode relay_easy_set_request_function(CURL *easy, relay_request_function function, void *context) {
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, function);
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_PREREQDATA, context) : code;
+}
+
 static inline CURLcode relay_easy_get_long(CURL *easy, CURLINFO info, long *value) {
     return curl_easy_getinfo(easy, info, value);
 }
@@ -72,4 +80,16 @@ static inline CURLMcode relay_multi_set_timer_function(CURLM *multi, relay_timer
 // The CA bundle that libcurl was built with, or null.
 static inline const char *relay_default_ca_file(void) {
     return curl_version_info(CURLVERSION_NOW)->cainfo;
+}
+
+// Starts a thread with all signals blocked: they are the business of others, and a write to a closed TLS connection must not end
+// the process (libcurl with CURLOPT_NOSIGNAL leaves SIGPIPE to us). In C, because which module `sigset_t` belongs to depends
+// on what else has been imported.
+static inline int relay_thread_start(pthread_t *thread, void *(*run)(void *), void *context) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int code = pthread_create(thread, NULL, run, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
 }

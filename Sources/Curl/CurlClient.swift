@@ -6,9 +6,9 @@ internal import Synchronization
 
 /// Makes HTTP requests. Connections are kept alive and shared by all requests of one client; one client is enough for a process.
 ///
-/// A POST whose body has been sent, in part or whole, is never sent a second time. Where the peer closes a reused connection at that
-/// moment, the request fails with `connectionReset`, and whoever knows whether it may be repeated decides.
-/// (A GET, or a request of which the body had not been begun, is repeated on a new connection.)
+/// A POST of which a byte has been sent is never sent a second time. Where the peer closes a reused connection at that moment, the
+/// request fails with `connectionReset`, and whoever knows whether it may be repeated decides. To keep that rare, connections idle
+/// for more than 3 s are not used again, and none of a server that did it in the last 30 s. (A GET is repeated.)
 package final class CurlClient: Sendable {
     private let inbox: Inbox
     private let thread: Mutex<pthread_t?>
@@ -65,16 +65,8 @@ package final class CurlClient: Sendable {
     }()
 
     private static func startThread(running loop: TransferLoop) -> pthread_t {
-        // All signals are blocked while the thread starts, which inherits that: signals are the business of others, and a write to
-        // a closed TLS connection must not end the process (libcurl with CURLOPT_NOSIGNAL leaves SIGPIPE to us).
-        var all = sigset_t()
-        var before = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         var thread = pthread_t()
-        let context = Unmanaged.passRetained(loop).toOpaque()
-        let code = pthread_create(&thread, nil, runLoop, context)
+        let code = relay_thread_start(&thread, runLoop, Unmanaged.passRetained(loop).toOpaque())
         precondition(code == 0, "libcurl client: pthread_create failed with errno \(code)")
         return thread
     }

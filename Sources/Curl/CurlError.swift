@@ -10,6 +10,8 @@ package struct CurlError: Error, Sendable, Equatable, CustomStringConvertible {
     package var curlCode: Int32
     /// For people; names host and port at most, never the query of the URL, its user information or a header's value.
     package var message: String
+    /// The status of a response whose body was over `maxResponseBytes`; nil otherwise.
+    package var status: Int?
 
     package enum Code: Sendable, Hashable, CaseIterable {
         /// The name of the host has no address, or resolving it failed.
@@ -25,7 +27,8 @@ package struct CurlError: Error, Sendable, Equatable, CustomStringConvertible {
         case tlsError
         /// The proxy cannot be resolved or refuses the tunnel.
         case proxyError
-        /// More than `maxResponseBytes`, or response headers of more than 100 KiB.
+        /// A body of more than `maxResponseBytes` (`status` then tells what the peer thought of the request), or response headers of
+        /// more than 100 KiB.
         case responseTooLarge
         /// The task was canceled, or the client was shut down.
         case canceled
@@ -62,7 +65,8 @@ extension CurlError.Code {
             case CURLE_OPERATION_TIMEDOUT: circumstances.wasConnected ? .timeout : .connectTimeout
             case CURLE_WRITE_ERROR where circumstances.exceededLimit: .responseTooLarge
             case CURLE_RECV_ERROR where circumstances.proxyStatus >= 300: .proxyError
-            case CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_SEND_FAIL_REWIND:
+            case CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE,
+                _ where result.meansReusedConnectionClosed:
                 .connectionReset
             case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE,
                 CURLE_SSL_CERTPROBLEM,
@@ -74,4 +78,9 @@ extension CurlError.Code {
             default: .other
             }
     }
+}
+
+extension CURLcode {
+    /// libcurl wanted to send a request again and was not let: by `EasyHandle.mayBeginRequest`, or by the refusal to rewind the body.
+    var meansReusedConnectionClosed: Bool { self == CURLE_ABORTED_BY_CALLBACK || self == CURLE_SEND_FAIL_REWIND }
 }

@@ -33,7 +33,7 @@ package struct CurlRequest: Sendable {
 
     package init(
         url: String, method: Method = .get, headers: [(name: String, value: String)] = [], body: [UInt8] = [],
-        timeout: Duration = .seconds(10), connectTimeout: Duration = .seconds(3), unixSocketPath: String? = nil,
+        timeout: Duration = .seconds(60), connectTimeout: Duration = .seconds(30), unixSocketPath: String? = nil,
         proxy: CurlProxy = .environment, caFile: String? = nil, maxResponseBytes: Int = 1 << 20,
         acceptEncoding: String? = nil
     ) {

@@ -7,6 +7,8 @@ final class EasyHandle {
     let pointer: UnsafeMutableRawPointer
     private(set) var transfer: Transfer?
     private var headers: UnsafeMutablePointer<curl_slist>?
+    /// Bytes sent when the request was begun for the first time: none, or what asked a proxy for a tunnel.
+    private var sentAtBeginning: Int?
     /// CURL_ERROR_SIZE bytes that libcurl writes its message into.
     private let message = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
 
@@ -33,12 +35,16 @@ final class EasyHandle {
 
     /// Makes the handle ready for a transfer. Each option that differs between requests is set each time, so that nothing of the
     /// last one is left.
-    func prepare(_ transfer: Transfer) throws(CurlError) {
+    /// - Parameter onConnectionOfItsOwn: neither a connection used before nor one to be used again.
+    func prepare(_ transfer: Transfer, onConnectionOfItsOwn: Bool) throws(CurlError) {
         let request = transfer.request
         self.transfer = transfer
+        sentAtBeginning = nil
         message.pointee = 0
         try setTarget(of: request)
         try setMessage(of: request)
+        setLong(CURLOPT_FRESH_CONNECT, onConnectionOfItsOwn ? 1 : 0)
+        setLong(CURLOPT_FORBID_REUSE, onConnectionOfItsOwn ? 1 : 0)
     }
 
     /// What the transfer came to.
@@ -54,7 +60,20 @@ final class EasyHandle {
             wasConnected: offset(CURLINFO_PRETRANSFER_TIME_T) > 0,
             systemError: Int32(truncatingIfNeeded: long(CURLINFO_OS_ERRNO)),
             proxyStatus: long(CURLINFO_HTTP_CONNECTCODE))
-        return .failure(error(code, .init(code, circumstances)))
+        var failure = error(code, .init(code, circumstances))
+        if failure.code == .responseTooLarge, transfer.isHeadComplete { failure.status = long(CURLINFO_RESPONSE_CODE) }
+        return .failure(failure)
+    }
+
+    /// Whether the request may be sent on the connection at hand. The second time it is asked for one transfer, libcurl wants to repeat it:
+    /// not a POST, unless nothing at all of it has been sent.
+    fileprivate func mayBeginRequest() -> Bool {
+        let sent = long(CURLINFO_REQUEST_SIZE)
+        guard let sentAtBeginning else {
+            sentAtBeginning = sent
+            return true
+        }
+        return transfer?.request.method == .get || sent == sentAtBeginning
     }
 
     /// Drops the transfer, so that the handle can be used for the next one.
@@ -78,8 +97,9 @@ extension EasyHandle {
         relay_easy_set_function(pointer, CURLOPT_WRITEFUNCTION, writeBody)
         relay_easy_set_function(pointer, CURLOPT_HEADERFUNCTION, writeHeader)
         // When a reused connection closes before the response begins, libcurl sends the request again on a new one, without
-        // a word. It must rewind the body for that, which is refused here: the transfer ends with CURLE_SEND_FAIL_REWIND instead.
-        // Where it had sent no byte of the body yet, the peer cannot have acted on it, and the second try is welcome.
+        // a word. `mayBeginRequest` stops that for a POST of which a byte has been sent. Where a byte of the body has been, libcurl
+        // must also rewind it, which is refused, so that no version of libcurl can go another way.
+        relay_easy_set_request_function(pointer, requestBegins, context)
         relay_easy_set_seek_function(pointer) { _, _, _ in CURL_SEEKFUNC_FAIL }
 
         setLong(CURLOPT_NOSIGNAL, 1)
@@ -93,7 +113,7 @@ extension EasyHandle {
         // Otherwise a transfer that ends while its name is being resolved blocks this thread until the resolver gives up.
         setLong(CURLOPT_QUICK_EXIT, 1)
         // A connection that was idle longer is not used again. Servers close idle connections after 5 s at the shortest that
-        // is common (Apache, Node, uvicorn); a request that crosses such a close is lost with CURLE_SEND_FAIL_REWIND. What
+        // is common (Apache, Node, uvicorn); a request that crosses such a close is lost. What
         // has been closed already libcurl sees by itself.
         setLong(CURLOPT_MAXAGE_CONN, 3)
     }
@@ -120,15 +140,7 @@ extension EasyHandle {
 
     private func setMessage(of request: CurlRequest) throws(CurlError) {
         try set(CURLOPT_ACCEPT_ENCODING, request.acceptEncoding)
-        switch request.method {
-        case .get:
-            setLong(CURLOPT_HTTPGET, 1)
-            setLong(CURLOPT_FRESH_CONNECT, 0)
-        case .post:
-            setLong(CURLOPT_POST, 1)
-            // An empty body needs no rewinding, so only a connection of its own keeps libcurl from a second try.
-            setLong(CURLOPT_FRESH_CONNECT, request.body.isEmpty ? 1 : 0)
-        }
+        setLong(request.method == .post ? CURLOPT_POST : CURLOPT_HTTPGET, 1)
         relay_easy_set_offset(pointer, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
         // Two that libcurl adds by itself: the wait for "100 Continue", and a Content-Type for each POST.
         try append("Expect:")
@@ -163,11 +175,15 @@ extension EasyHandle {
 // Results
 extension EasyHandle {
     private func error(_ code: CURLcode, _ kind: CurlError.Code) -> CurlError {
+        CurlError(code: kind, curlCode: Int32(code.rawValue), message: text(of: code))
+    }
+
+    private func text(of code: CURLcode) -> String {
+        // libcurl's own words are about the callback or the rewinding.
+        if code.meansReusedConnectionClosed { return "the server closed a reused connection before it answered" }
         let text = message.pointee == 0 ? String(cString: curl_easy_strerror(code)) : String(cString: message)
         // A peer can have a part in the text: control characters stay out of logs.
-        let printable = String(
-            text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
-        return CurlError(code: kind, curlCode: Int32(code.rawValue), message: printable)
+        return String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
     }
 
     private func long(_ info: CURLINFO) -> Int {
@@ -187,6 +203,15 @@ extension EasyHandle {
 
 private func transfer(_ context: UnsafeMutableRawPointer?) -> Transfer? {
     context.flatMap { Unmanaged<EasyHandle>.fromOpaque($0).takeUnretainedValue().transfer }
+}
+
+private func requestBegins(
+    _ context: UnsafeMutableRawPointer?, _ peer: UnsafeMutablePointer<CChar>?, _ local: UnsafeMutablePointer<CChar>?,
+    _ peerPort: Int32, _ localPort: Int32
+) -> Int32 {
+    guard let context else { return CURL_PREREQFUNC_ABORT }
+    let handle = Unmanaged<EasyHandle>.fromOpaque(context).takeUnretainedValue()
+    return handle.mayBeginRequest() ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
 }
 
 private func readBody(

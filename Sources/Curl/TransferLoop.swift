@@ -22,6 +22,7 @@ final class TransferLoop {
     private var timer: ContinuousClock.Instant?
     private var running: [ObjectIdentifier: EasyHandle] = [:]
     private var idle: [EasyHandle] = []
+    private var hastyServers = HastyServers()
 
     /// Takes the poll that wakes up for `inbox`. nil when memory is exhausted.
     init?(poll: consuming SocketPoll, inbox: Inbox) {
@@ -86,7 +87,8 @@ extension TransferLoop {
         guard !transfer.isCanceled.load(ordering: .acquiring) else { return transfer.finish(.failure(.canceled)) }
         guard let handle = idle.popLast() ?? EasyHandle() else { return transfer.finish(.failure(.outOfMemory)) }
         do throws(CurlError) {
-            try handle.prepare(transfer)
+            let isHasty = hastyServers.contains(transfer.request.server, now: clock.now)
+            try handle.prepare(transfer, onConnectionOfItsOwn: isHasty)
         } catch {
             handle.reset()
             return transfer.finish(.failure(error))
@@ -133,6 +135,9 @@ extension TransferLoop {
         while let message = curl_multi_info_read(multi, &waiting)?.pointee {
             // Copied out, because removing the handle frees the message.
             guard message.msg == CURLMSG_DONE, let handle = EasyHandle.of(message.easy_handle) else { continue }
+            if message.data.result.meansReusedConnectionClosed, let server = handle.transfer?.request.server {
+                hastyServers.reusedConnectionClosed(server, now: clock.now)
+            }
             end(handle, handle.result(message.data.result))
         }
     }

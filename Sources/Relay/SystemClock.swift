@@ -1,6 +1,6 @@
 // Real time.
 
-import Glibc
+import CPosix
 package import RelayCore
 
 /// The system's wall clock, on which the program runs.
@@ -10,9 +10,7 @@ package struct SystemClock: RelayClock {
     package init() {}
 
     package var now: Timestamp {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(nanosecondsSinceEpoch: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+        Timestamp(nanosecondsSinceEpoch: relay_wall_clock())
     }
 
     package var minimumResolution: Duration { .nanoseconds(1) }

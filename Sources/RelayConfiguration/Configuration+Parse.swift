@@ -33,24 +33,27 @@ extension Configuration {
         let version = root.require(.version, "write `version: 1`", .integer(in: 1...1))
         let slack = root.requireSection(.slack, "it needs app_token and signing_secret")
             .flatMap(SlackConfiguration.init(decoding:))
+        var queue = root.section(.queue).map(QueueConfiguration.init(decoding:)) ?? QueueConfiguration()
+        let before = problems.errors.count
         let backends = root.require(.backends, "name at least one, with its url", .backends) ?? []
-        let routes = root.read(.routes, .routes(to: backends))
-        if root[.routes] == nil { Self.checkDefaultRoute(to: backends, in: root) }
+        // URLs that were refused are not missing, too.
+        let knowsURLs = problems.errors.count == before
+        let routes = root.read(.routes, .routes(to: backends, checkingURLs: knowsURLs))
+        if root[.routes] == nil { Self.checkDefaultRoute(to: backends, checkingURLs: knowsURLs, in: root) }
+        queue.limits.backendsWithoutRecords = Set(backends.filter { !$0.recordsPayloads }.map(\.name))
+        let unrouted = root.section(.unrouted).map(UnroutedPolicy.init(decoding:)) ?? UnroutedPolicy()
+        let health = root.section(.health).map(HealthConfiguration.decode) ?? HealthConfiguration()
+        let log = root.section(.log).map(LogConfiguration.init(decoding:)) ?? LogConfiguration()
         guard version != nil, let slack else { return nil }
         self.init(
-            slack: slack,
-            queue: root.section(.queue).map(QueueConfiguration.init(decoding:)) ?? QueueConfiguration(),
-            backends: backends, routes: routes,
-            unrouted: root.section(.unrouted).map(UnroutedPolicy.init(decoding:)) ?? UnroutedPolicy(),
-            health: root.section(.health).map(HealthConfiguration.decode) ?? HealthConfiguration(),
-            log: root.section(.log).map(LogConfiguration.init(decoding:)) ?? LogConfiguration())
-        queue.limits.backendsWithoutRecords = Set(backends.filter { !$0.recordsPayloads }.map(\.name))
+            slack: slack, queue: queue, backends: backends, routes: routes, unrouted: unrouted, health: health, log: log
+        )
     }
 
-    private static func checkDefaultRoute(to backends: [Backend], in root: Section<Key>) {
+    private static func checkDefaultRoute(to backends: [Backend], checkingURLs: Bool, in root: Section<Key>) {
         if backends.count > 1 {
             root.note("routes is missing; with more than one backend it says what goes where", at: .backends)
-        } else if let backend = backends.first, backend.url(for: .event) == nil, root.problems.errors.isEmpty {
+        } else if let backend = backends.first, checkingURLs, backend.url(for: .event) == nil {
             root.note(
                 "backends.\(backend.name) has no url for events, which it gets when there are no routes", at: .backends)
         }

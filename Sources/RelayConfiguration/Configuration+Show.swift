@@ -4,8 +4,8 @@ import RelayCore
 import YAML
 
 extension Configuration {
-    /// Every key with the value that holds, defaults filled in. Secrets, header values and the userinfo of URLs are `***`;
-    /// apart from them it reads back as this configuration. A key without a default that the file did not give is left out.
+    /// Every key with the value that holds, defaults filled in; a key without a default is left out where it was not
+    /// given. Secrets, header values and the userinfo of URLs are `***`; apart from them it reads back as this one.
     package func redactedYAML() -> String {
         let entries: [YAMLEntry?] = [
             Key.version.entry(.plain(1)),

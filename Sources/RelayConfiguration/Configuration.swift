@@ -2,20 +2,20 @@
 
 package import RelayCore
 
-/// What one process of Relay is asked to do. Nested as the file is; the defaults are those of the design, §5.
+/// What one process of Relay is asked to do. Nested as the file is; the defaults are those of relay.yaml.example.
 package struct Configuration: Sendable, Equatable {
     package var slack: SlackConfiguration
     package var queue: QueueConfiguration
     /// In the order of the file, at least one, names unique.
     package var backends: [Backend]
-    /// In the order of the file, names unique; each names backends that exist and that have a URL for what it sends them.
+    /// In the order of the file, names unique; each names backends that exist and have a URL for what it sends them.
     package var routes: [Route]
     package var unrouted: UnroutedPolicy
     /// nil: no port is opened.
     package var health: HealthConfiguration?
     package var log: LogConfiguration
 
-    /// - Parameter routes: nil: `defaultRoutes`, everything to the only backend.
+    /// - Parameter routes: nil: `defaultRoutes`.
     package init(
         slack: SlackConfiguration, queue: QueueConfiguration = .init(), backends: [Backend], routes: [Route]? = nil,
         unrouted: UnroutedPolicy = .init(), health: HealthConfiguration? = .init(), log: LogConfiguration = .init()
@@ -29,7 +29,8 @@ package struct Configuration: Sendable, Equatable {
         self.log = log
     }
 
-    /// What holds where the file has no `routes`: one route named `default` to the only backend, or nothing when there are several.
+    /// What holds where the file has no `routes`: one route named `default` to the only backend, for events;
+    /// nothing when there are several backends.
     package static func defaultRoutes(to backends: [Backend]) -> [Route] {
         guard backends.count == 1, let backend = backends.first else { return [] }
         return [Route(name: defaultRouteName, to: [backend.name])]
@@ -37,7 +38,7 @@ package struct Configuration: Sendable, Equatable {
 
     package static let defaultRouteName: RouteName = "default"
 
-    /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of the design, §5.
+    /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of relay.yaml.example.
     enum Key: String, ConfigurationKey {
         case version, slack, queue, backends, routes, unrouted, health, log
         static let later = ["apps", "admin", "alarms"]

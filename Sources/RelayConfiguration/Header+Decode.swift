@@ -49,7 +49,7 @@ extension Reader where Value == String {
     }
 }
 
-/// In lower case: those of design §6, and those that frame the request.
+/// In lower case: those of docs/architecture.md, and those that frame the request.
 private let ownHeaders: Set<String> = [
     "accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
     "keep-alive", "te", "traceparent", "trailer", "transfer-encoding", "upgrade", "user-agent",

@@ -11,7 +11,8 @@ extension Route {
 }
 
 extension Reader where Value == [Route] {
-    static func routes(to backends: [Backend]) -> Self {
+    /// - Parameter checkingURLs: whether the backends' URLs are known, so that a missing one is a mistake.
+    static func routes(to backends: [Backend], checkingURLs: Bool) -> Self {
         Self { field throws(Refusal) in
             let items = try field.items()
             guard !items.isEmpty else {
@@ -20,7 +21,7 @@ extension Reader where Value == [Route] {
             var names: Set<RouteName> = []
             return items.compactMap { item in
                 guard let section: Section<Route.Key> = Section(item),
-                    let route = Route(decoding: section, backends: backends)
+                    let route = Route(decoding: section, backends: backends, checkingURLs: checkingURLs)
                 else { return nil }
                 if !names.insert(route.name).inserted { section.refuse(.name, "names two routes: `\(route.name)`") }
                 return route
@@ -31,7 +32,7 @@ extension Reader where Value == [Route] {
 
 extension Route {
     /// nil, noted, without a name or a backend.
-    fileprivate init?(decoding section: Section<Key>, backends: [Backend]) {
+    fileprivate init?(decoding section: Section<Key>, backends: [Backend], checkingURLs: Bool) {
         let before = section.problems.errors.count
         let name = section.require(.name, "it names the route in logs and metrics", .name)
         let match = section[.match].flatMap(Match.init(decoding:))
@@ -42,25 +43,29 @@ extension Route {
         section.read(.continues, into: &continues, .boolean)
         if name == nil || to == nil { return nil }
         // Only of values that stand by themselves: the rest would be guesses.
-        if section.problems.errors.count == before { checkKinds(section, backends: backends) }
+        if section.problems.errors.count == before { checkKinds(section, checkingURLsOf: checkingURLs ? backends : []) }
     }
 
-    private func checkKinds(_ section: Section<Key>, backends: [Backend]) {
-        guard !match.possibleKinds.isEmpty else {
-            return section.note("\(section.path).match can never hold: its keys belong to different kinds", at: .match)
-        }
-        if mode == nil, match.isForPeople {
-            return section.note(
-                "\(section.path) needs `mode: queue`: the default mode of commands, interactions and options (`answer`: hold the "
-                    + "acknowledgement for the reply) is not in this version",
+    private func checkKinds(_ section: Section<Key>, checkingURLsOf backends: [Backend]) {
+        if match.possibleKinds.isEmpty {
+            section.note("\(section.path).match can never hold: its keys belong to different kinds", at: .match)
+        } else if mode == nil, match.isForPeople {
+            section.note(
+                "\(section.path) needs `mode: queue`: the default mode of commands, interactions and options "
+                    + "(`answer`: hold the acknowledgement for the reply) is not in this version",
                 at: .match)
+        } else {
+            checkURLs(of: backends.filter { to.contains($0.name) }, section)
         }
+    }
+
+    private func checkURLs(of backends: [Backend], _ section: Section<Key>) {
         let kinds = mode == nil ? [.event] : match.possibleKinds
-        for backend in backends where to.contains(backend.name) && (backend.url != nil || !backend.urls.isEmpty) {
+        for backend in backends {
             for kind in Kind.allCases where kinds.contains(kind) && backend.url(for: kind) == nil {
                 section.note(
-                    "\(section.path).to: backend `\(backend.name)` has no url for the kind \(kind.rawValue), which this route "
-                        + "can send it; give it one, or narrow `match`",
+                    "\(section.path).to: backend `\(backend.name)` has no url for the kind \(kind.rawValue), which "
+                        + "this route can send it; give it one, or narrow `match`",
                     at: .to)
             }
         }

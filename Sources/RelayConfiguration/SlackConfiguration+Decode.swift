@@ -31,7 +31,8 @@ extension SlackConfiguration {
     private func checkBetween(_ section: Section<Key>) {
         if expectedConnections < connections {
             section.note(
-                "slack.expected_connections must be at least slack.connections (\(connections)), is \(expectedConnections)",
+                "slack.expected_connections must be at least slack.connections (\(connections)), "
+                    + "is \(expectedConnections)",
                 at: .expectedConnections)
         }
         if deadAfter <= pingInterval {

@@ -1,6 +1,6 @@
 // A backend as configured: where it is, how to speak to it, how patient to be with it.
 
-/// An HTTP app that payloads go to. Defaults are those of design §5.
+/// An HTTP app that payloads go to. Defaults are those of relay.yaml.example.
 package struct Backend: Sendable, Equatable {
     package var name: BackendName
     /// For each kind that has no URL of its own; an absolute http or https URL.

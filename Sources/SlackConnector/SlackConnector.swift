@@ -34,6 +34,8 @@ package final class SlackConnector: AcknowledgementSink, Sendable {
         var hasStarted = false
         var hasEnded = false
         var waiters: [CheckedContinuation<Void, Never>] = []
+        var watchers: [UInt64: AsyncStream<ConnectorStatus>.Continuation] = [:]
+        var lastWatcher: UInt64 = 0
     }
 
     /// - Parameters:
@@ -116,6 +118,22 @@ package final class SlackConnector: AcknowledgementSink, Sendable {
 
     package var status: ConnectorStatus { shared.withLock { $0.status } }
 
+    /// The status now and after each change; a reader that is slow misses the ones in between. Ends with the connector.
+    package var statusUpdates: AsyncStream<ConnectorStatus> {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: ConnectorStatus.self, bufferingPolicy: .bufferingNewest(1))
+        let number = shared.withLock { shared -> UInt64 in
+            shared.lastWatcher += 1
+            continuation.yield(shared.status)
+            if shared.hasEnded { continuation.finish() } else { shared.watchers[shared.lastWatcher] = continuation }
+            return shared.lastWatcher
+        }
+        continuation.onTermination = { [weak self] _ in
+            self?.shared.withLock { _ = $0.watchers.removeValue(forKey: number) }
+        }
+        return stream
+    }
+
     package func acknowledge(_ envelopeIDs: [String], on connection: ConnectionID) {
         guard !envelopeIDs.isEmpty else { return }
         guard let (connection, via) = registry.route(connection) else { return lost(envelopeIDs) }
@@ -128,7 +146,11 @@ package final class SlackConnector: AcknowledgementSink, Sendable {
     func report(_ event: PoolStateMachine.Event) { eventSink.yield(event) }
 
     func show(_ status: ConnectorStatus) {
-        shared.withLock { $0.status = status }
+        let watchers = shared.withLock { shared in
+            shared.status = status
+            return Array(shared.watchers.values)
+        }
+        for watcher in watchers { watcher.yield(status) }
         metrics.show(status)
     }
 
@@ -147,11 +169,12 @@ package final class SlackConnector: AcknowledgementSink, Sendable {
 
     private func ended() {
         eventSink.finish()
-        let waiters = shared.withLock { shared in
+        let (waiters, watchers) = shared.withLock { shared in
             shared.hasEnded = true
-            defer { shared.waiters = [] }
-            return shared.waiters
+            defer { (shared.waiters, shared.watchers) = ([], [:]) }
+            return (shared.waiters, Array(shared.watchers.values))
         }
+        for watcher in watchers { watcher.finish() }
         for waiter in waiters { waiter.resume() }
     }
 }

@@ -3,7 +3,7 @@
 package import RelayCore
 package import SocketMode
 
-/// Defaults are those of design §5, `slack`.
+/// Defaults are those of relay.yaml.example, `slack`.
 package struct SlackConnectorConfiguration: Sendable {
     package var app: AppName
     /// Without a slash at its end. `http` is for simulators: only then a WebSocket URL without TLS is accepted.

@@ -286,7 +286,7 @@ extension ConnectionStateMachine {
     }
 }
 
-/// Times of one connection. Defaults are those of design §5.
+/// Times of one connection. Defaults are those of relay.yaml.example.
 package struct ConnectionTiming: Sendable, Equatable {
     /// From the upgrade to `hello`.
     package var helloTimeout: Duration

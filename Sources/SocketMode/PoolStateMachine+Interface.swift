@@ -96,7 +96,7 @@ package struct HelloFacts: Equatable, Sendable {
     }
 }
 
-/// How a pool behaves. Defaults are those of design §5.
+/// How a pool behaves. Defaults are those of relay.yaml.example.
 package struct PoolConfiguration: Sendable, Equatable {
     /// Slots, 1 to 10.
     package var connections: Int
@@ -150,7 +150,7 @@ package struct PoolConfiguration: Sendable, Equatable {
     }
 }
 
-/// Where a connection, or an empty slot, stands. The raw value is the word of design §7.
+/// Where a connection, or an empty slot, stands. The raw value is the word used in metrics and docs.
 package enum ConnectionState: String, Sendable, CaseIterable {
     /// An empty slot that waits for its turn.
     case idle

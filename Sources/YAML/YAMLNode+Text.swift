@@ -14,7 +14,8 @@ extension YAMLNode {
     package static func sequence(_ items: [YAMLNode]) -> YAMLNode { YAMLNode(.sequence(items)) }
     package static func mapping(_ entries: [YAMLEntry]) -> YAMLNode { YAMLNode(.mapping(entries)) }
 
-    /// The document as text: two spaces per level; a collection that fits within 100 columns is written on one line.
+    /// The document as text: two spaces per level; a collection that fits within 100 columns is written on one line,
+    /// except a list of collections.
     package var text: String {
         var lines: [String] = []
         switch content {
@@ -54,10 +55,24 @@ extension YAMLNode {
     }
 
     private func fits(after head: String) -> Bool {
+        isAtom || isFlat && head.count + 1 + flowText.count <= 100
+    }
+
+    /// Whether one line can be read at a glance: no list of collections in it.
+    private var isFlat: Bool {
         switch content {
         case .scalar: true
-        case .sequence(let items): items.isEmpty || head.count + 1 + flowText.count <= 100
-        case .mapping(let entries): entries.isEmpty || head.count + 1 + flowText.count <= 100
+        case .sequence(let items): items.allSatisfy(\.isAtom)
+        case .mapping(let entries): entries.allSatisfy(\.value.isFlat)
+        }
+    }
+
+    /// Whether it has no parts, so that there is nothing to put on lines of its own.
+    private var isAtom: Bool {
+        switch content {
+        case .scalar: true
+        case .sequence(let items): items.isEmpty
+        case .mapping(let entries): entries.isEmpty
         }
     }
 
@@ -79,12 +94,13 @@ extension YAMLNode {
 }
 
 extension String {
-    /// Whether the text can stand without quotes anywhere, in flow collections too. Narrower than YAML: what is not plainly
-    /// safe is quoted.
+    /// Whether the text can stand without quotes anywhere, in flow collections too. Narrower than YAML: what is not
+    /// plainly safe is quoted.
     fileprivate var isPlainYAML: Bool {
-        guard let first = utf8.first, let last = utf8.last, first.isPlainYAMLStart, last != UInt8(ascii: ":"),
-            last != UInt8(ascii: " ")
-        else { return false }
+        guard let first = utf8.first, let last = utf8.last else { return false }
+        guard first.isPlainYAMLStart, last != UInt8(ascii: ":"), last != UInt8(ascii: " "), self != "..." else {
+            return false
+        }
         return utf8.allSatisfy { $0.isPlainYAMLStart || " :+-@%=~*();".utf8.contains($0) } && !contains(": ")
     }
 

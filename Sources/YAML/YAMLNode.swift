@@ -22,7 +22,8 @@ package struct YAMLNode: Sendable, Hashable {
 /// A value without parts: its text, without quotes and with escapes resolved. What it means is for the reader to say.
 package struct YAMLScalar: Sendable, Hashable {
     package var text: String
-    /// Whether it was written without quotes and not as a block scalar: only then can it stand for null, a Boolean or a number.
+    /// Whether it was written without quotes and not as a block scalar: only then can it stand for null, a Boolean or
+    /// a number.
     package var isPlain: Bool
 
     package init(_ text: String, isPlain: Bool = true) {

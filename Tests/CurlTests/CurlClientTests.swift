@@ -180,6 +180,26 @@ import Testing
         await backend.shutDown()
     }
 
+    @Test("TLS through the tunnel of a proxy")
+    func tunnel() async throws {
+        let authority = try TemporaryFile(TestCertificate.localhost.authority)
+        let backend = try await RecordingBackend(tls: .localhost)
+        let proxy = try await ConnectProxy()
+        let client = CurlClient()
+        let request = CurlRequest(
+            url: backend.url + "/tls", method: .post, body: [1], proxy: .url(proxy.url), caFile: authority.path)
+        for _ in 1...2 {
+            let response = try await client.perform(request)
+            #expect(response.status == 200)
+            #expect(response.headers.map(\.name) == ["Content-Length"])
+        }
+        #expect(proxy.targets == ["localhost:\(backend.port)"])
+        #expect(backend.requests.map(\.target) == ["/tls", "/tls"])
+        client.shutdown()
+        await proxy.shutDown()
+        await backend.shutDown()
+    }
+
     @Test("many at once from many tasks all get their own answer")
     func many() async throws {
         try await withBackend { request in

@@ -1,6 +1,7 @@
 // What goes wrong on real sockets, and that a POST is never sent twice.
 
 import Curl
+import NIOCore
 import RelayTestKit
 import Testing
 
@@ -12,10 +13,56 @@ import Testing
         } test: { backend, client in
             _ = try await client.perform(.init(url: backend.url, method: .post, body: Array("first".utf8)))
             let second = CurlRequest(url: backend.url, method: .post, body: Array("second".utf8))
-            #expect(await client.code(of: second) == .connectionReset)
+            let error = await #expect(throws: CurlError.self) { try await client.perform(second) }
+            #expect(error?.code == .connectionReset)
+            #expect(error?.message == "the server closed a reused connection before it answered")
             _ = try await client.perform(.init(url: backend.url, method: .post, body: Array("third".utf8)))
             #expect(backend.requests.map(\.text) == ["first", "second", "third"])
             #expect(backend.requests.prefix(2).map(\.connection) == [1, 1])
+        }
+    }
+
+    @Test("a large POST arrives once when the server closes amid its body", arguments: [false, true])
+    func noSecondLargePost(withReset: Bool) async throws {
+        try await withBackend(answerHead: { $0.target == "/large" ? (withReset ? .reset : .close) : nil }) {
+            backend, client in
+            _ = try await client.perform(.init(url: backend.url + "/first", method: .post, body: [1]))
+            let large = [UInt8](repeating: 1, count: 20_000_000)
+            let request = CurlRequest(url: backend.url + "/large", method: .post, body: large)
+            #expect(await client.code(of: request) == .connectionReset)
+            #expect(backend.requests.map(\.target) == ["/first", "/large"])
+        }
+    }
+
+    @Test("a GET is sent again over a new connection")
+    func repeatedGet() async throws {
+        try await withBackend {
+            $0.target == "/again" && $0.connection == 1 ? .close : .ok
+        } test: { backend, client in
+            for path in ["/first", "/again"] { _ = try await client.perform(.init(url: backend.url + path)) }
+            #expect(backend.requests.map(\.target) == ["/first", "/again", "/again"])
+        }
+    }
+
+    @Test("an answer that comes before the body has been sent counts")
+    func earlyAnswer() async throws {
+        try await withBackend(answerHead: { _ in .status(413) }) { backend, client in
+            let large = [UInt8](repeating: 1, count: 20_000_000)
+            let response = try await client.perform(.init(url: backend.url, method: .post, body: large))
+            #expect(response.status == 413)
+        }
+    }
+
+    @Test("a server that closed a reused connection under a request gets a connection for each of the next")
+    func hastyServer() async throws {
+        try await withBackend {
+            $0.text == "lost" ? .close : .ok
+        } test: { backend, client in
+            for text in ["first", "lost", "a", "b", "c"] {
+                _ = try? await client.perform(.init(url: backend.url, method: .post, body: Array(text.utf8)))
+            }
+            #expect(backend.requests.map(\.text) == ["first", "lost", "a", "b", "c"])
+            #expect(Set(backend.requests.suffix(3).map(\.connection)).count == 3)
         }
     }
 
@@ -86,22 +133,24 @@ import Testing
             $0.text == "wait" ? .silence : .ok
         } test: { backend, client in
             let wait = CurlRequest(
-                url: backend.url, method: .post, body: Array("wait".utf8), timeout: .milliseconds(50))
+                url: backend.url, method: .post, body: Array("wait".utf8), timeout: .milliseconds(500))
             #expect(await client.code(of: wait) == .timeout)
             _ = try await client.perform(.init(url: backend.url, method: .post, body: [1]))
             #expect(await client.code(of: wait) == .timeout)
-            #expect(backend.requests.map(\.connection) == [1, 2, 2])
+            #expect(await backend.requests(atLeast: 3).map(\.connection) == [1, 2, 2])
         }
     }
 
     @Test("a TLS handshake that never ends is a connect timeout")
     func connectTimeout() async throws {
-        let listener = try SilentListener()
+        let listener = try await makeSilentListener()
+        let port = try #require(listener.localAddress?.port)
         let client = CurlClient()
         let request = CurlRequest(
-            url: "https://127.0.0.1:\(listener.port)/", connectTimeout: .milliseconds(50), proxy: .none)
+            url: "https://127.0.0.1:\(port)/", connectTimeout: .milliseconds(50), proxy: .none)
         #expect(await client.code(of: request) == .connectTimeout)
         client.shutdown()
+        try await listener.close()
     }
 
     @Test("a body over the limit, a body at the limit, a head over the limit")
@@ -112,6 +161,14 @@ import Testing
                 : .respond(body: [UInt8](repeating: 1, count: 100_000))
         } test: { backend, client in
             #expect(await client.code(of: .init(url: backend.url, maxResponseBytes: 99_999)) == .responseTooLarge)
+            let cut = await #expect(throws: CurlError.self) {
+                try await client.perform(.init(url: backend.url, maxResponseBytes: 10))
+            }
+            #expect(cut?.status == 200)
+            let head = await #expect(throws: CurlError.self) {
+                try await client.perform(.init(url: backend.url + "/head"))
+            }
+            #expect(head?.status == nil)
             let whole = try await client.perform(.init(url: backend.url, maxResponseBytes: 100_000))
             #expect(whole.body.count == 100_000)
             #expect(await client.code(of: .init(url: backend.url + "/head")) == .responseTooLarge)

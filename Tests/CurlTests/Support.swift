@@ -1,17 +1,17 @@
 // What the tests of the client share.
 
 import Curl
-import Foundation
-import Glibc
+import NIOCore
+import NIOPosix
 import RelayTestKit
-import Synchronization
 
 /// Runs a test with a backend and a client, and stops both.
 func withBackend(
     _ answer: @escaping RecordingBackend.Script = { _ in .ok },
+    answerHead: @escaping RecordingBackend.HeadScript = { _ in nil },
     test: (RecordingBackend, CurlClient) async throws -> Void
 ) async throws {
-    let backend = try await RecordingBackend(answer: answer)
+    let backend = try await RecordingBackend(answerHead: answerHead, answer: answer)
     let client = CurlClient()
     do {
         try await test(backend, client)
@@ -42,74 +42,9 @@ let gzippedHello: [UInt8] = [
     0x10, 0x36, 0x05, 0x00, 0x00, 0x00,
 ]
 
-/// Shut until opened, then open for ever.
-final class Gate: Sendable {
-    private struct State {
-        var isOpen = false
-        var waiting: [CheckedContinuation<Void, Never>] = []
-    }
-
-    private let state = Mutex(State())
-
-    func pass() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = state.withLock { state in
-                if !state.isOpen { state.waiting.append(continuation) }
-                return state.isOpen
-            }
-            if isOpen { continuation.resume() }
-        }
-    }
-
-    func open() {
-        let waiting = state.withLock { state in
-            defer { state.waiting = [] }
-            state.isOpen = true
-            return state.waiting
-        }
-        for continuation in waiting { continuation.resume() }
-    }
-}
-
-/// Short, because a socket's path has at most 107 bytes (unix(7)).
-func temporarySocketPath() -> String {
-    FileManager.default.temporaryDirectory.appending(path: "relay-\(UUID().uuidString.prefix(8)).sock").path
-}
-
-/// A file that is removed with its last reference.
-final class TemporaryFile {
-    let path: String
-
-    init(_ text: String) throws {
-        let url = FileManager.default.temporaryDirectory.appending(path: "relay-\(UUID().uuidString)")
-        try text.write(to: url, atomically: false, encoding: .utf8)
-        path = url.path
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(atPath: path)
-    }
-}
-
-/// A TCP port whose connections the kernel takes and nobody reads.
-final class SilentListener {
-    let port: Int
-    private let socket: FileHandle
-
-    init() throws {
-        let descriptor = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        socket = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let failure = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(descriptor, address, length) != 0 || listen(descriptor, 16) != 0
-                    || getsockname(descriptor, address, &length) != 0
-            }
-        }
-        guard !failure else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
-        port = Int(UInt16(bigEndian: address.sin_port))
-    }
+/// A TCP port that takes connections and reads nothing from them.
+func makeSilentListener() async throws -> any Channel {
+    try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        .childChannelOption(.autoRead, value: false)
+        .bind(host: "127.0.0.1", port: 0).get()
 }

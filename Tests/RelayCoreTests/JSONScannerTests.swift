@@ -2,6 +2,7 @@
 
 import Foundation
 import RelayCore
+import RelayTestKit
 import Testing
 
 @Suite struct JSONScannerTests {
@@ -148,7 +149,7 @@ import Testing
 
     @Test("what Foundation takes, the scanner takes, over thousands of mutations; none traps", arguments: 0..<8)
     func fuzz(seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         let original = Array(
             #"{"a":[1,-2.5e+3,{"b":"x\u00e9\ud83d\ude00\/\n"},[],{}],"c":true,"d":null,"e":"\"","f":{"g":[[["h"]]]}}"#
                 .utf8)
@@ -177,22 +178,9 @@ import Testing
     }
 }
 
-/// SplitMix64: the same mutations for the same seed, on every machine.
-private struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SeededRandom {
     /// One to four random changes: a byte replaced, removed, doubled or inserted, the end cut off.
-    mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
+    fileprivate mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
         var bytes = bytes
         let structural = Array(#"{}[]",:\u0eE+-.tfn 19"#.utf8)
         for _ in 0..<Int.random(in: 1...4, using: &self) where !bytes.isEmpty {

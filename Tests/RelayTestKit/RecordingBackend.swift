@@ -1,6 +1,5 @@
 // A backend for tests: an HTTP server on loopback or a Unix socket that answers as told and keeps what it got.
 
-internal import Glibc
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
@@ -42,7 +41,7 @@ package final class RecordingBackend: Sendable {
         /// With its Content-Length; the connection stays open.
         case respond(status: Int = 200, headers: [(name: String, value: String)] = [], body: [UInt8] = [])
         /// These bytes as they are, then the end of the connection.
-        case raw(String)
+        case bytes([UInt8])
         /// No answer at all; the connection stays open until the peer or `shutDown()` ends it.
         case silence
         /// The end of the connection, without an answer.
@@ -51,6 +50,7 @@ package final class RecordingBackend: Sendable {
         case reset
 
         package static let ok = Answer.respond()
+        package static func raw(_ text: String) -> Answer { .bytes(Array(text.utf8)) }
         package static func status(_ status: Int, _ headers: (name: String, value: String)...) -> Answer {
             .respond(status: status, headers: headers)
         }
@@ -58,6 +58,9 @@ package final class RecordingBackend: Sendable {
 
     /// Decides the answer to a request; the next request of the same connection waits for it.
     package typealias Script = @Sendable (Request) async -> Answer
+
+    /// Decides on the head alone; nil to read the body and ask the script. Such a request is recorded without its body.
+    package typealias HeadScript = @Sendable (Request) -> Answer?
 
     fileprivate struct State {
         var requests: [Request] = []
@@ -72,7 +75,9 @@ package final class RecordingBackend: Sendable {
 
     /// Listens on a free port of 127.0.0.1, or on a Unix domain socket at `unixSocket`, with TLS where there is a certificate.
     package init(
-        unixSocket: String? = nil, tls: TestCertificate? = nil, answer script: @escaping Script = { _ in .ok }
+        unixSocket: String? = nil, tls: TestCertificate? = nil,
+        answerHead headScript: @escaping HeadScript = { _ in nil },
+        answer script: @escaping Script = { _ in .ok }
     ) async throws {
         let state = SharedState()
         let tlsContext = try tls.map { try $0.makeServerContext() }
@@ -88,7 +93,7 @@ package final class RecordingBackend: Sendable {
                     let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)
                     try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(decoder))
                     try channel.pipeline.syncOperations.addHandler(
-                        RecordingHandler(connection: number, state: state, script: script))
+                        RecordingHandler(connection: number, state: state, headScript: headScript, script: script))
                 }
             }
         self.state = state
@@ -172,30 +177,41 @@ private final class RecordingHandler: ChannelInboundHandler {
 
     private let connection: Int
     private let state: SharedState
+    private let headScript: RecordingBackend.HeadScript
     private let script: RecordingBackend.Script
-    private var head: HTTPRequestHead?
-    private var body: [UInt8] = []
+    /// The request under way; nil when it has been answered.
+    private var request: RecordingBackend.Request?
 
-    init(connection: Int, state: SharedState, script: @escaping RecordingBackend.Script) {
+    init(
+        connection: Int, state: SharedState, headScript: @escaping RecordingBackend.HeadScript,
+        script: @escaping RecordingBackend.Script
+    ) {
         self.connection = connection
         self.state = state
+        self.headScript = headScript
         self.script = script
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let channel = context.channel
         switch unwrapInboundIn(data) {
         case .head(let head):
-            self.head = head
-            body = []
-        case .body(let bytes):
-            body += Array(buffer: bytes)
-        case .end:
-            guard let head else { return }
             let request = RecordingBackend.Request(
                 method: head.method.rawValue, target: head.uri, headers: head.headers.map { .init($0.name, $0.value) },
-                body: body, connection: connection)
+                body: [], connection: connection)
+            if let answer = headScript(request) {
+                state.received(request)
+                channel.send(answer)
+            } else {
+                self.request = request
+            }
+        case .body(let bytes):
+            request?.body += Array(buffer: bytes)
+        case .end:
+            guard let request else { return }
+            self.request = nil
             state.received(request)
-            let (script, channel) = (script, context.channel)
+            let script = script
             channel.eventLoop.makeFutureWithTask { await script(request) }.whenSuccess { channel.send($0) }
         }
     }
@@ -212,16 +228,21 @@ extension Channel {
             let fields = headers.map { "\($0.name): \($0.value)\r\n" }.joined()
             let head = "HTTP/1.1 \(status) Status\r\n\(fields)Content-Length: \(body.count)\r\n\r\n"
             writeAndFlush(ByteBuffer(bytes: Array(head.utf8) + body), promise: nil)
-        case .raw(let text):
-            writeAndFlush(ByteBuffer(string: text)).whenComplete { _ in self.close(promise: nil) }
+        case .bytes(let bytes):
+            writeAndFlush(ByteBuffer(bytes: bytes)).whenComplete { _ in self.close(promise: nil) }
         case .silence:
             break
         case .close:
             close(promise: nil)
         case .reset:
-            // A socket that lingers for no time is closed with a reset (socket(7), SO_LINGER).
-            let lingering = (self as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
-            lingering?.whenComplete { _ in self.close(promise: nil) }
+            // A socket that lingers for no time is closed with a reset (socket(7), SO_LINGER: an int for on, an int for seconds).
+            // As bytes, because which module the C structure belongs to depends on what else has been imported.
+            guard let options = self as? any SocketOptionProvider else { return close(promise: nil) }
+            options.getSoLinger().flatMap { value in
+                var value = value
+                withUnsafeMutableBytes(of: &value) { $0.copyBytes(from: [1, 0, 0, 0, 0, 0, 0, 0]) }
+                return options.setSoLinger(value)
+            }.whenComplete { _ in self.close(promise: nil) }
         }
     }
 }

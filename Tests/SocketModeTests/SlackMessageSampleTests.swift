@@ -2,6 +2,7 @@
 
 import Foundation
 import RelayCore
+import RelayTestKit
 import SocketMode
 import Testing
 
@@ -44,7 +45,7 @@ import Testing
         "no mutation of a real frame traps; what is still an envelope has a payload that is a complete object",
         arguments: 0..<8)
     func fuzz(seed: UInt64) throws {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         for (name, frame) in Samples.frames {
             for _ in 0..<20 {
                 let mutated = random.mutate(frame)
@@ -98,22 +99,9 @@ private enum Samples {
     }
 }
 
-/// SplitMix64: the same mutations for the same seed, on every machine.
-private struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SeededRandom {
     /// One to three random changes: a byte replaced, removed or inserted, a stretch removed or doubled, the end cut off.
-    mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
+    fileprivate mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
         var bytes = bytes
         let structural = Array(#"{}[]",:\u0e-.tn "#.utf8)
         for _ in 0..<Int.random(in: 1...3, using: &self) where !bytes.isEmpty {

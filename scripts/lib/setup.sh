@@ -25,6 +25,15 @@ require_swift() {
     has_command swift || fail "swift is not on the PATH; Relay is built with Swift 6.3: https://www.swift.org/install"
 }
 
+# Says that a build begins, and how long a first one takes.
+announce_build() {
+    if [[ -x $(swift build --show-bin-path)/relay ]]; then
+        say "building"
+    else
+        say "building for the first time: about 7 minutes on 2 cores, most of it for the dependencies"
+    fi
+}
+
 # Installs Debian or Ubuntu packages; elsewhere, or without the right to, says which ones are needed.
 install_packages() {
     has_command apt-get || fail "needed, under the names they have on Debian: $*; install them and run this again"

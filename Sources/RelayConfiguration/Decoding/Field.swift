@@ -60,8 +60,8 @@ struct Field {
     }
 }
 
-/// Takes a value of one type from a field, or says what the field must be. A value, so that a section reads like a table:
-/// `section.read(.connections, .integer(in: 1...10))`.
+/// Takes a value of one type from a field, or says what the field must be. A value, so that a section reads like a
+/// table: `section.read(.connections, .integer(in: 1...10))`.
 struct Reader<Value> {
     private let read: (Field) throws(Refusal) -> Value
 

@@ -3,14 +3,16 @@
 import RelayCore
 
 enum Quote {
-    /// A value in quotes, at most 60 characters of it; `***` for what looks like a Slack token, and for the userinfo of a URL.
+    /// A value in quotes on one line, control characters escaped, at most 60 characters of it; `***` for what looks
+    /// like a Slack token, and for the userinfo of a URL.
     static func value(_ text: String) -> String {
         guard !text.lowercased().hasPrefix("xapp-"), !text.lowercased().hasPrefix("xox") else { return "***" }
         let shown = withoutUserinfo(text)
-        return "\"" + (shown.count > 60 ? shown.prefix(57) + "..." : shown) + "\""
+        return (shown.count > 60 ? shown.prefix(57) + "..." : shown).debugDescription
     }
 
-    /// An unknown key with a space before it, or nothing when it may be a value in the wrong place (`{ signing_secret 8f74… }`).
+    /// An unknown key with a space before it, or nothing when it may be a value in the wrong place
+    /// (`{ signing_secret 8f74… }`).
     static func key(_ text: String) -> String {
         let isWord = text.utf8.count <= 40 && text.utf8.allSatisfy { $0.isASCIILetter || "_-.".utf8.contains($0) }
         return isWord ? " `\(text)`" : ""
@@ -18,7 +20,7 @@ enum Quote {
 
     /// A URL with `***` for what stands before its `@`; also works on what is not a valid URL.
     static func withoutUserinfo(_ url: String) -> String {
-        guard let at = url.lastIndex(of: "@") else { return url }
+        guard let at = url.lastIndex(of: "@"), at != url.startIndex else { return url }
         let scheme = url.range(of: "://").map { url[..<$0.upperBound] } ?? ""
         return scheme + "***" + url[at...]
     }
@@ -45,12 +47,20 @@ struct Hint: CustomStringConvertible {
     let description: String
 
     init(for word: String, among known: [String]) {
+        if let likely = Self.likely(word, among: known) {
+            description = "did you mean `\(likely)`?"
+        } else {
+            description = known.isEmpty ? "none is known" : "known: \(known.joined(separator: ", "))"
+        }
+    }
+
+    /// The known word that is a few characters away, or that begins with the given one or the other way round.
+    private static func likely(_ word: String, among known: [String]) -> String? {
         let nearest = known.map { (word: $0, distance: editDistance($0, word)) }.min { $0.distance < $1.distance }
         if let nearest, nearest.distance <= max(2, nearest.word.count / 3), nearest.distance < nearest.word.count {
-            description = "did you mean `\(nearest.word)`?"
-        } else {
-            description = "known: \(known.joined(separator: ", "))"
+            return nearest.word
         }
+        return word.count < 3 ? nil : known.first { $0.count >= 3 && (word.hasPrefix($0) || $0.hasPrefix(word)) }
     }
 }
 

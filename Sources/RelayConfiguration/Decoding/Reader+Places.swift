@@ -92,12 +92,12 @@ extension Reader where Value == String {
 }
 
 extension Reader where Value == HealthConfiguration {
-    /// `host:port`, `[v6]:port`.
+    /// `host:port`, `[v6]:port`; port 0 for any free one.
     static var listenAddress: Self {
         Self { field throws(Refusal) in
             let text = try field.text()
             do throws(Refusal) {
-                let address = try WebURL.hostAndPort(text[...])
+                let address = try WebURL.hostAndPort(text[...], ports: 0...65535)
                 guard let port = address.port else { throw Refusal("must end in a port") }
                 return HealthConfiguration(host: address.host, port: port)
             } catch {

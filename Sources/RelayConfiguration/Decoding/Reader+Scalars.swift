@@ -31,7 +31,8 @@ extension Reader where Value == Int {
         Self { field throws(Refusal) in
             let text = try field.text()
             guard let value = Int(text), range.contains(value), text == String(value) else {
-                throw Refusal("must be \(range.lowerBound) to \(range.upperBound), is \(Quote.value(text))")
+                let limit = range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+                throw Refusal("must be \(limit), is \(Quote.value(text))")
             }
             return value
         }
@@ -107,7 +108,8 @@ extension Reader where Value: RawRepresentable<String> & CaseIterable {
             if let choice = Value(rawValue: text) { return choice }
             guard !later.contains(text) else { throw Refusal("`\(text)` is not in this version") }
             let words = Value.allCases.map(\.rawValue)
-            throw Refusal("must be \(words.joined(separator: " or ")), is \(Quote.value(text))")
+            let choices = words.count > 3 ? "one of " + words.joined(separator: ", ") : words.joined(separator: " or ")
+            throw Refusal("must be \(choices), is \(Quote.value(text))")
         }
     }
 }

@@ -2,7 +2,7 @@
 
 import YAML
 
-/// The keys of one section, in the order of the design, §5.
+/// The keys of one section, in the order of relay.yaml.example.
 protocol ConfigurationKey: RawRepresentable<String>, CaseIterable, Hashable, Sendable {
     /// Keys of the design that a later version reads: refused by name.
     static var later: [String] { get }
@@ -20,7 +20,8 @@ struct Section<Key: ConfigurationKey> {
     let problems: Problems
     private var values: [Key: YAMLNode] = [:]
 
-    /// nil, and noted, when the value is not a mapping. A key without a value (all below it commented out) is an empty one.
+    /// nil, and noted, when the value is not a mapping. A key without a value (all below it commented out) is an
+    /// empty one.
     init?(_ field: Field, _: Key.Type = Key.self) {
         path = field.path
         position = field.node.position
@@ -65,22 +66,20 @@ struct Section<Key: ConfigurationKey> {
 
     /// Likewise for a key that must be there.
     func require<Value>(_ key: Key, _ hint: String, _ reader: Reader<Value>) -> Value? {
-        guard let field = self[key] else {
-            problems.note("\(join(key.rawValue)) is missing; \(hint)", at: position)
-            return nil
-        }
-        return field.read(reader)
+        required(key, hint)?.read(reader)
     }
 
     /// A section that must be there.
     func requireSection<Inner: ConfigurationKey>(
         _ key: Key, _ hint: String, _: Inner.Type = Inner.self
     ) -> Section<Inner>? {
-        guard let field = self[key] else {
-            problems.note("\(join(key.rawValue)) is missing; \(hint)", at: position)
-            return nil
-        }
-        return Section<Inner>(field)
+        required(key, hint).flatMap { Section<Inner>($0) }
+    }
+
+    private func required(_ key: Key, _ hint: String) -> Field? {
+        if let field = self[key] { return field }
+        problems.note("\(join(key.rawValue)) is missing; \(hint)", at: position)
+        return nil
     }
 
     /// A section inside this one; nil when the file does not give it or it is not a mapping.

@@ -34,7 +34,9 @@ struct WebURL: Equatable {
     }
 
     /// Reads `host`, `host:port`, `[v6]`, `[v6]:port`.
-    static func hostAndPort(_ text: Substring) throws(Refusal) -> (host: String, port: Int?) {
+    static func hostAndPort(_ text: Substring, ports: ClosedRange<Int> = 1...65535) throws(Refusal) -> (
+        host: String, port: Int?
+    ) {
         let host: Substring
         let port: Substring
         if text.hasPrefix("[") {
@@ -52,8 +54,8 @@ struct WebURL: Equatable {
         }
         guard !port.isEmpty else { return (String(host), nil) }
         guard port.hasPrefix(":"), port.dropFirst().utf8.allSatisfy(\.isASCIIDigit),
-            let number = Int(port.dropFirst()), (0...65535).contains(number)
-        else { throw Refusal("must have a port of 0 to 65535 after the host") }
+            let number = Int(port.dropFirst()), ports.contains(number)
+        else { throw Refusal("must have a port of \(ports.lowerBound) to \(ports.upperBound) after the host") }
         return (String(host), number)
     }
 }

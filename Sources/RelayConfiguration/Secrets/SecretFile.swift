@@ -1,5 +1,7 @@
 // An open file and what tells its versions apart. All use of the C library's files is here.
 
+import CPosix
+
 #if canImport(Darwin)
 import Darwin
 #else
@@ -11,17 +13,17 @@ struct FileError: Error {
     var reason: String
 }
 
-/// What differs when a file was written to or replaced: modification time in nanoseconds, size, and identity.
+/// What differs when a file was written to or replaced: modification time, size, and identity.
 struct FileVersion: Hashable {
-    var seconds: Int
-    var nanoseconds: Int
+    /// Since the epoch, to the nanosecond.
+    var modified: Duration
     var size: Int64
     var device: UInt64
     var inode: UInt64
 }
 
-/// A regular file, open for reading. Status and content are taken of the same open file, so they belong together whatever is
-/// done to its path meanwhile.
+/// A regular file, open for reading. Status and content are taken of the same open file, so they belong together
+/// whatever is done to its path meanwhile.
 struct SecretFile: ~Copyable {
     private let descriptor: CInt
 
@@ -35,19 +37,14 @@ struct SecretFile: ~Copyable {
     deinit { close(descriptor) }
 
     func version() throws(FileError) -> FileVersion {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else {
+        var status = relay_file_status()
+        guard relay_descriptor_status(descriptor, &status) == 0 else {
             throw FileError(reason: "cannot be looked at: \(String(cString: strerror(errno)))")
         }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(reason: "is not a regular file") }
-        #if canImport(Darwin)
-        let modified = status.st_mtimespec
-        #else
-        let modified = status.st_mtim
-        #endif
+        guard status.is_regular_file else { throw FileError(reason: "is not a regular file") }
         return FileVersion(
-            seconds: modified.tv_sec, nanoseconds: modified.tv_nsec, size: Int64(status.st_size),
-            device: UInt64(truncatingIfNeeded: status.st_dev), inode: UInt64(status.st_ino))
+            modified: .nanoseconds(status.modified_nanoseconds), size: status.size, device: status.device,
+            inode: status.inode)
     }
 
     /// The whole file. Throws when it is larger than the limit.

@@ -4,8 +4,8 @@ import Foundation
 package import RelayCore
 import Synchronization
 
-/// The present values of secrets. A file is looked at again once a second at most, and read again when it is another one or was
-/// written to: Kubernetes replaces a mounted secret by moving a symbolic link, which is followed.
+/// The present values of secrets. A file is looked at again once a second at most, and read again when it is another
+/// one or was written to: Kubernetes replaces a mounted secret by moving a symbolic link, which is followed.
 package final class SecretStore: SecretReader {
     /// The largest secret, in bytes, the newline at its end included.
     package static let maxBytes = 64 << 10

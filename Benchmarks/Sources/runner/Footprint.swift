@@ -1,0 +1,59 @@
+// What relay takes when it does nothing: size, memory, processor, and how soon it dials.
+
+import Foundation
+
+struct Footprint: Codable {
+    let strippedBinaryBytes: Int
+    /// From the start of the process to its first call of apps.connections.open; median, jitter 0.
+    let firstDialMilliseconds: Double
+    /// With two connections and an SQLite queue, 10 s after they came up.
+    let idle: MemoryUse
+    /// Of one core, over those 10 s.
+    let idleCPUPercent: Double
+
+    init(of program: Program, starts: Int, in bench: Bench) throws {
+        strippedBinaryBytes = try Self.strippedSize(of: bench.relay, in: bench)
+        var dials: [Double] = []
+        for _ in 1..<starts {
+            let (scene, milliseconds) = try Self.start(program, in: bench)
+            dials.append(milliseconds)
+            scene.stop()
+        }
+        let (scene, milliseconds) = try Self.start(program, in: bench)
+        defer { scene.stop() }
+        dials.append(milliseconds)
+        firstDialMilliseconds = dials.sorted()[dials.count / 2]
+        sleep(2)
+        let before = try scene.cpu()
+        sleep(10)
+        idleCPUPercent = (try scene.cpu() - before) / .seconds(10) * 100
+        idle = try scene.memory()
+    }
+
+    private static func start(_ program: Program, in bench: Bench) throws -> (Scene, milliseconds: Double) {
+        let scene = try Scene(program, in: bench, preload: false)
+        do {
+            let dialedAt = try scene.awaitConnections()
+            return (scene, Double(dialedAt - scene.startedAt) / 1e6)
+        } catch {
+            scene.stop()
+            throw error
+        }
+    }
+
+    /// The size of a copy without symbols.
+    private static func strippedSize(of binary: URL, in bench: Bench) throws -> Int {
+        let copy = try bench.makeDirectory().appendingPathComponent("relay")
+        try run("strip", ["-o", copy.path, binary.path])
+        return try copy.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0
+    }
+
+    var text: String {
+        """
+        binary, stripped                          \(megabytes(strippedBinaryBytes)) MB
+        private memory, idle with 2 connections   \(megabytes(idle.privateDirtyBytes)) MB (resident \(megabytes(idle.residentBytes)) MB)
+        CPU, idle                                 \(decimals(idleCPUPercent, 2)) % of a core
+        start to first dial                       \(decimals(firstDialMilliseconds, 0)) ms
+        """
+    }
+}

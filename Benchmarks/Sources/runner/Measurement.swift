@@ -1,0 +1,29 @@
+// What one program did in one round of one case.
+
+struct Measurement: Codable {
+    let program: String
+    let envelopes: Int
+    /// Envelopes acknowledged per second, from the first sending to the last acknowledgement; nil: has no Slack.
+    var acknowledgedPerSecond: Double?
+    /// Envelopes delivered per second, from the first sending to the last delivery; nil: delivers nothing.
+    var deliveredPerSecond: Double?
+    var acknowledgementMicroseconds: Latencies?
+    var endToEndMicroseconds: Latencies?
+    /// CPU time per envelope; `program` is the one that is measured.
+    var cpuMicroseconds: Shares
+    /// CPU time over wall-clock time, in percent of one core: 100 is the limit of a tool, which has one thread.
+    var busyPercent: Shares
+    /// The most that was seen while it ran.
+    var memory: MemoryUse
+    /// fsync and fdatasync.
+    var syncsPerEnvelope: Double
+    var unacknowledged: Int
+    var lost: Int
+    var doubled: Int
+
+    struct Shares: Codable {
+        var program: Double
+        var generator: Double?
+        var backend: Double?
+    }
+}

@@ -1,0 +1,129 @@
+// The table for people, and the JSON with every round.
+
+import Foundation
+
+/// All rounds of all programs under one case.
+struct CaseResult: Codable {
+    let name: String
+    let summary: String
+    let rounds: [Measurement]
+
+    /// One measurement per program, in the order in which they ran first: the round in the middle by what it delivered.
+    var medians: [Measurement] {
+        var names: [String] = []
+        for round in rounds where !names.contains(round.program) { names.append(round.program) }
+        return names.map { name in
+            let sorted = rounds.filter { $0.program == name }.sorted { $0.throughput < $1.throughput }
+            return sorted[sorted.count / 2]
+        }
+    }
+}
+
+extension Measurement {
+    fileprivate var throughput: Double { deliveredPerSecond ?? acknowledgedPerSecond ?? 0 }
+}
+
+struct Report: Codable {
+    let machine: Machine
+    let commit: String?
+    var cases: [CaseResult] = []
+    var footprint: Footprint?
+
+    func write(to file: URL) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try encoder.encode(self).write(to: file)
+    }
+}
+
+struct Machine: Codable {
+    let processor: String
+    let cores: Int
+    let kernel: String
+    /// Of the directory with the queues.
+    let fileSystem: String
+
+    init(fileSystem: String) {
+        self.fileSystem = fileSystem
+        let cpuinfo = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+        let model = cpuinfo.split(separator: "\n").first { $0.hasPrefix("model name") }
+        processor = model?.split(separator: ":").last?.trimmingCharacters(in: .whitespaces) ?? "unknown processor"
+        cores = ProcessInfo.processInfo.activeProcessorCount
+        kernel =
+            (try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8))?
+            .trimmingCharacters(in: .newlines) ?? "unknown"
+    }
+
+    var text: String { "\(processor), \(cores) cores shared by all processes, Linux \(kernel), \(fileSystem)" }
+}
+
+extension CaseResult {
+    /// The medians as rows.
+    var table: String {
+        let groups = [
+            "", "per second", "acknowledged, ms", "end to end, ms", "CPU µs/envelope", "busy %", "MB", "", "", "",
+        ]
+        let columns = [
+            ["program"], ["delivered", "acked"], ["p50", "p99", "max"], ["p50", "p99", "max"],
+            ["program", "gen.", "backend"], ["program", "gen.", "backend"], ["RSS", "private"], ["fsyncs"], ["lost"],
+            ["doubled"],
+        ]
+        return render(groups: groups, columns: columns, rows: medians.map(\.cells))
+    }
+
+    /// Each gateway over the limit, and over whatever else ran.
+    var ratios: [String] {
+        guard let limit = medians.first(where: { $0.program == "bare-libcurl" }),
+            let limitRate = limit.deliveredPerSecond
+        else { return [] }
+        return medians.compactMap { row in
+            guard let rate = row.deliveredPerSecond, row.program != limit.program else { return nil }
+            let cpu = decimals(row.cpuMicroseconds.program / limit.cpuMicroseconds.program, 2)
+            return
+                "\(row.program) ÷ \(limit.program): CPU per envelope \(cpu), delivered/s \(decimals(rate / limitRate, 2))"
+        }
+    }
+}
+
+extension Measurement {
+    /// In the groups and columns of `CaseResult.table`.
+    fileprivate var cells: [[String]] {
+        func latency(_ latencies: Latencies?) -> [String] {
+            [latencies?.p50, latencies?.p99, latencies?.max].map { $0.map { decimals($0 / 1000, 2) } ?? "-" }
+        }
+        func shares(_ shares: Shares, _ count: Int) -> [String] {
+            [shares.program, shares.generator, shares.backend].map { $0.map { decimals($0, count) } ?? "-" }
+        }
+        return [
+            [program], [deliveredPerSecond, acknowledgedPerSecond].map { $0.map { decimals($0, 0) } ?? "-" },
+            latency(acknowledgementMicroseconds), latency(endToEndMicroseconds), shares(cpuMicroseconds, 1),
+            shares(busyPercent, 0), [megabytes(memory.residentBytes), megabytes(memory.privateDirtyBytes)],
+            [decimals(syncsPerEnvelope, 3)], ["\(lost + unacknowledged)"], ["\(doubled)"],
+        ]
+    }
+}
+
+/// Rows in right-aligned columns (the first to the left), with a heading over each group of columns.
+private func render(groups: [String], columns: [[String]], rows: [[[String]]]) -> String {
+    let lines = [columns] + rows
+    var text = Array(repeating: "", count: lines.count + 1)
+    for (group, title) in groups.enumerated() {
+        let widths = columns[group].indices.map { column in lines.map { $0[group][column].count }.max() ?? 0 }
+        let width = max(title.count, widths.reduce(0, +) + 2 * (widths.count - 1))
+        text[0] += pad(title, width, left: true) + "   "
+        for (index, line) in lines.enumerated() {
+            let cells = zip(line[group], widths).map { pad($0, $1, left: group == 0) }.joined(separator: "  ")
+            text[index + 1] += pad(cells, width, left: group == 0) + "   "
+        }
+    }
+    return text.map { line in String(line.reversed().drop { $0 == " " }.reversed()) }.joined(separator: "\n")
+}
+
+private func pad(_ text: String, _ width: Int, left: Bool) -> String {
+    let space = String(repeating: " ", count: max(0, width - text.count))
+    return left ? text + space : space + text
+}
+
+func decimals(_ value: Double, _ count: Int) -> String { String(format: "%.\(count)f", value) }
+
+func megabytes(_ bytes: Int) -> String { decimals(Double(bytes) / 1_000_000, 1) }

@@ -1,0 +1,98 @@
+// The generator and the backend as the runner speaks with them; each command is described in the tool's main.c.
+
+import Foundation
+
+/// Latencies in microseconds, exact percentiles.
+struct Latencies: Codable {
+    let p50: Double
+    let p99: Double
+    let max: Double
+}
+
+private struct Port: Decodable { let port: UInt16 }
+
+/// Sources/slack-generator
+struct SlackGenerator {
+    let process: ChildProcess
+    let port: UInt16
+
+    init(in bench: Bench) throws {
+        process = try ChildProcess(bench.tool("slack-generator"), speaks: true)
+        port = try process.reply(Port.self).port
+    }
+
+    struct Connected: Decodable {
+        let connections: Int
+        /// When `apps.connections.open` was first called.
+        let firstOpenNs: UInt64
+    }
+
+    /// Waits until `count` connections are up.
+    func awaitConnections(_ count: Int, whileWaiting: () throws -> Void) throws -> Connected {
+        try process.send("connected \(count)")
+        return try process.reply(whileWaiting: whileWaiting)
+    }
+
+    struct Sent: Decodable {
+        let sent: Int
+        let acknowledged: Int
+        let startedNs: UInt64
+        /// The last acknowledgement.
+        let finishedNs: UInt64
+        let acknowledgementUs: Latencies
+    }
+
+    /// Sends `count` envelopes with the sequences from `first`; returns when all are acknowledged or none is any more.
+    func send(_ load: Case.Load, first: Int, count: Int, whileWaiting: () throws -> Void) throws -> Sent {
+        switch load {
+        case .closed(let unacknowledged): try process.send("closed \(first) \(count) \(unacknowledged)")
+        }
+        return try process.reply(within: .seconds(600), whileWaiting: whileWaiting)
+    }
+}
+
+/// Sources/http-backend
+struct HTTPBackend {
+    let process: ChildProcess
+    let port: UInt16
+
+    init(in bench: Bench) throws {
+        process = try ChildProcess(bench.tool("http-backend"), environment: bench.secrets, speaks: true)
+        port = try process.reply(Port.self).port
+    }
+
+    /// Counts the deliveries of these sequences from now on.
+    func count(first: Int, count: Int) throws {
+        try process.send("count \(first) \(count)")
+        _ = try process.reply(Done.self)
+    }
+
+    struct Progress: Decodable {
+        let delivered: Int
+        /// The last first delivery of an envelope; 0: none.
+        let lastNs: UInt64
+    }
+
+    /// Waits until each was delivered, or none has been for 5 s.
+    func awaitDeliveries(whileWaiting: () throws -> Void) throws -> Progress {
+        try process.send("wait 5000")
+        return try process.reply(within: .seconds(600), whileWaiting: whileWaiting)
+    }
+
+    struct Report: Decodable {
+        let delivered: Int
+        let lost: Int
+        let doubled: Int
+        /// Requests that no envelope of the run explains.
+        let strange: Int
+        /// Wrong signatures among those that were checked, one in 64.
+        let forged: Int
+        let lastNs: UInt64
+        let endToEndUs: Latencies
+    }
+
+    func report() throws -> Report {
+        try process.send("report")
+        return try process.reply()
+    }
+}

@@ -1,0 +1,62 @@
+// A Slack that sends as fast as it is acknowledged: plain HTTP and WebSocket on loopback, one thread, writes in batches.
+//
+// Prints {"port":…}, then takes commands on standard input:
+//   connected COUNT                  replies once COUNT connections are up
+//   closed FIRST COUNT IN_FLIGHT     closed loop: keeps IN_FLIGHT unacknowledged until COUNT are acknowledged, then replies
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "load.h"
+#include "slack.h"
+
+/// Nothing acknowledged for this long ends a run, and shows in its result.
+static const uint64_t stall = 10000000000u;
+
+/// Turns often enough for pings and stalls; what arrives wakes it at once.
+enum { IDLE_TURN_MS = 500 };
+
+static struct slack slack;
+static struct load load;
+/// How many connections `connected` waits for; 0: it does not wait.
+static size_t awaited_connections;
+
+static void message_received(const char *text, size_t length, uint64_t read_at) {
+    load_acknowledged(&load, text, length, read_at);
+}
+
+static void run_command(const char *line) {
+    uint64_t first, count, in_flight;
+    if (sscanf(line, "closed %" SCNu64 " %" SCNu64 " %" SCNu64, &first, &count, &in_flight) == 3) {
+        load_start(&load, first, count, in_flight);
+    } else if (sscanf(line, "connected %" SCNu64, &count) == 1) {
+        awaited_connections = count;
+    } else {
+        reply("{\"error\":\"unknown command\"}");
+    }
+}
+
+static void report_connections(void) {
+    if (awaited_connections == 0 || slack.websocket_count < awaited_connections) return;
+    awaited_connections = 0;
+    reply("{\"connections\":%zu,\"first_open_ns\":%" PRIu64 "}", slack.websocket_count, slack.first_open_at);
+}
+
+int main(void) {
+    struct command_reader commands = {0};
+    char line[256];
+    commands_open();
+    load_init(&load);
+    slack_init(&slack, message_received);
+    reply("{\"port\":%u}", slack.port);
+    for (;;) {
+        if (slack_turn(&slack, IDLE_TURN_MS)) command_reader_fill(&commands);
+        while (command_reader_next(&commands, line, sizeof line)) run_command(line);
+        load_send(&load, &slack);
+        slack_flush(&slack);
+        report_connections();
+        load_finish_if_done(&load, stall);
+    }
+}

@@ -1,0 +1,36 @@
+// Slack's side of Socket Mode: apps.connections.open, the upgrade, hello, pings, and the connections that are up.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "connection.h"
+
+enum { MAX_CONNECTIONS = 256 };
+
+/// Called for each text message of a client, with the time at which it was read.
+typedef void (*message_handler)(const char *text, size_t length, uint64_t read_at);
+
+struct slack {
+    int epoll, listener;
+    uint16_t port;
+    struct connection *connections[MAX_CONNECTIONS];
+    size_t connection_count;
+    /// Those that had their hello.
+    size_t websocket_count;
+    /// When apps.connections.open was first called; 0: not yet.
+    uint64_t first_open_at;
+    message_handler on_message;
+};
+
+void slack_init(struct slack *slack, message_handler on_message);
+
+/// Waits up to `timeout_ms` for something to happen, reads it all, and sends the pings that are due.
+/// True: standard input has something to read.
+bool slack_turn(struct slack *slack, int timeout_ms);
+
+/// The next WebSocket in turn, or NULL when none is up.
+struct connection *slack_next_websocket(struct slack *slack);
+
+/// Writes out what all connections have to say and closes those that are done.
+void slack_flush(struct slack *slack);

@@ -1,0 +1,163 @@
+// The whole program, wired top to bottom: configuration in, a running gateway out.
+
+import AdminServer
+import Curl
+package import Logging
+import Metrics
+package import RelayConfiguration
+package import RelayCore
+import SQLiteQueue
+import ServiceLifecycle
+import SlackConnector
+import SocketMode
+import WebhookSender
+
+/// One gateway process, made from its configuration.
+package struct Composition: Sendable {
+    private let configuration: Configuration
+    private let secrets: any SecretReader
+    private let observer: (any DeliveryObserver)?
+    private let endsWhenRefused: Bool
+    private let logger: Logger
+    private let clock = SystemClock()
+
+    /// - Parameters:
+    ///   - observer: sees each attempt, for the commands that show them.
+    ///   - endsWhenRefused: `run()` throws `SlackRefusedError` when Slack refuses the token; else it is tried again slowly.
+    package init(
+        configuration: Configuration, secrets: any SecretReader, observer: (any DeliveryObserver)? = nil,
+        endsWhenRefused: Bool = false, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.secrets = secrets
+        self.observer = observer
+        self.endsWhenRefused = endsWhenRefused
+        self.logger = logger
+    }
+
+    /// Lives until SIGTERM or SIGINT (then it drains and returns), or until its task is canceled. A second signal ends the process at once,
+    /// with 128 + its number.
+    ///
+    /// Throws `QueueError` when the queue cannot be opened, `HealthServerError` when its port cannot be listened on.
+    package func run() async throws {
+        let queue = try await openQueue()
+        let client = CurlClient()
+        let registry = MetricsRegistry(help: MetricNames.help)
+        Gauge(label: MetricNames.info, dimensions: [("version", RelayVersion.text)], factory: registry).record(1)
+
+        let dispatchers = makeDispatchers(queue: queue, client: client, registry: registry)
+        let gateway = Gateway(
+            .init(router: Router(routes: configuration.routes), unrouted: configuration.unrouted), queue: queue,
+            dispatchers: dispatchers, clock: clock, metrics: GatewayMetrics(factory: registry), logger: logger)
+        let connector = makeConnector(gateway: gateway, client: client, registry: registry)
+
+        // Shut down from the last to the first: the connections close, what is in flight finishes, and only then health goes silent.
+        var services: [any Service] = []
+        if let health = configuration.health {
+            services.append(
+                makeHealthServer(health, gateway: gateway, connector: connector, queue: queue, registry: registry))
+        }
+        services.append(QueueKeeper(queue: queue, gateway: gateway, clock: clock, logger: logger))
+        services.append(
+            DispatchService(
+                dispatchers: Array(dispatchers.values), drainTimeout: configuration.slack.drainTimeout, clock: clock))
+        services.append(ConnectorService(connector: connector, drainTimeout: configuration.slack.drainTimeout))
+        if endsWhenRefused { services.append(RefusalWatch(connector: connector)) }
+
+        logger.notice("started", metadata: ["version": "\(RelayVersion.text)"])
+        do {
+            try await ProcessLife(services: services, logger: logger).run()
+        } catch {
+            await queue.close()
+            client.shutdown()
+            throw error
+        }
+        await queue.close()
+        client.shutdown()
+        logger.notice("stopped")
+    }
+
+    // MARK: - Parts, in the order of the layers
+
+    private func openQueue() async throws -> any DeliveryQueue {
+        let queue: any DeliveryQueue
+        let limits = configuration.queue.limits
+        switch configuration.queue.driver {
+        case .memory:
+            logger.warning("driver memory: what is not delivered is lost when this process ends")
+            queue = MemoryQueue(limits: limits, queueID: UInt32.random(in: 1 ... .max))
+        case .sqlite:
+            queue = try await SQLiteQueue(path: configuration.queue.path, limits: limits, logger: logger)
+        }
+        if limits.whenFull == .dropOldest {
+            logger.warning("when_full drop_oldest: a full queue removes its oldest deliveries and counts them")
+        }
+        let known = Set(configuration.backends.map(\.name))
+        for backend in try await queue.backendsWithWaitingDeliveries() where !known.contains(backend) {
+            logger.warning(
+                "deliveries wait for a backend that is no longer configured; they are kept",
+                metadata: [LogKey.backendName: "\(backend)"])
+        }
+        return queue
+    }
+
+    private func makeDispatchers(
+        queue: any DeliveryQueue, client: CurlClient, registry: MetricsRegistry
+    ) -> [BackendName: Dispatcher] {
+        let sender = WebhookSender(
+            backends: configuration.backends, signingSecrets: [App.defaultName: configuration.slack.signingSecret],
+            secrets: secrets, client: client, now: { [clock] in clock.now })
+        return Dictionary(
+            uniqueKeysWithValues: configuration.backends.map { backend in
+                let dispatcher = Dispatcher(
+                    backend, queue: queue, sender: sender, clock: clock, random: { Double.random(in: 0..<1) },
+                    metrics: DispatcherMetrics(backend: backend.name, factory: registry), logger: logger,
+                    observer: observer)
+                return (backend.name, dispatcher)
+            })
+    }
+
+    private func makeConnector(gateway: Gateway, client: CurlClient, registry: MetricsRegistry) -> SlackConnector {
+        let slack = configuration.slack
+        let probe = BackendProbe(backends: configuration.backends, clock: clock, logger: logger)
+        return SlackConnector(
+            configuration: .init(slack) { await probe.waitForBackends(timeout: slack.waitForBackends) },
+            receiver: gateway, http: client, token: { [secrets] in try secrets.secret(slack.appToken) }, clock: clock,
+            logger: logger, metrics: registry)
+    }
+
+    private func makeHealthServer(
+        _ health: HealthConfiguration, gateway: Gateway, connector: SlackConnector, queue: any DeliveryQueue,
+        registry: MetricsRegistry
+    ) -> HealthServer {
+        let queueMetrics = QueueMetrics(queue: queue, gateway: gateway, clock: clock, registry: registry)
+        return HealthServer(
+            host: health.host, port: health.port, registry: registry,
+            readiness: {
+                var problems: [String] = []
+                if connector.status.connectedCount == 0 { problems.append("slack: no connection") }
+                if let failure = await gateway.queueProblem { problems.append("queue: \(failure.code.rawValue)") }
+                return Readiness(problems: problems)
+            },
+            refreshMetrics: { await queueMetrics.refresh() },
+            onListening: { [logger] port in
+                logger.notice("health is served", metadata: ["listen": "\(health.host):\(port)"])
+            },
+            logger: logger)
+    }
+}
+
+extension SlackConnectorConfiguration {
+    /// - Parameter waitForBackends: returns when the first dial may be made.
+    fileprivate init(_ slack: SlackConfiguration, waitForBackends: @escaping @Sendable () async -> Void) {
+        self.init(
+            apiURL: slack.apiURL, proxy: slack.proxy, caFile: slack.caFile,
+            pool: PoolConfiguration(
+                connections: slack.connections, expectedConnections: slack.expectedConnections,
+                startJitter: slack.startJitter, backoffInitial: slack.backoff.initial,
+                backoffMaximum: slack.backoff.max, stable: slack.backoff.stable),
+            timing: ConnectionTiming(
+                helloTimeout: slack.helloTimeout, pingInterval: slack.pingInterval, deadAfter: slack.deadAfter),
+            waitForBackends: waitForBackends)
+    }
+}

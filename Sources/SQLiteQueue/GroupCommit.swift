@@ -1,0 +1,48 @@
+// Calls that arrive while a transaction is running wait together and share the next one.
+
+import RelayCore
+import Synchronization
+
+/// A call that changes the queue.
+enum Write: Sendable {
+    case enqueue([EnqueueRequest])
+    case settle([Settlement])
+    case prune(now: Timestamp)
+    case probe
+}
+
+/// What a call came to.
+enum Written: Sendable {
+    case enqueued([EnqueueResult])
+    case settled
+    case pruned(isMoreWaiting: Bool)
+    case probed
+}
+
+/// Calls that wait for a transaction, in the order in which they came.
+final class WriteInbox: Sendable {
+    /// Names a call until its outcome was fetched.
+    typealias Ticket = UInt64
+
+    private let state = Mutex<(next: Ticket, waiting: [(ticket: Ticket, write: Write)])>((0, []))
+
+    func add(_ write: Write) -> Ticket {
+        state.withLock { state in
+            state.next += 1
+            state.waiting.append((state.next, write))
+            return state.next
+        }
+    }
+
+    /// Calls that no transaction has taken yet.
+    var count: Int { state.withLock(\.waiting.count) }
+
+    /// Takes the first calls, up to a number that keeps a transaction short.
+    func take(_ limit: Int = 1_000) -> [(ticket: Ticket, write: Write)] {
+        state.withLock { state in
+            let taken = Array(state.waiting.prefix(limit))
+            state.waiting.removeFirst(taken.count)
+            return taken
+        }
+    }
+}

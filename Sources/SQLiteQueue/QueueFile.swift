@@ -1,0 +1,145 @@
+// The database file: what is checked before SQLite sees it, and how connections to it are made.
+
+import CPosix
+import Foundation
+import GRDB
+import Logging
+import RelayCore
+
+/// A file that may be opened as a queue.
+struct QueueFile: Sendable {
+    /// Without symbolic links, so that two names of one file have one lock.
+    let path: String
+
+    /// Checks the directory and its file system.
+    /// - Throws: `unusable` when the directory is missing or on a network file system.
+    init(path: String, logger: Logger) throws(QueueError) {
+        let url = URL(fileURLWithPath: path)
+        let directory = url.deletingLastPathComponent().path
+        guard let realDirectory = Self.realPath(directory) else {
+            throw .unusable("directory \(directory) of queue.path cannot be used: \(errnoText())")
+        }
+        let plain = realDirectory == "/" ? "/" + url.lastPathComponent : realDirectory + "/" + url.lastPathComponent
+        self.path = Self.realPath(plain) ?? plain
+        guard let typeName = FileSystemKind.typeName(at: realDirectory) else { return }
+        switch FileSystemKind(typeName: typeName) {
+        case .network:
+            throw .unusable("queue.path \(path) is on a network file system (\(typeName)): use a local disk")
+        case .shared:
+            logger.warning(
+                "the queue lies on a shared file system: it must be a local disk of this machine or its host",
+                metadata: ["queue.path": "\(path)", "queue.file_system": "\(typeName)"])
+        case .local:
+            break
+        }
+    }
+
+    private static func realPath(_ path: String) -> String? {
+        guard let resolved = realpath(path, nil) else { return nil }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
+    var lockPath: String { path + ".lock" }
+
+    /// Creates the file when it is missing, and sees to it that only its owner can read it and what SQLite puts beside it. SQLite
+    /// gives the write-ahead log and its index the permissions of the database.
+    /// - Throws: `unusable`, and changes nothing, when the file is something else than a queue.
+    func claim() throws(QueueError) {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .unusable("\(path) cannot be opened: \(errnoText())") }
+        defer { _ = Foundation.close(descriptor) }
+        try checkHeader(descriptor)
+        guard fchmod(descriptor, 0o600) == 0 else {
+            throw .unusable("the permissions of \(path) cannot be set to 0600: \(errnoText())")
+        }
+        for suffix in ["-wal", "-shm"] { _ = chmod(path + suffix, 0o600) }
+    }
+
+    /// Throws `unavailable` when the file is gone or has become something else since it was claimed.
+    func checkStillThere() throws(QueueError) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .unavailable("\(path) cannot be opened: \(errnoText())") }
+        defer { _ = Foundation.close(descriptor) }
+        do { try checkHeader(descriptor) } catch { throw .unavailable(error.message) }
+    }
+
+    /// An empty file will be a queue; any other must say in its header that it is one (https://www.sqlite.org/fileformat.html §1.3).
+    private func checkHeader(_ descriptor: CInt) throws(QueueError) {
+        var status = relay_file_status()
+        guard relay_descriptor_status(descriptor, &status) == 0 else {
+            throw .unavailable("\(path): \(errnoText())")
+        }
+        guard status.is_regular_file else { throw .unusable("\(path) is not a regular file") }
+        guard status.size > 0 else { return }
+        var header = [UInt8](repeating: 0, count: 100)
+        let count = pread(descriptor, &header, header.count, 0)
+        guard count == header.count, header.starts(with: Array("SQLite format 3\0".utf8)) else {
+            throw .unusable("\(path) is not a Relay queue: it is not an SQLite database")
+        }
+        let applicationID = header[68..<72].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        guard applicationID == UInt32(bitPattern: QueueSchema.applicationID) else {
+            throw .unusable("\(path) is not a Relay queue: it is a database of another program")
+        }
+    }
+
+    /// Device and inode of what the path names now; nil when there is nothing.
+    var identity: Identity? {
+        var status = relay_file_status()
+        guard relay_path_status(path, &status) == 0 else { return nil }
+        return Identity(device: status.device, inode: status.inode)
+    }
+
+    struct Identity: Hashable, Sendable {
+        var device: UInt64
+        var inode: UInt64
+    }
+}
+
+// MARK: - Connections
+
+extension QueueFile {
+    /// The connection that writes. A commit is on the disk when it returns: the write-ahead log is synced with each
+    /// (`synchronous = FULL`, https://www.sqlite.org/pragma.html#pragma_synchronous).
+    func connectToWrite() throws -> DatabaseQueue {
+        var configuration = makeConfiguration(label: "relay.queue.write")
+        configuration.prepareDatabase { db in
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+            // Before the change to WAL, so that the id stands in the database itself and not only in its log. Pages of 8 KiB hold
+            // three usual events; in the default 4 KiB there is often room for one only.
+            if try Int32.fetchOne(db, sql: "PRAGMA application_id") == 0 {
+                try db.execute(sql: "PRAGMA page_size = 8192; PRAGMA application_id = \(QueueSchema.applicationID)")
+            }
+            let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode = WAL")
+            guard mode == "wal" else {
+                throw QueueError.unavailable("\(path): no write-ahead log, journal_mode is \(mode ?? "unknown")")
+            }
+            // Copied into the database at 16 MiB, cut back to 64 MiB after a peak.
+            try db.execute(sql: "PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864")
+            // What was removed is overwritten where that costs no extra writing.
+            try db.execute(sql: "PRAGMA secure_delete = FAST")
+        }
+        return try DatabaseQueue(path: path, configuration: configuration)
+    }
+
+    /// A connection that reads what is committed, and neither waits for a writer nor makes one wait.
+    func connectToRead() throws -> DatabaseQueue {
+        var configuration = makeConfiguration(label: "relay.queue.read")
+        configuration.readonly = true
+        return try DatabaseQueue(path: path, configuration: configuration)
+    }
+
+    private func makeConfiguration(label: String) -> Configuration {
+        var configuration = Configuration()
+        configuration.label = label
+        configuration.foreignKeysEnabled = false
+        configuration.qos = .userInitiated
+        // Only a person with the sqlite3 tool can be in the way.
+        configuration.busyMode = .timeout(2)
+        configuration.prepareDatabase { db in
+            // No temporary files: the rest of the file system may be read-only.
+            try db.execute(sql: "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF")
+        }
+        return configuration
+    }
+}

@@ -1,0 +1,162 @@
+// The one reader: finds what to lease, and the oldest delivery, beside the writer and without waiting for it.
+
+import Foundation
+import GRDB
+import RelayCore
+
+/// Owns a connection that only reads, on a dispatch queue of its own.
+actor QueueReader {
+    private let executor = DispatchQueueExecutor(label: "relay.queue.reader")
+    private let opened: QueueWriter.Opened
+    private let state: QueueState
+    private var connection: DatabaseQueue?
+    private var isClosed = false
+
+    init(_ opened: QueueWriter.Opened, state: QueueState) {
+        self.opened = opened
+        self.state = state
+    }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) throws(QueueError) -> LeaseResult {
+        try read { db in
+            let from = state.withTable { $0.readBegan(backend) }
+            do {
+                let (positions, rest) = try find(backend, from: from, limit: bounds.count, now: now, db)
+                let (found, next) = try fetch(positions, maxBytes: bounds.bytes, db)
+                let leases = Dictionary(uniqueKeysWithValues: found.map { ($0.delivery.id.sequence, $0.lease) })
+                let (granted, nextDue) = state.withTable { $0.readEnded(found: leases, next: next ?? rest) }
+                let deliveries = found.map(\.delivery).filter { granted.contains($0.id.sequence) }
+                return LeaseResult(deliveries: deliveries, nextDue: nextDue)
+            } catch {
+                state.withTable { $0.readFailed() }
+                throw error
+            }
+        }
+    }
+
+    func statistics() throws(QueueError) -> [BackendName: QueueStatistics] {
+        try read { db in
+            var statistics: [BackendName: QueueStatistics] = [:]
+            for (backend, entry) in state.withTable({ $0.snapshot() }) {
+                var waiting: [DeliveryState: Int] = [.inFlight: entry.leased.unfinished]
+                for state in [DeliveryState.pending, .scheduled, .held] {
+                    waiting[state] = entry.count[state] - entry.leased[state]
+                }
+                let oldest = entry.count.unfinished > 0 ? try findOldest(backend, from: entry.oldest, db) : nil
+                statistics[backend] = QueueStatistics(
+                    waiting: waiting.filter { $0.value > 0 }, oldestReceivedAt: oldest, dead: entry.count.dead,
+                    dropped: entry.count.dropped)
+            }
+            return statistics
+        }
+    }
+
+    func close() {
+        isClosed = true
+        connection = nil
+    }
+
+    private func read<T>(_ body: (Database) throws -> T) throws(QueueError) -> T {
+        guard !isClosed else { throw QueueError(.closed, "the queue was closed") }
+        do {
+            let connection = try self.connection ?? opened.file.connectToRead()
+            self.connection = connection
+            return try connection.unsafeRead(body)
+        } catch {
+            if (error as? DatabaseError)?.needsNewConnection ?? false { connection = nil }
+            throw QueueError(error, path: opened.file.path)
+        }
+    }
+}
+
+// MARK: - Queries
+
+extension QueueReader {
+    /// Reads the index `delivery_waiting` from a position on.
+    /// - Returns: up to `limit` positions that are due and not taken, and the first one after them that is not taken.
+    private func find(
+        _ backend: BackendName, from: QueuePosition, limit: Int, now: Timestamp, _ db: Database
+    ) throws -> (positions: [QueuePosition], next: QueuePosition?) {
+        let statement = try db.cachedStatement(
+            sql: """
+                SELECT due_at, id FROM delivery INDEXED BY delivery_waiting
+                WHERE backend = ? AND settled_at IS NULL AND (due_at, id) >= (?, ?)
+                ORDER BY due_at, id
+                """)
+        let rows = try Row.fetchCursor(
+            statement, arguments: [backend.text, from.due.nanosecondsSinceEpoch, from.sequence])
+        var positions: [QueuePosition] = []
+        while let row = try rows.next() {
+            let position = QueuePosition(due: Timestamp(nanosecondsSinceEpoch: row[0]), sequence: row[1])
+            if state.withTable({ $0.isTaken(position.sequence) }) { continue }
+            guard position.due <= now, positions.count < limit else { return (positions, position) }
+            positions.append(position)
+        }
+        return (positions, nil)
+    }
+
+    /// Reads deliveries until their payloads together would be larger than allowed; the first one is read whatever its size.
+    /// - Returns: those read, and the position of the first one that was left out.
+    private func fetch(
+        _ positions: [QueuePosition], maxBytes: Int, _ db: Database
+    ) throws -> (found: [(delivery: Delivery, lease: LeaseTable.Lease)], next: QueuePosition?) {
+        var found: [(delivery: Delivery, lease: LeaseTable.Lease)] = []
+        var bytes = 0
+        for position in positions {
+            guard let row = try fetch(position.sequence, db) else { continue }
+            bytes += row.delivery.payload.bytes.count
+            guard found.isEmpty || bytes <= maxBytes else { return (found, position) }
+            found.append(row)
+        }
+        return (found, nil)
+    }
+
+    /// nil when it was removed meanwhile.
+    private func fetch(_ sequence: Int64, _ db: Database) throws -> (delivery: Delivery, lease: LeaseTable.Lease)? {
+        let statement = try db.cachedStatement(
+            sql: """
+                SELECT backend, route, path, state, due_at, attempts, envelope.id, deliveries, app, kind, received_at,
+                    retry_attempt, retry_reason, payload
+                FROM delivery JOIN envelope ON envelope.id = delivery.envelope
+                WHERE delivery.id = ?
+                """)
+        let rows = try Row.fetchCursor(statement, arguments: [sequence])
+        // The row is read out of the statement, which the cursor resets at its end.
+        return try withExtendedLifetime(rows) { try rows.next().map { try decode($0, sequence) } }
+    }
+
+    private func decode(_ row: Row, _ sequence: Int64) throws -> (delivery: Delivery, lease: LeaseTable.Lease) {
+        guard let kind = Kind(rawValue: row[9]), let state = DeliveryState(rawValue: row[3]) else {
+            throw QueueError(.corrupt, "delivery \(sequence) in \(opened.file.path) has an unknown kind or state")
+        }
+        let payload = try row.withUnsafeData(atIndex: 13) { $0.map { Payload(bytes: [UInt8]($0)) } }
+        guard let payload else {
+            throw QueueError(.corrupt, "delivery \(sequence) in \(opened.file.path) has no payload")
+        }
+        let retry = (row[11] as Int?).map { SlackRetry(attempt: $0, reason: row[12] ?? "") }
+        let delivery = Delivery(
+            id: DeliveryID(queue: opened.queueID, sequence: sequence), backend: BackendName(row[0]),
+            route: RouteName(row[1]), path: row[2], app: AppName(row[8]), kind: kind, payload: payload,
+            slackRetry: retry, receivedAt: Timestamp(nanosecondsSinceEpoch: row[10]), attemptsMade: row[5])
+        let lease = LeaseTable.Lease(
+            backend: delivery.backend, state: state, due: Timestamp(nanosecondsSinceEpoch: row[4]), envelope: row[6],
+            siblings: row[7])
+        return (delivery, lease)
+    }
+
+    /// Looks on from where the oldest unfinished delivery was found last: over its life each row is passed once.
+    private func findOldest(_ backend: BackendName, from sequence: Int64, _ db: Database) throws -> Timestamp? {
+        let statement = try db.cachedStatement(
+            sql: """
+                SELECT delivery.id, received_at
+                FROM delivery NOT INDEXED JOIN envelope ON envelope.id = delivery.envelope
+                WHERE delivery.id >= ? AND backend = ? AND settled_at IS NULL
+                ORDER BY delivery.id LIMIT 1
+                """)
+        guard let row = try Row.fetchOne(statement, arguments: [sequence, backend.text]) else { return nil }
+        state.withTable { $0.oldestFound(row[0], of: backend) }
+        return Timestamp(nanosecondsSinceEpoch: row[1])
+    }
+}

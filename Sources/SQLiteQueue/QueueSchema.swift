@@ -1,0 +1,71 @@
+// The tables of the queue, and how a database of an older Relay is brought to them.
+
+import GRDB
+
+/// What makes a database a queue of Relay.
+enum QueueSchema {
+    /// `application_id` in the header of the file, "Rlay" (https://www.sqlite.org/pragma.html#pragma_application_id).
+    static let applicationID: Int32 = 0x526C_6179
+
+    /// Append-only: a migration that was released is never edited. Each runs in one transaction, so after a crash a database
+    /// has all of a migration or nothing of it.
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator().disablingDeferredForeignKeyChecks()
+        migrator.registerMigration("1: envelopes, deliveries, deduplication keys") { db in
+            try db.execute(sql: first)
+        }
+        return migrator
+    }
+
+    /// Times are nanoseconds since the epoch, states the raw values of `DeliveryState`.
+    ///
+    /// An envelope's id is the sequence of its first delivery, and its deliveries are numbered on from there: no index is
+    /// needed to go from one to the other. Payloads stand last in rows of their own, which are not rewritten when a delivery changes.
+    private static let first = """
+        CREATE TABLE meta (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            queue_id INTEGER NOT NULL,        -- DeliveryID.queue
+            next_sequence INTEGER NOT NULL,   -- of the next delivery; never goes back
+            bytes INTEGER NOT NULL,           -- sum of envelope.size
+            probes INTEGER NOT NULL           -- counts up with each probe: something to write
+        );
+        CREATE TABLE envelope (
+            id INTEGER PRIMARY KEY,           -- sequence of the first delivery
+            deliveries INTEGER NOT NULL,      -- stored with it: id ..< id + deliveries
+            size INTEGER NOT NULL,            -- counted against max_bytes
+            app TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            slack_id TEXT NOT NULL,           -- envelope_id
+            received_at INTEGER NOT NULL,
+            retry_attempt INTEGER,            -- null in Slack's first copy
+            retry_reason TEXT,
+            payload BLOB                      -- null once removed
+        );
+        CREATE TABLE delivery (
+            id INTEGER PRIMARY KEY,           -- DeliveryID.sequence
+            envelope INTEGER NOT NULL,
+            backend TEXT NOT NULL,
+            route TEXT NOT NULL,
+            path TEXT,
+            state TEXT NOT NULL,              -- never in_flight: leases are not stored
+            due_at INTEGER NOT NULL,
+            settled_at INTEGER,               -- null until final
+            attempts INTEGER NOT NULL,
+            attempt_started_at INTEGER,       -- of the last attempt, as all that follows
+            attempt_finished_at INTEGER,
+            outcome TEXT,
+            reason TEXT,
+            dead_reason TEXT
+        );
+        -- settled_at, which is always null here, makes the index cover the queries that name it.
+        CREATE INDEX delivery_waiting ON delivery (backend, due_at, id, state, settled_at) WHERE settled_at IS NULL;
+        CREATE INDEX delivery_settled ON delivery (state, settled_at) WHERE settled_at IS NOT NULL;
+        CREATE TABLE deduplication (
+            id INTEGER PRIMARY KEY,           -- counts up: the order in which keys are forgotten
+            seen_at INTEGER NOT NULL,         -- received_at of the first copy
+            app TEXT NOT NULL,
+            key TEXT NOT NULL
+        );
+        CREATE UNIQUE INDEX deduplication_key ON deduplication (key, app);
+        """
+}

@@ -1,0 +1,252 @@
+// The statements that change the queue: each query stands here once, prepared once for each connection.
+
+import Foundation
+import GRDB
+import RelayCore
+
+/// The statements of the writing connection. Made and used inside that connection's `write…` methods only.
+final class QueueStore {
+    private let db: Database
+    private let rememberKey, seenKey, forgetKey, pruneKeys: Statement
+    private let insertEnvelope, payloadBytes, removePayload, removeEnvelope: Statement
+    private let insertDelivery, settleAttempted, settleUnattempted, removeDelivery: Statement
+    private let settledDeliveries, unfinishedDeliveries, siblings, isUnfinished: Statement
+    private let writeMeta: Statement
+
+    init(_ db: Database) throws {
+        func prepare(_ sql: String) throws -> Statement { try db.makeStatement(sql: sql) }
+        self.db = db
+        rememberKey = try prepare(
+            "INSERT INTO deduplication (seen_at, app, key) VALUES (?, ?, ?) ON CONFLICT (key, app) DO NOTHING")
+        seenKey = try prepare("SELECT seen_at FROM deduplication WHERE key = ? AND app = ?")
+        forgetKey = try prepare("DELETE FROM deduplication WHERE key = ? AND app = ?")
+        pruneKeys = try prepare(
+            """
+            DELETE FROM deduplication
+            WHERE id IN (SELECT id FROM deduplication ORDER BY id LIMIT ?) AND seen_at <= ?
+            """)
+        insertEnvelope = try prepare(
+            """
+            INSERT INTO envelope
+                (id, deliveries, size, app, kind, slack_id, received_at, retry_attempt, retry_reason, payload)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """)
+        payloadBytes = try prepare("SELECT length(payload) FROM envelope WHERE id = ?")
+        removePayload = try prepare("UPDATE envelope SET payload = NULL, size = size - ? WHERE id = ?")
+        removeEnvelope = try prepare(
+            """
+            DELETE FROM envelope
+            WHERE id = ?1
+                AND NOT EXISTS (SELECT 1 FROM delivery WHERE id >= ?1 AND id < ?1 + envelope.deliveries)
+            RETURNING size
+            """)
+        insertDelivery = try prepare(
+            """
+            INSERT INTO delivery (id, envelope, backend, route, path, state, due_at, attempts)
+            VALUES (?, ?, ?, ?, ?, 'pending', ?, 0)
+            """)
+        settleAttempted = try prepare(
+            """
+            UPDATE delivery
+            SET state = ?, due_at = ?, settled_at = ?, dead_reason = ?, attempts = ?, attempt_started_at = ?,
+                attempt_finished_at = ?, outcome = ?, reason = ?
+            WHERE id = ?
+            """)
+        settleUnattempted = try prepare(
+            "UPDATE delivery SET state = ?, due_at = ?, settled_at = ?, dead_reason = ? WHERE id = ?")
+        removeDelivery = try prepare("DELETE FROM delivery WHERE id = ?")
+        settledDeliveries = try prepare(
+            """
+            SELECT delivery.id, delivery.backend, delivery.envelope, envelope.size
+            FROM delivery JOIN envelope ON envelope.id = delivery.envelope
+            WHERE delivery.state = ? AND settled_at IS NOT NULL AND settled_at <= ?
+            ORDER BY settled_at LIMIT ?
+            """)
+        // NOT INDEXED: in the order of arrival, by the table itself.
+        unfinishedDeliveries = try prepare(
+            """
+            SELECT delivery.id, delivery.backend, delivery.state, delivery.envelope, envelope.deliveries, envelope.size
+            FROM delivery NOT INDEXED JOIN envelope ON envelope.id = delivery.envelope
+            WHERE delivery.id >= ? AND settled_at IS NULL
+            ORDER BY delivery.id
+            """)
+        siblings = try prepare("SELECT id, backend, state FROM delivery WHERE id >= ? AND id < ?")
+        isUnfinished = try prepare("SELECT 1 FROM delivery WHERE id = ? AND settled_at IS NULL")
+        writeMeta = try prepare("UPDATE meta SET next_sequence = ?, bytes = ?, probes = probes + ? WHERE id = 1")
+    }
+
+    /// Runs one transaction. Durable when it returns; nothing of it happened when it throws.
+    func inTransaction(_ body: () throws -> Void) throws {
+        try db.inTransaction(.immediate) {
+            try body()
+            return .commit
+        }
+    }
+}
+
+// MARK: - Deduplication
+
+extension QueueStore {
+    /// Whether the key is new: false when it is remembered, however old.
+    func remember(_ key: String, of app: AppName, seenAt: Timestamp) throws -> Bool {
+        try run(rememberKey, [seenAt.databaseValue, app.text.databaseValue, key.databaseValue])
+        return db.changesCount == 1
+    }
+
+    /// When the first copy was received; nil when the key is not remembered.
+    func seenAt(_ key: String, of app: AppName) throws -> Timestamp? {
+        try first(seenKey, [key.databaseValue, app.text.databaseValue]) { Timestamp(nanosecondsSinceEpoch: $0[0]) }
+    }
+
+    func forget(_ key: String, of app: AppName) throws {
+        try run(forgetKey, [key.databaseValue, app.text.databaseValue])
+    }
+
+    /// Forgets those of the first `limit` keys that were seen at or before a point in time. Returns how many.
+    func forgetKeys(seenUntil cutoff: Timestamp, limit: Int) throws -> Int {
+        try run(pruneKeys, [limit.databaseValue, cutoff.databaseValue])
+        return db.changesCount
+    }
+}
+
+// MARK: - Envelopes and deliveries
+
+extension QueueStore {
+    func insert(_ envelope: Envelope, id: Int64, deliveries: Int, size: Int64) throws {
+        try run(
+            insertEnvelope,
+            [
+                id.databaseValue, deliveries.databaseValue, size.databaseValue, envelope.app.text.databaseValue,
+                envelope.kind.rawValue.databaseValue, envelope.id.databaseValue, envelope.receivedAt.databaseValue,
+                envelope.retry?.attempt.databaseValue ?? .null, envelope.retry?.reason.databaseValue ?? .null,
+                Data(envelope.payload.bytes).databaseValue,
+            ])
+    }
+
+    func insert(_ target: EnqueueRequest.Target, id: Int64, envelope: Int64, due: Timestamp) throws {
+        try run(
+            insertDelivery,
+            [
+                id.databaseValue, envelope.databaseValue, target.backend.text.databaseValue,
+                target.route.text.databaseValue, target.path?.databaseValue ?? .null, due.databaseValue,
+            ])
+    }
+
+    /// - Parameters:
+    ///   - due: of the next attempt, or as it was.
+    ///   - settledAt: nil when it is not final.
+    func settle(
+        _ settlement: Settlement, state: DeliveryState, due: Timestamp, settledAt: Timestamp?, reason: String?
+    ) throws {
+        let change = [
+            state.rawValue.databaseValue, due.databaseValue, settledAt?.databaseValue ?? .null,
+            reason?.databaseValue ?? .null,
+        ]
+        guard let attempt = settlement.attempt else {
+            return try run(settleUnattempted, change + [settlement.id.sequence.databaseValue])
+        }
+        try run(
+            settleAttempted,
+            change + [
+                attempt.number.databaseValue, attempt.startedAt.databaseValue, attempt.finishedAt.databaseValue,
+                attempt.outcome.word.databaseValue, attempt.outcome.reason?.description.databaseValue ?? .null,
+                settlement.id.sequence.databaseValue,
+            ])
+    }
+
+    /// Returns how many bytes became free.
+    func removePayload(of envelope: Int64) throws -> Int64 {
+        let bytes = try first(payloadBytes, [envelope.databaseValue]) { $0[0] as Int64? } ?? nil
+        guard let bytes else { return 0 }
+        try run(removePayload, [bytes.databaseValue, envelope.databaseValue])
+        return bytes
+    }
+
+    /// Removes a delivery, and its envelope with the last one. Returns how many bytes became free.
+    func removeDelivery(_ id: Int64, of envelope: Int64) throws -> Int64 {
+        try run(removeDelivery, [id.databaseValue])
+        return try first(removeEnvelope, [envelope.databaseValue]) { $0[0] } ?? 0
+    }
+
+    func isUnfinished(_ id: Int64) throws -> Bool {
+        try first(isUnfinished, [id.databaseValue]) { _ in true } ?? false
+    }
+
+    struct SettledDelivery {
+        var id: Int64
+        var backend: BackendName
+        var envelope: Int64
+        /// Of the envelope.
+        var size: Int64
+    }
+
+    /// The longest settled first.
+    func settled(_ state: DeliveryState, until cutoff: Timestamp, limit: Int) throws -> [SettledDelivery] {
+        var found: [SettledDelivery] = []
+        let arguments = [state.rawValue.databaseValue, cutoff.databaseValue, limit.databaseValue]
+        try forEach(settledDeliveries, arguments) {
+            found.append(SettledDelivery(id: $0[0], backend: BackendName($0[1]), envelope: $0[2], size: $0[3]))
+            return true
+        }
+        return found
+    }
+
+    struct UnfinishedDelivery {
+        var id: Int64
+        var backend: BackendName
+        var state: String
+        var envelope: Int64
+        /// How many deliveries were stored with the envelope.
+        var siblings: Int
+        /// Of the envelope.
+        var size: Int64
+    }
+
+    /// Those that are not settled, leased or not, in the order of arrival from a sequence on, until `body` returns false.
+    func forEachUnfinished(from sequence: Int64, _ body: (UnfinishedDelivery) throws -> Bool) throws {
+        try forEach(unfinishedDeliveries, [sequence.databaseValue]) {
+            try body(
+                UnfinishedDelivery(
+                    id: $0[0], backend: BackendName($0[1]), state: $0[2], envelope: $0[3], siblings: $0[4], size: $0[5])
+            )
+        }
+    }
+
+    /// The deliveries of an envelope that are still there.
+    func deliveries(of envelope: Int64, count: Int) throws -> [(id: Int64, backend: BackendName, state: DeliveryState?)]
+    {
+        var found: [(id: Int64, backend: BackendName, state: DeliveryState?)] = []
+        try forEach(siblings, [envelope.databaseValue, (envelope + Int64(count)).databaseValue]) {
+            found.append(($0[0], BackendName($0[1]), DeliveryState(rawValue: $0[2])))
+            return true
+        }
+        return found
+    }
+
+    func writeMeta(nextSequence: Int64, bytes: Int64, probes: Int) throws {
+        try run(writeMeta, [nextSequence.databaseValue, bytes.databaseValue, probes.databaseValue])
+    }
+}
+
+// MARK: - Running statements
+
+extension QueueStore {
+    private func run(_ statement: Statement, _ values: [DatabaseValue]) throws {
+        try statement.execute(arguments: StatementArguments(values))
+    }
+
+    private func first<T>(_ statement: Statement, _ values: [DatabaseValue], _ decode: (Row) throws -> T) throws -> T? {
+        try Row.fetchOne(statement, arguments: StatementArguments(values)).map(decode)
+    }
+
+    /// Calls `body` with each row until it returns false.
+    private func forEach(_ statement: Statement, _ values: [DatabaseValue], _ body: (Row) throws -> Bool) throws {
+        let rows = try Row.fetchCursor(statement, arguments: StatementArguments(values))
+        while let row = try rows.next(), try body(row) {}
+    }
+}
+
+extension Timestamp {
+    /// As times are stored.
+    var databaseValue: DatabaseValue { nanosecondsSinceEpoch.databaseValue }
+}

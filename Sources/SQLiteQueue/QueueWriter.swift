@@ -1,0 +1,209 @@
+// The one writer: opens the database, and runs the transactions that calls share.
+
+import Foundation
+import GRDB
+import Logging
+import RelayCore
+
+/// Owns the lock and the writing connection, on a dispatch queue of its own.
+///
+/// Group commit without a leader to elect: each caller leaves its call in the inbox and then comes here for the outcome. The first to
+/// come runs a transaction with all that the inbox holds; the others, who waited for the actor meanwhile, find their outcome made.
+actor QueueWriter {
+    private let executor = DispatchQueueExecutor(label: "relay.queue.writer")
+    private let inbox = WriteInbox()
+    private let path: String
+    private let limits: QueueLimits
+    private let state: QueueState
+    private let logger: Logger
+    private var outcomes: [WriteInbox.Ticket: Result<Written, QueueError>] = [:]
+    private var opened: Opened?
+    private var connection: Connection?
+    private var lock: FileLock?
+    /// Transactions that wrote something and were committed.
+    private(set) var commits = 0
+
+    /// What is known once the queue was opened, and stays.
+    struct Opened: Sendable {
+        var file: QueueFile
+        var queueID: UInt32
+    }
+
+    private struct Connection {
+        var store: QueueStore
+        var database: DatabaseQueue
+        var identity: QueueFile.Identity?
+    }
+
+    init(path: String, limits: QueueLimits, state: QueueState, logger: Logger) {
+        self.path = path
+        self.limits = limits
+        self.state = state
+        self.logger = logger
+    }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    /// Durable when it returns; nothing was changed when it throws.
+    nonisolated func write(_ write: Write) async throws(QueueError) -> Written {
+        let ticket = inbox.add(write)
+        return try await outcome(of: ticket).get()
+    }
+
+    /// Calls that no transaction has taken yet.
+    nonisolated var waitingCalls: Int { inbox.count }
+
+    private func outcome(of ticket: WriteInbox.Ticket) -> Result<Written, QueueError> {
+        while true {
+            if let outcome = outcomes.removeValue(forKey: ticket) { return outcome }
+            commit(inbox.take())
+        }
+    }
+}
+
+// MARK: - Transactions
+
+extension QueueWriter {
+    private func commit(_ batch: [(ticket: WriteInbox.Ticket, write: Write)]) {
+        do {
+            for ((ticket, _), outcome) in zip(batch, try runTransaction(batch.map(\.write))) {
+                outcomes[ticket] = outcome
+            }
+        } catch {
+            // One caller's data can be the reason: then the others succeed when each has a transaction to itself.
+            let isShared = (error as? DatabaseError).map { !$0.concernsWholeStore } ?? false
+            if isShared, batch.count > 1 {
+                for call in batch { commit([call]) }
+            } else {
+                for (ticket, _) in batch { outcomes[ticket] = .failure(QueueError(error, path: path)) }
+            }
+        }
+    }
+
+    private func runTransaction(_ writes: [Write]) throws -> [Result<Written, QueueError>] {
+        let (opened, connection) = try connect()
+        var transaction = WriteTransaction(queueID: opened.queueID, limits: limits, state: state)
+        var outcomes: [Result<Written, QueueError>] = []
+        do {
+            if writes.contains(where: { if case .probe = $0 { true } else { false } }) {
+                try checkIdentity(of: opened.file, connection)
+            }
+            try connection.database.writeWithoutTransaction { _ in
+                try connection.store.inTransaction {
+                    for write in writes {
+                        outcomes.append(try perform(write, in: &transaction, connection.store))
+                    }
+                    try transaction.finish(in: connection.store)
+                }
+            }
+        } catch {
+            let claimed = transaction.effects.claimed
+            state.withTable { $0.unclaim(claimed) }
+            if let error = error as? DatabaseError { recover(connection, from: error) }
+            throw error
+        }
+        let effects = transaction.effects
+        state.withTable { $0.committed(effects) }
+        commits += 1
+        return outcomes
+    }
+
+    /// A statement that failed cannot be used again (https://www.sqlite.org/c3ref/reset.html), and some failures spoil the connection.
+    private func recover(_ connection: Connection, from error: DatabaseError) {
+        giveUpConnection()
+        guard !error.needsNewConnection,
+            let store = try? connection.database.writeWithoutTransaction({ try QueueStore($0) })
+        else { return }
+        self.connection = Connection(store: store, database: connection.database, identity: connection.identity)
+    }
+
+    /// The next transaction opens the database anew.
+    func giveUpConnection() { connection = nil }
+
+    /// A failure that changed nothing is the caller's outcome; any other one ends the transaction.
+    private func perform(
+        _ write: Write, in transaction: inout WriteTransaction, _ store: QueueStore
+    ) throws -> Result<Written, QueueError> {
+        do {
+            switch write {
+            case .enqueue(let requests): return .success(.enqueued(try transaction.enqueue(requests, in: store)))
+            case .settle(let settlements): try transaction.settle(settlements, in: store)
+            case .prune(let now): return .success(.pruned(isMoreWaiting: try transaction.prune(now: now, in: store)))
+            case .probe: try transaction.probe(in: store)
+            }
+            return .success(.settled)
+        } catch let error as QueueError {
+            return .failure(error)
+        }
+    }
+
+    /// SQLite goes on writing to a file that was removed or replaced, where nobody would find it again.
+    private func checkIdentity(of file: QueueFile, _ connection: Connection) throws {
+        guard file.identity == connection.identity else {
+            throw QueueError.unavailable("\(file.path) was removed or replaced while the queue was open")
+        }
+    }
+}
+
+// MARK: - Opening and closing
+
+extension QueueWriter {
+    /// Locks and opens the database, and brings it up to date.
+    /// - Throws: `locked`, `unusable`, `corrupt`, `unavailable`.
+    func open() throws(QueueError) -> Opened {
+        let file = try QueueFile(path: path, logger: logger)
+        lock = try FileLock(path: file.lockPath)
+        try file.claim()
+        do {
+            let database = try file.connectToWrite()
+            try database.writeWithoutTransaction { db in
+                guard try !QueueSchema.migrator.hasBeenSuperseded(db) else {
+                    throw QueueError.unusable("\(file.path) was written by a newer version of Relay")
+                }
+            }
+            try QueueSchema.migrator.migrate(database)
+            let queueID = try database.write { try QueueLoader.readOrDrawQueueID($0) }
+            let opened = Opened(file: file, queueID: queueID)
+            connection = try load(database, of: opened)
+            self.opened = opened
+            return opened
+        } catch {
+            throw QueueError(error, path: file.path)
+        }
+    }
+
+    /// The connection, made anew when the last one was given up.
+    private func connect() throws -> (Opened, Connection) {
+        guard let opened else { throw QueueError(.closed, "the queue was closed") }
+        if let connection { return (opened, connection) }
+        try opened.file.checkStillThere()
+        let database = try opened.file.connectToWrite()
+        let queueID = try database.read { try QueueLoader.queueID($0) }
+        guard queueID == opened.queueID else {
+            throw QueueError.unavailable("\(opened.file.path) is not the database that was opened")
+        }
+        let connection = try load(database, of: opened)
+        self.connection = connection
+        logger.notice("opened the queue's database anew", metadata: ["queue.path": "\(opened.file.path)"])
+        return (opened, connection)
+    }
+
+    private func load(_ database: DatabaseQueue, of opened: Opened) throws -> Connection {
+        try database.writeWithoutTransaction { db in
+            let store = try QueueStore(db)
+            let (ledger, oldest) = try QueueLoader.load(db)
+            let settled = try state.withTable(\.leasedSequences).filter { try !store.isUnfinished($0) }
+            state.withTable { $0.loaded(ledger, oldest: oldest, settled: settled) }
+            return Connection(store: store, database: database, identity: opened.file.identity)
+        }
+    }
+
+    /// Finishes the calls that came before, then lets go of the files and the lock.
+    func close() {
+        while case let batch = inbox.take(), !batch.isEmpty { commit(batch) }
+        opened = nil
+        // Closing the last connection copies the write-ahead log into the database and removes it.
+        connection = nil
+        lock = nil
+    }
+}

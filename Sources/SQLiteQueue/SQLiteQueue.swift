@@ -1,0 +1,87 @@
+// The durable queue in one file: the adapter of RelayCore's `DeliveryQueue` for SQLite.
+
+package import Logging
+package import RelayCore
+
+/// Holds deliveries in an SQLite database.
+///
+/// One connection writes, with the calls that arrive together sharing a transaction and its sync to the disk; another one reads,
+/// so that leasing and statistics never wait for a sync. Leases are kept in memory only: the process holds the
+/// database exclusively, and whoever opens it next finds every unfinished delivery waiting.
+///
+/// When the disk is full, read-only or fails, calls throw `unavailable` and change nothing; they succeed again when the disk does.
+package final class SQLiteQueue: DeliveryQueue {
+    private let state: QueueState
+    let writer: QueueWriter
+    private let reader: QueueReader
+    private let queueID: UInt32
+
+    /// Opens the queue, creating the file (0600) when it is missing, and locks it until `close()` or the end of the process.
+    /// - Parameters:
+    ///   - path: the database; its directory must exist, on a local disk. Beside it come `-wal`, `-shm` and `.lock`.
+    ///   - logger: told of a shared file system, and of recoveries.
+    /// - Throws: `locked` when another process holds it; `unusable` when the file is something else, was written by a newer Relay,
+    ///   or lies on a network file system; `corrupt`; `unavailable` when it cannot be written now.
+    package init(path: String, limits: QueueLimits = .init(), logger: Logger) async throws(QueueError) {
+        state = QueueState()
+        writer = QueueWriter(path: path, limits: limits, state: state, logger: logger)
+        let opened = try await writer.open()
+        reader = QueueReader(opened, state: state)
+        queueID = opened.queueID
+    }
+
+    package func enqueue(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult] {
+        try checkOpen()
+        guard case .enqueued(let results) = try await writer.write(.enqueue(requests)) else { return [] }
+        return results
+    }
+
+    package func lease(
+        _ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp
+    ) async throws(QueueError) -> LeaseResult {
+        try checkOpen()
+        return try await reader.lease(backend, bounds, now: now)
+    }
+
+    package func release(_ ids: [DeliveryID]) async {
+        state.withTable { table in
+            for id in ids where id.queue == queueID { table.release(id.sequence) }
+        }
+    }
+
+    package func settle(_ settlements: [Settlement]) async throws(QueueError) {
+        try checkOpen()
+        _ = try await writer.write(.settle(settlements))
+    }
+
+    package func probe() async throws(QueueError) {
+        try checkOpen()
+        _ = try await writer.write(.probe)
+    }
+
+    package func prune(now: Timestamp) async throws(QueueError) -> Bool {
+        try checkOpen()
+        guard case .pruned(let isMoreWaiting) = try await writer.write(.prune(now: now)) else { return false }
+        return isMoreWaiting
+    }
+
+    package func statistics() async throws(QueueError) -> [BackendName: QueueStatistics] {
+        try checkOpen()
+        return try await reader.statistics()
+    }
+
+    package func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName] {
+        try checkOpen()
+        return state.withTable(\.backendsWithWaitingDeliveries)
+    }
+
+    package func close() async {
+        await reader.close()
+        await writer.close()
+        state.withTable { $0.close() }
+    }
+
+    private func checkOpen() throws(QueueError) {
+        if state.withTable(\.isClosed) { throw QueueError(.closed, "the queue was closed") }
+    }
+}

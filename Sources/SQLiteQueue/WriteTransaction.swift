@@ -1,0 +1,288 @@
+// What one transaction does to the tables, and what must follow in memory once it is durable.
+
+import RelayCore
+
+/// Collects the calls that share a transaction. Changes rows through a `QueueStore`, and its own copy of the ledger; the
+/// lease table learns of it only when the transaction is committed.
+struct WriteTransaction {
+    /// How many settled deliveries, and how many bytes, one step of retention removes at most: a few milliseconds.
+    static let removalLimit = (deliveries: 256, bytes: Int64(4 << 20))
+    static let keyRemovalLimit = 500
+
+    private(set) var effects: Effects
+    private var probes = 0
+    private let original: Ledger
+    private let queueID: UInt32
+    private let limits: QueueLimits
+    private let state: QueueState
+
+    /// What must follow in memory when the transaction is durable, and only then.
+    struct Effects: Sendable {
+        var ledger: Ledger
+        /// New deliveries, leased by who stored them.
+        var stored: [(sequence: Int64, lease: LeaseTable.Lease)] = []
+        var ended: [Int64: Ending] = [:]
+        /// Waiting deliveries that were removed by `drop_oldest`.
+        var claimed: Set<Int64> = []
+    }
+
+    enum Ending: Sendable, Equatable {
+        case settled
+        case rescheduled(at: Timestamp)
+    }
+
+    init(queueID: UInt32, limits: QueueLimits, state: QueueState) {
+        self.original = state.withTable(\.ledger)
+        self.effects = Effects(ledger: original)
+        self.queueID = queueID
+        self.limits = limits
+        self.state = state
+    }
+
+    /// - Throws: `QueueError.full`, when the smallest envelope would be refused.
+    mutating func probe(in store: QueueStore) throws {
+        probes += 1
+        // Asking must not cost anybody's delivery.
+        guard limits.whenFull == .refuse else { return }
+        try makeRoom(EnqueueRequest.bytesPerEnvelope + EnqueueRequest.bytesPerDelivery, in: store)
+    }
+
+    /// To be called last.
+    func finish(in store: QueueStore) throws {
+        guard
+            effects.ledger.nextSequence != original.nextSequence || effects.ledger.bytes != original.bytes || probes > 0
+        else {
+            return
+        }
+        try store.writeMeta(nextSequence: effects.ledger.nextSequence, bytes: effects.ledger.bytes, probes: probes)
+    }
+}
+
+// MARK: - Enqueue
+
+extension WriteTransaction {
+    /// After a crash there is each envelope with all its deliveries, its key and its bytes counted, or nothing of it: all are
+    /// written by this one transaction.
+    /// - Throws: `QueueError.full`, before anything was stored for these requests.
+    mutating func enqueue(_ requests: [EnqueueRequest], in store: QueueStore) throws -> [EnqueueResult] {
+        try makeRoom(for: requests, in: store)
+        return try requests.map { request in
+            guard try remember(request.envelope, in: store) else { return .duplicate }
+            return .stored(leased: try insert(request, in: store))
+        }
+    }
+
+    /// Whether the envelope is new.
+    private func remember(_ envelope: Envelope, in store: QueueStore) throws -> Bool {
+        guard let key = envelope.deduplicationKey else { return true }
+        if try store.remember(key, of: envelope.app, seenAt: envelope.receivedAt) { return true }
+        if try isDuplicate(key, envelope, in: store) { return false }
+        // Removed and inserted, not updated, so that it stands at the end of the line to be forgotten.
+        try store.forget(key, of: envelope.app)
+        return try store.remember(key, of: envelope.app, seenAt: envelope.receivedAt)
+    }
+
+    private func isDuplicate(_ key: String, _ envelope: Envelope, in store: QueueStore) throws -> Bool {
+        guard let seenAt = try store.seenAt(key, of: envelope.app) else { return false }
+        return envelope.receivedAt < seenAt.advanced(by: limits.deduplicationWindow)
+    }
+
+    private mutating func insert(_ request: EnqueueRequest, in store: QueueStore) throws -> [Delivery] {
+        let envelope = request.envelope
+        let first = effects.ledger.nextSequence
+        try store.insert(envelope, id: first, deliveries: request.targets.count, size: request.storedBytes)
+        effects.ledger.bytes += request.storedBytes
+        return try request.targets.map { target in
+            let sequence = effects.ledger.nextSequence
+            try store.insert(target, id: sequence, envelope: first, due: envelope.receivedAt)
+            effects.ledger.nextSequence += 1
+            effects.ledger.count(.pending, of: target.backend, by: 1)
+            effects.stored.append(
+                (
+                    sequence,
+                    LeaseTable.Lease(
+                        backend: target.backend, state: .pending, due: envelope.receivedAt, envelope: first,
+                        siblings: request.targets.count)
+                ))
+            return Delivery(
+                id: DeliveryID(queue: queueID, sequence: sequence), backend: target.backend, route: target.route,
+                path: target.path, app: envelope.app, kind: envelope.kind, payload: envelope.payload,
+                slackRetry: envelope.retry, receivedAt: envelope.receivedAt)
+        }
+    }
+}
+
+// MARK: - Room
+
+extension WriteTransaction {
+    /// Makes room, or throws `full` before anything was stored. What was removed of settled deliveries stays removed either way.
+    private mutating func makeRoom(for requests: [EnqueueRequest], in store: QueueStore) throws {
+        let most = requests.reduce(0) { $0 + $1.storedBytes }
+        guard effects.ledger.bytes + most > limits.maxBytes else { return }
+        try makeRoom(try neededBytes(of: requests, in: store), in: store)
+    }
+
+    private mutating func makeRoom(_ needed: Int64, in store: QueueStore) throws {
+        guard needed > 0, effects.ledger.bytes + needed > limits.maxBytes else { return }
+        if needed <= limits.maxBytes {
+            var allowance = RemovalAllowance.unlimited
+            try removeSettled(
+                [.delivered, .expired, .canceled], downTo: limits.maxBytes - needed, allowance: &allowance, in: store)
+            if effects.ledger.bytes + needed <= limits.maxBytes { return }
+            if limits.whenFull == .dropOldest, try dropOldest(downTo: limits.maxBytes - needed, in: store) { return }
+        }
+        throw QueueError.full(needed: needed, held: effects.ledger.bytes, limit: limits.maxBytes)
+    }
+
+    /// Without the duplicates.
+    private func neededBytes(of requests: [EnqueueRequest], in store: QueueStore) throws -> Int64 {
+        var new: [[String]: Timestamp] = [:]
+        var needed: Int64 = 0
+        for request in requests {
+            if let key = request.envelope.deduplicationKey {
+                let name = [request.envelope.app.text, key]
+                if let at = new[name], request.envelope.receivedAt < at.advanced(by: limits.deduplicationWindow) {
+                    continue
+                }
+                if new[name] == nil, try isDuplicate(key, request.envelope, in: store) { continue }
+                new[name] = request.envelope.receivedAt
+            }
+            needed += request.storedBytes
+        }
+        return needed
+    }
+
+    /// Removes settled deliveries, the longest settled first, until no more than so many bytes are held.
+    /// - Parameter allowance: what may be removed at most; reduced by what was.
+    private mutating func removeSettled(
+        _ states: [DeliveryState], until cutoff: Timestamp = Timestamp(nanosecondsSinceEpoch: .max),
+        downTo goal: Int64 = .min, allowance: inout RemovalAllowance, in store: QueueStore
+    ) throws {
+        for state in states {
+            while effects.ledger.bytes > goal, !allowance.isUsedUp {
+                let batch = try store.settled(state, until: cutoff, limit: 32)
+                if batch.isEmpty { break }
+                for delivery in batch where effects.ledger.bytes > goal && !allowance.isUsedUp {
+                    let freed = try store.removeDelivery(delivery.id, of: delivery.envelope)
+                    effects.ledger.bytes -= freed
+                    effects.ledger.count(state, of: delivery.backend, by: -1)
+                    allowance.deliveries -= 1
+                    allowance.bytes -= freed
+                }
+            }
+        }
+    }
+
+    private struct RemovalAllowance {
+        var deliveries: Int
+        var bytes: Int64
+
+        var isUsedUp: Bool { deliveries <= 0 || bytes <= 0 }
+        /// For a caller who needs the room: what is removed is in proportion to what is stored.
+        static var unlimited: Self { .init(deliveries: .max, bytes: .max) }
+    }
+
+    /// Removes the oldest waiting deliveries until no more than so many bytes are held; removes nothing and returns false when that
+    /// many are leased, dead, or settled.
+    private mutating func dropOldest(downTo goal: Int64, in store: QueueStore) throws -> Bool {
+        var victims: [QueueStore.UnfinishedDelivery] = []
+        var chosen: Set<Int64> = []
+        var bytes = effects.ledger.bytes
+        try store.forEachUnfinished(from: state.withTable(\.oldestUnfinished)) { delivery in
+            guard state.withTable({ $0.claim(delivery.id) }) else { return true }
+            victims.append(delivery)
+            chosen.insert(delivery.id)
+            if try isFreed(delivery, byRemoving: chosen, in: store) { bytes -= delivery.size }
+            return bytes > goal
+        }
+        guard bytes <= goal else {
+            state.withTable { $0.unclaim(chosen) }
+            return false
+        }
+        effects.claimed.formUnion(chosen)
+        for victim in victims { try drop(victim, in: store) }
+        return true
+    }
+
+    /// Whether an envelope is not needed once the chosen deliveries are gone.
+    private func isFreed(
+        _ delivery: QueueStore.UnfinishedDelivery, byRemoving chosen: Set<Int64>, in store: QueueStore
+    ) throws -> Bool {
+        guard delivery.siblings > 1 else { return true }
+        return try store.deliveries(of: delivery.envelope, count: delivery.siblings)
+            .allSatisfy { chosen.contains($0.id) || ($0.state?.isFinal ?? false && $0.state != .dead) }
+    }
+
+    private mutating func drop(_ victim: QueueStore.UnfinishedDelivery, in store: QueueStore) throws {
+        effects.ledger.bytes -= try store.removeDelivery(victim.id, of: victim.envelope)
+        if let state = DeliveryState(rawValue: victim.state) { effects.ledger.count(state, of: victim.backend, by: -1) }
+        effects.ledger.backends[victim.backend]?.dropped += 1
+        guard victim.siblings > 1 else { return }
+        let rest = try store.deliveries(of: victim.envelope, count: victim.siblings)
+        guard rest.allSatisfy({ $0.state?.isFinal ?? false && $0.state != .dead }) else { return }
+        // What is left of it was delivered, expired or canceled.
+        for delivery in rest { effects.ledger.bytes -= try store.removeDelivery(delivery.id, of: victim.envelope) }
+    }
+}
+
+// MARK: - Settle
+
+extension WriteTransaction {
+    /// After a crash a delivery waits as before, to be attempted once more, or is settled: its attempt, its state and what becomes
+    /// of its payload are written by this one transaction.
+    mutating func settle(_ settlements: [Settlement], in store: QueueStore) throws {
+        for settlement in settlements
+        where settlement.id.queue == queueID && effects.ended[settlement.id.sequence] == nil {
+            let sequence = settlement.id.sequence
+            guard let lease = state.withTable({ $0.lease(on: sequence) }) else { continue }
+            try settle(settlement, lease, in: store)
+        }
+    }
+
+    private mutating func settle(_ settlement: Settlement, _ lease: LeaseTable.Lease, in store: QueueStore) throws {
+        let (state, due, reason): (DeliveryState, Timestamp?, String?) =
+            switch settlement.verb {
+            case .complete: (.delivered, nil, nil)
+            case .reschedule(let due): (.scheduled, due, nil)
+            case .deadLetter(let reason): (.dead, nil, reason.description)
+            case .expire: (.expired, nil, nil)
+            }
+        try store.settle(
+            settlement, state: state, due: due ?? lease.due, settledAt: due == nil ? settlement.at : nil, reason: reason
+        )
+        effects.ended[settlement.id.sequence] = due.map { .rescheduled(at: $0) } ?? .settled
+        effects.ledger.count(lease.state, of: lease.backend, by: -1)
+        effects.ledger.count(state, of: lease.backend, by: 1)
+        if due == nil, state != .dead { try removePayloadIfUnneeded(lease, in: store) }
+    }
+
+    private mutating func removePayloadIfUnneeded(_ lease: LeaseTable.Lease, in store: QueueStore) throws {
+        guard limits.backendsWithoutRecords.contains(lease.backend) else { return }
+        if lease.siblings > 1 {
+            let siblings = try store.deliveries(of: lease.envelope, count: lease.siblings)
+            let isUnneeded = siblings.allSatisfy {
+                $0.state?.isFinal ?? false && $0.state != .dead && limits.backendsWithoutRecords.contains($0.backend)
+            }
+            guard isUnneeded else { return }
+        }
+        effects.ledger.bytes -= try store.removePayload(of: lease.envelope)
+    }
+}
+
+// MARK: - Retention
+
+extension WriteTransaction {
+    /// One step. After a crash a delivery is there with its envelope, or gone. Returns whether more is waiting to be removed.
+    mutating func prune(now: Timestamp, in store: QueueStore) throws -> Bool {
+        let oldestDelivered = now.advanced(by: .zero - limits.deliveredRetention)
+        let oldestDead = now.advanced(by: .zero - limits.deadRetention)
+        var allowance = RemovalAllowance(deliveries: Self.removalLimit.deliveries, bytes: Self.removalLimit.bytes)
+        try removeSettled([.delivered], until: oldestDelivered, allowance: &allowance, in: store)
+        try removeSettled([.expired, .canceled, .dead], until: oldestDead, allowance: &allowance, in: store)
+        try removeSettled(
+            [.delivered, .expired, .canceled], downTo: limits.maxBytes, allowance: &allowance, in: store)
+        let keys = try store.forgetKeys(
+            seenUntil: now.advanced(by: .zero - limits.deduplicationWindow), limit: Self.keyRemovalLimit)
+        return allowance.isUsedUp || keys == Self.keyRemovalLimit
+    }
+}

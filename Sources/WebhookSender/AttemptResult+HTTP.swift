@@ -1,0 +1,58 @@
+// What a response, or the lack of one, means for a delivery (design: "On the wire to a backend").
+
+internal import Curl
+internal import RelayCore
+internal import SlackHTTP
+
+extension AttemptResult {
+    init(_ response: CurlResponse, now: Timestamp) {
+        let isLoaded = response.status == 429 || response.status == 503
+        self.init(
+            AttemptOutcome(status: response.status, noRetry: response.header("X-Slack-No-Retry") == "1"),
+            status: response.status,
+            retryAfter: isLoaded ? response.header("Retry-After").flatMap { RetryAfter.parse($0, now: now) } : nil,
+            detail: "HTTP \(response.status)")
+    }
+
+    init(_ error: CurlError) {
+        guard error.code == .responseTooLarge, let status = error.status else {
+            self.init(.failed(AttemptReason(error.code)), detail: error.message)
+            return
+        }
+        // The backend has decided, and only its status is asked for. To try again would give it the same delivery again and again.
+        self.init(
+            AttemptOutcome(status: status, noRetry: false), status: status,
+            detail: "HTTP \(status), body longer than \(WebhookSender.maxResponseBytes) bytes")
+    }
+}
+
+extension AttemptOutcome {
+    /// - Parameter noRetry: the response has `X-Slack-No-Retry: 1`.
+    init(status: Int, noRetry: Bool) {
+        let reason = 300..<400 ~= status ? AttemptReason.redirect : .http(status: status)
+        switch status {
+        case 200..<300: self = .accepted
+        case _ where noRetry: self = .rejected(reason)
+        case 400, 410, 413, 414, 415, 422: self = .rejected(reason)
+        default: self = .failed(reason)
+        }
+    }
+}
+
+extension AttemptReason {
+    init(_ code: CurlError.Code) {
+        self =
+            switch code {
+            case .dnsError: .dnsError
+            // A proxy that cannot be used is a way to the backend that is closed.
+            case .connectionRefused, .proxyError: .connectionRefused
+            // An answer that is not HTTP is none: what the backend did with the request is not known.
+            case .connectionReset, .other, .canceled: .connectionReset
+            case .connectTimeout: .connectTimeout
+            case .timeout: .timeout
+            case .tlsError: .tlsError
+            case .responseTooLarge: .responseTooLarge
+            case .invalidRequest: .requestError
+            }
+    }
+}

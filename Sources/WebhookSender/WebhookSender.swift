@@ -1,0 +1,99 @@
+// One attempt at a delivery over HTTP: render, sign, POST, classify.
+
+package import Curl
+package import RelayCore
+internal import Signing
+internal import SlackHTTP
+
+/// Sends deliveries to the backends of a configuration, each as the signed POST that Slack would have sent.
+///
+/// Keeps no state about backends: how many attempts run at a time, when the next one is made and what an outcome leads to is the
+/// dispatcher's business.
+package final class WebhookSender: AttemptSender {
+    /// Longer response bodies are not read to their end; the status counts all the same.
+    package static let maxResponseBytes = 1 << 20
+
+    private let backends: [BackendName: Backend]
+    private let signingSecrets: [AppName: SecretReference]
+    private let secrets: any SecretReader
+    private let client: CurlClient
+    private let proxy: CurlProxy
+    private let now: @Sendable () -> Timestamp
+    private let lastReasons = LastReasons()
+
+    /// - Parameters:
+    ///   - signingSecrets: of each Slack app; they sign for the backends that have none of their own.
+    ///   - secrets: asked for each attempt, so that a rotated secret is used from then on.
+    ///   - proxy: for all backends without a `unix_socket`.
+    ///   - now: what requests are stamped with.
+    package init(
+        backends: [Backend], signingSecrets: [AppName: SecretReference], secrets: any SecretReader, client: CurlClient,
+        proxy: CurlProxy = .none, now: @escaping @Sendable () -> Timestamp
+    ) {
+        self.backends = Dictionary(backends.map { ($0.name, $0) }) { first, _ in first }
+        self.signingSecrets = signingSecrets
+        self.secrets = secrets
+        self.client = client
+        self.proxy = proxy
+        self.now = now
+    }
+
+    package func send(_ delivery: Delivery, attempt number: Int) async -> AttemptResult {
+        guard let backend = backends[delivery.backend] else {
+            return .requestError("backend \(delivery.backend) is not in the configuration")
+        }
+        let result: AttemptResult
+        do {
+            let request = try makeRequest(delivery, attempt: number, for: backend)
+            result = AttemptResult(try await client.perform(request), now: now())
+        } catch let error as CurlError {
+            result = AttemptResult(error)
+        } catch let error as SlackRequest.RenderError {
+            // The payload will be no better next time.
+            result = AttemptResult(.rejected(.requestError), detail: error.description)
+        } catch {
+            result = .requestError("\(error)")
+        }
+        if backend.retryHeaders == .relay { lastReasons.attemptFinished(delivery.id, result.outcome) }
+        return result
+    }
+
+    /// The request with a signature of this moment.
+    private func makeRequest(_ delivery: Delivery, attempt: Int, for backend: Backend) throws -> CurlRequest {
+        guard let url = backend.url(for: delivery.kind) else {
+            throw ConfigurationGap("backend \(backend.name) has no url for kind \(delivery.kind.rawValue)")
+        }
+        guard let reference = backend.signingSecret ?? signingSecrets[delivery.app] else {
+            throw ConfigurationGap("backend \(backend.name) has no signing secret, and app \(delivery.app) neither")
+        }
+        let request = try SlackRequest.render(
+            delivery, attempt: attempt, for: backend, lastReason: lastReasons.reason(of: delivery.id))
+        let secret = try secrets.secret(reference)
+        let timestamp = now().secondsSinceEpoch
+        let signature = SlackSignature.sign(secret: secret.bytes, timestamp: timestamp, body: request.body)
+        return CurlRequest(
+            url: delivery.path.map { TargetURL.replacePath(of: url, with: $0) } ?? url,
+            method: .post,
+            headers: request.headers(timestamp: timestamp, signature: signature).map { ($0.name, $0.value) },
+            body: request.body,
+            timeout: backend.timeout,
+            connectTimeout: backend.connectTimeout,
+            unixSocketPath: backend.unixSocket,
+            proxy: proxy,
+            maxResponseBytes: Self.maxResponseBytes,
+            acceptEncoding: SlackRequest.acceptEncoding)
+    }
+}
+
+/// The configuration lacks what a request needs. A new one may have it, so the delivery is kept for another attempt.
+private struct ConfigurationGap: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+extension AttemptResult {
+    fileprivate static func requestError(_ detail: String) -> AttemptResult {
+        AttemptResult(.failed(.requestError), detail: detail)
+    }
+}

@@ -1,0 +1,31 @@
+// How a command ends when it does not end well.
+
+/// An end with a message on standard error and an exit code (docs/operations.md, "Exit codes").
+struct CommandFailure: Error {
+    var code: Code
+    var message: String
+
+    /// The codes of sysexits.h where one fits.
+    enum Code: Int32 {
+        case failed = 1
+        case usage = 2
+        /// EX_UNAVAILABLE: something that the command speaks to cannot be reached.
+        case unreachable = 69
+        /// EX_CANTCREAT: the store cannot be created or locked.
+        case store = 73
+        /// EX_NOPERM: Slack refused the token.
+        case refused = 77
+        /// EX_CONFIG
+        case configuration = 78
+    }
+
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+}
+
+/// Writes a line for people to standard error.
+func printError(_ line: String) {
+    ConsoleLog.write(line)
+}

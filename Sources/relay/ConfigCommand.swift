@@ -1,0 +1,48 @@
+// `relay config`: look at the configuration without running it.
+
+import ArgumentParser
+import RelayConfiguration
+import RelayCore
+
+struct ConfigCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "Check the configuration, or show what it comes to.",
+        subcommands: [Check.self, Show.self])
+
+    struct Check: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say whether the file and its secrets are right; exit 78 when not.",
+            discussion: """
+                Every problem is printed with file:line:column. Secrets are looked up, and never printed.
+
+                Example:
+                  relay config check --config relay.yaml
+                """)
+
+        @OptionGroup var file: ConfigurationOption
+        @Flag(help: "Do not look up the secrets, for checks on another machine.")
+        var withoutSecrets = false
+
+        func run() throws {
+            let configuration = try file.load()
+            if !withoutSecrets { try configuration.checkSecrets(SecretStore()) }
+            let backends = configuration.backends.map(\.name.text).joined(separator: ", ")
+            print("\(file.config) is valid: \(configuration.routes.count) route(s) to \(backends)")
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print the whole configuration with every default; secrets as ***.",
+            discussion: """
+                Example:
+                  relay config show --config relay.yaml
+                """)
+
+        @OptionGroup var file: ConfigurationOption
+
+        func run() throws {
+            print(try file.load().redactedYAML(), terminator: "")
+        }
+    }
+}

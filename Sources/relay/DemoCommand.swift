@@ -1,0 +1,170 @@
+// `relay demo`: the main job from end to end, against the built-in Slack simulator and a backend of its own.
+
+import ArgumentParser
+import Foundation
+import Logging
+import Relay
+import RelayConfiguration
+import RelayCore
+import SlackSimulator
+
+struct DemoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo", abstract: "Show one event's way through Relay, without Slack.",
+        discussion: """
+            Starts a simulated Slack, a backend that checks signatures, and the gateway between them, all on loopback. Shows the event \
+            that goes in, the signed request that the backend gets, and the delivery's state; then the same with a backend that fails \
+            once. Ends when both are delivered; with --keep-sending it goes on until ctrl-C.
+
+            Example:
+              relay demo --once
+            """)
+
+    @Flag(help: "End after the two deliveries (the default).")
+    var once = false
+    @Flag(help: "Go on with an event every two seconds until ctrl-C.")
+    var keepSending = false
+
+    func validate() throws {
+        if once && keepSending { throw ValidationError("--once and --keep-sending exclude each other") }
+    }
+
+    func run() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("relay-demo-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try await Demo(folder: folder, keepSending: keepSending).run()
+    }
+}
+
+/// The story that the demo tells.
+struct Demo: Sendable {
+    let folder: URL
+    let keepSending: Bool
+
+    private static let signingSecret = "demo-signing-secret"
+    private static let appToken = "xapp-demo"
+
+    func run() async throws {
+        print("Everything here runs on this machine's loopback; no token is needed.\n")
+        let slack = try await SlackSimulator.start(
+            .init(appToken: Secret(Self.appToken), closesTCP: true),
+            logger: Logger(label: "demo") { _ in SwiftLogNoOpLogHandler() })
+        step("A simulated Slack listens on \(slack.apiURL)")
+        let scene = DemoScene()
+        let backend = DemoBackend(signingSecret: Secret(Self.signingSecret), scene: scene)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await backend.run() }
+            let url = "http://127.0.0.1:\(await scene.backendPort())/slack/events"
+            step("A backend, written for Slack's HTTP mode, listens on \(url)")
+            let relay = makeRelay(slack: slack, backendURL: url, scene: scene)
+            group.addTask { try await relay.run() }
+            try await slack.waitForConnections(atLeast: 2)
+            step("Relay holds 2 Socket Mode connections; its queue is \(folder.path)/relay.db")
+            try await tell(slack, scene, backend)
+            group.cancelAll()
+        }
+        await slack.stop()
+    }
+
+    private func tell(_ slack: SlackSimulator, _ scene: DemoScene, _ backend: DemoBackend) async throws {
+        print("\nAn event, and a backend that is well:\n")
+        try await send("Hello from the demo", slack, scene, attempts: 1)
+        print("\nAn event, and a backend that answers 503 once:\n")
+        backend.failNext()
+        try await send("Are you there?", slack, scene, attempts: 2)
+        print(
+            "\nNothing acknowledged is ever lost: kill -9 would have changed nothing after the line \"acknowledged\".")
+        while keepSending {
+            print("")
+            try await send("Once more", slack, scene, attempts: 1)
+            try await Task.sleep(for: .seconds(2))
+        }
+    }
+
+    private func send(_ text: String, _ slack: SlackSimulator, _ scene: DemoScene, attempts: Int) async throws {
+        guard let envelope = try await slack.send(.message, SampleValues(text: text)).first else { return }
+        step("Slack sends a message event in envelope \(envelope)")
+        let sentAt = SystemClock().now
+        _ = try await slack.waitForAcknowledgement(of: envelope)
+        let took = sentAt.duration(to: SystemClock().now)
+        step("Relay has stored it, and acknowledged it after \(milliseconds(took))")
+        for number in 1...attempts {
+            if let request = await scene.next(\.requests) { show(request) }
+            guard let attempt = await scene.next(\.attempts) else { return }
+            let answer = attempt.result.status.map { "answered \($0)" } ?? "did not answer"
+            step(
+                "Attempt \(number) of delivery \(attempt.id): the backend \(answer) after \(milliseconds(attempt.duration))"
+            )
+            if let settlement = await scene.next(\.settlements) { show(settlement) }
+        }
+    }
+
+    private func makeRelay(slack: SlackSimulator, backendURL: String, scene: DemoScene) -> Composition {
+        let configuration = Configuration(
+            slack: SlackConfiguration(
+                appToken: .environment("SLACK_APP_TOKEN"), signingSecret: .environment("SLACK_SIGNING_SECRET"),
+                startJitter: .zero, apiURL: slack.apiURL),
+            queue: QueueConfiguration(path: folder.appendingPathComponent("relay.db").path),
+            backends: [Backend(name: "demo", url: backendURL, retry: RetryPolicy(schedule: [.seconds(1)]))],
+            health: nil)
+        let secrets = DemoSecrets(values: [
+            "SLACK_APP_TOKEN": Secret(Self.appToken), "SLACK_SIGNING_SECRET": Secret(Self.signingSecret),
+        ])
+        let logger = ConsoleLog.makeLogger("relay", level: .error, format: .text)
+        return Composition(configuration: configuration, secrets: secrets, observer: scene, logger: logger)
+    }
+
+    private func step(_ text: String) {
+        print("  \(Paint.green("●")) \(text)")
+    }
+
+    private func show(_ request: DemoRequest) {
+        step(
+            "The backend gets this request, \(request.isSigned ? "its signature is valid" : "WITHOUT A VALID SIGNATURE"):"
+        )
+        print(Paint.dim("      POST \(request.path)"))
+        for (name, value) in request.headers { print(Paint.dim("      \(name): \(value)")) }
+        print(Paint.dim("\n      \(request.body)\n"))
+    }
+
+    private func show(_ settlement: Settlement) {
+        switch settlement.verb {
+        case .complete: step("State: \(Paint.green(DeliveryState.delivered.rawValue))")
+        case .reschedule(let due):
+            let wait = settlement.at.duration(to: due)
+            step("State: \(Paint.yellow(DeliveryState.scheduled.rawValue)), the next attempt in \(milliseconds(wait))")
+        case .deadLetter(let reason): step("State: \(Paint.yellow(DeliveryState.dead.rawValue)), \(reason)")
+        case .expire: step("State: \(Paint.yellow(DeliveryState.expired.rawValue))")
+        }
+    }
+
+    private func milliseconds(_ duration: Duration) -> String {
+        String(format: "%.1f ms", duration.inSeconds * 1_000)
+    }
+}
+
+/// The demo's secrets, which need no environment.
+struct DemoSecrets: SecretReader {
+    let values: [String: Secret]
+
+    func secret(_ reference: SecretReference) throws(SecretError) -> Secret {
+        guard case .environment(let name) = reference, let secret = values[name] else {
+            throw SecretError(reference, reason: "the demo has no such secret")
+        }
+        return secret
+    }
+}
+
+/// Colours, where standard output is a terminal that wants them (https://no-color.org).
+enum Paint {
+    private static let isOn = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
+
+    static func green(_ text: String) -> String { paint(text, 32) }
+    static func yellow(_ text: String) -> String { paint(text, 33) }
+    static func dim(_ text: String) -> String { paint(text, 2) }
+
+    private static func paint(_ text: String, _ code: Int) -> String {
+        isOn ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
+    }
+}

@@ -1,0 +1,79 @@
+// The command line: `relay` and its subcommands.
+
+import ArgumentParser
+import Glibc
+import Relay
+
+@main
+enum Main {
+    static func main() async {
+        // A backend, a pipe or a terminal that goes away must not end the process.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try RelayCommand.parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let failure as CommandFailure {
+            printError("relay: \(failure.message)")
+            exit(failure.code.rawValue)
+        } catch {
+            end(with: error)
+        }
+    }
+
+    /// Help and version go to standard output with 0; a wrong call says why on standard error with 2.
+    private static func end(with error: any Error) -> Never {
+        let code = RelayCommand.exitCode(for: error)
+        let message = RelayCommand.fullMessage(for: error)
+        if code == .success {
+            print(message)
+            exit(0)
+        }
+        if !message.isEmpty { printError(message) }
+        exit(code == .validationFailure ? CommandFailure.Code.usage.rawValue : code.rawValue)
+    }
+}
+
+struct RelayCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "relay",
+        abstract: "Slack Socket Mode in, signed HTTP POST out.",
+        discussion: """
+            Relay holds Socket Mode connections to Slack, stores each envelope before acknowledging it, and hands each payload to \
+            HTTP backends as the signed POST that Slack's HTTP mode would have sent.
+
+            On a laptop, without a configuration file:
+              SLACK_APP_TOKEN=xapp-… SLACK_SIGNING_SECRET=… relay forward http://localhost:3000/slack/events
+
+            As a service:
+              relay config check --config relay.yaml
+              relay serve --config relay.yaml
+
+            Without Slack:
+              relay demo
+
+            Exit codes: 0 ok, 1 failed, 2 usage, 69 unreachable, 73 cannot create or lock the store, 77 Slack refused the token \
+            (forward), 78 configuration invalid, 130 and 143 ended by a second signal.
+            """,
+        version: RelayVersion.text,
+        subcommands: [
+            ServeCommand.self, ForwardCommand.self, DemoCommand.self, SimulateCommand.self, ConfigCommand.self,
+            RouteCommand.self, VersionCommand.self,
+        ])
+}
+
+struct VersionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "version", abstract: "Print the version.",
+        discussion: """
+            Example:
+              relay version
+            """)
+
+    func run() {
+        print("relay \(RelayVersion.text)")
+    }
+}

@@ -1,0 +1,100 @@
+// `relay route test`: which route takes an envelope, and why the others do not.
+
+import ArgumentParser
+import Foundation
+import RelayConfiguration
+import RelayCore
+import SocketMode
+
+struct RouteCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "route", abstract: "Try out routes.", subcommands: [Test.self])
+
+    struct Test: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say which route takes a payload, and why the others do not; exit 1 when none does.",
+            discussion: """
+                FILE holds one JSON object: an envelope as it comes over the socket, or a payload as Slack documents it (an event \
+                callback, a slash command's fields as an object, an interactive payload).
+
+                Example:
+                  relay route test --config relay.yaml samples/command.json
+                """)
+
+        @OptionGroup var file: ConfigurationOption
+        @Argument(help: "The JSON file; - reads standard input.")
+        var payload: String
+
+        func run() throws {
+            let configuration = try file.load()
+            let envelope = try readEnvelope()
+            let router = Router(routes: configuration.routes)
+            print("kind: \(envelope.kind.rawValue)")
+            for (route, verdict) in router.explain(envelope) {
+                print("  \(route.name): \(verdict.explanation(route))")
+            }
+            let targets = router.targets(for: envelope)
+            guard targets.isEmpty else {
+                print("delivered to: " + targets.map(\.summary).joined(separator: ", "))
+                return
+            }
+            print("unrouted: \(configuration.unrouted.action(for: envelope.kind).rawValue)")
+            throw ExitCode(CommandFailure.Code.failed.rawValue)
+        }
+
+        private func readEnvelope() throws -> Envelope {
+            let bytes: [UInt8]
+            do {
+                let data =
+                    try payload == "-"
+                    ? FileHandle.standardInput.readToEnd() ?? Data() : Data(contentsOf: URL(fileURLWithPath: payload))
+                bytes = Array(data)
+            } catch {
+                throw CommandFailure(.failed, "cannot read \(payload): \(error.localizedDescription)")
+            }
+            guard let envelope = SampleEnvelope.read(bytes) else {
+                throw CommandFailure(
+                    .failed, "\(payload) holds no envelope and no payload that Slack sends: one JSON object is wanted")
+            }
+            return envelope
+        }
+    }
+}
+
+/// Reads an envelope, or makes one around a bare payload.
+enum SampleEnvelope {
+    static func read(_ bytes: [UInt8]) -> Envelope? {
+        if case .envelope(let envelope) = parse(bytes) { return envelope }
+        guard let object = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any] else { return nil }
+        let type =
+            if object["command"] is String {
+                "slash_commands"
+            } else if object["event"] != nil || object["type"] as? String == "app_rate_limited" { "events_api" } else {
+                "interactive"
+            }
+        let wrapped =
+            Array(#"{"envelope_id":"sample","type":"\#(type)","accepts_response_payload":false,"payload":"#.utf8)
+            + bytes
+            + Array("}".utf8)
+        guard case .envelope(let envelope) = parse(wrapped) else { return nil }
+        return envelope
+    }
+
+    private static func parse(_ frame: [UInt8]) -> SlackMessage {
+        SlackMessage.parse(frame, app: App.defaultName, receivedAt: Timestamp(nanosecondsSinceEpoch: 0))
+    }
+}
+
+extension Router.Verdict {
+    fileprivate func explanation(_ route: Route) -> String {
+        switch self {
+        case .matched: "matches" + (route.continues ? ", and the search goes on" : "")
+        case .mismatched(let mismatch): "no: \(mismatch)"
+        case .needsAnswerMode: "no: answers to people are not in this version; say mode: queue"
+        }
+    }
+}
+
+extension EnqueueRequest.Target {
+    fileprivate var summary: String { path.map { "\(backend) at \($0)" } ?? backend.text }
+}

@@ -1,0 +1,60 @@
+// `relay serve`: the gateway as a service.
+
+import ArgumentParser
+import Logging
+import Relay
+import RelayConfiguration
+import RelayCore
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Run the gateway.",
+        discussion: """
+            Holds the connections to Slack, stores, acknowledges and delivers, until SIGTERM or SIGINT: then it closes its \
+            connections, finishes what is in flight within drain_timeout, and exits 0. A second signal ends it at once.
+
+            Example:
+              relay serve --config relay.yaml
+            """)
+
+    @OptionGroup var file: ConfigurationOption
+
+    func run() async throws {
+        let configuration = try file.load()
+        let secrets = SecretStore()
+        try configuration.checkSecrets(secrets)
+        let logger = ConsoleLog.makeLogger(
+            "relay", level: Logger.Level(configuration.log.level), format: configuration.log.format)
+        try await Composition(configuration: configuration, secrets: secrets, logger: logger).runForCommand()
+    }
+}
+
+extension Composition {
+    /// Runs until drained; failures to start get their exit codes.
+    func runForCommand() async throws {
+        do {
+            try await run()
+        } catch let error as QueueError {
+            throw CommandFailure(.store, "\(error)")
+        } catch let error as SlackRefusedError {
+            throw CommandFailure(.refused, "\(error)")
+        } catch {
+            throw CommandFailure(.failed, "\(error)")
+        }
+    }
+}
+
+extension Logger.Level {
+    init(_ level: LogConfiguration.Level) {
+        self =
+            switch level {
+            case .trace: .trace
+            case .debug: .debug
+            case .info: .info
+            case .notice: .notice
+            case .warning: .warning
+            case .error: .error
+            case .critical: .critical
+            }
+    }
+}

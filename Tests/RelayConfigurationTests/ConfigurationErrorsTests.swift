@@ -1,0 +1,337 @@
+// What is said about a file that is wrong.
+
+import RelayConfiguration
+import RelayCore
+import Testing
+
+@Suite("Mistakes in relay.yaml")
+struct ConfigurationErrorsTests {
+    @Test("all mistakes are told at once, in the order of the file, each with its place")
+    func allAtOnce() {
+        let yaml = """
+            version: 1
+            slack:
+              app_token: env:A
+              signing_secret: env:B
+              conections: 2
+              connections: 12
+            backends:
+              legacy: { url: ftp://x, time_out: 3s }
+            colour: red
+            """
+        #expect(throws: ConfigurationErrors.self) { try Configuration.parse(yaml: yaml, file: "etc/relay.yaml") }
+        do throws(ConfigurationErrors) {
+            _ = try Configuration.parse(yaml: yaml, file: "etc/relay.yaml")
+        } catch {
+            #expect(
+                error.description == """
+                    etc/relay.yaml:5:3: unknown key `conections` in slack; did you mean `connections`?
+                    etc/relay.yaml:6:16: slack.connections must be 1 to 10, is "12"
+                    etc/relay.yaml:8:18: backends.legacy.url must be an absolute http or https URL, is "ftp://x"
+                    etc/relay.yaml:8:27: unknown key `time_out` in backends.legacy; did you mean `timeout`?
+                    etc/relay.yaml:9:1: unknown key `colour`; known: version, slack, queue, backends, routes, unrouted, \
+                    health, log
+                    """)
+        }
+    }
+
+    @Test("a mistake in one section does not hide those in another")
+    func everySection() {
+        let yaml = """
+            version: 2
+            queue: { driver: redis }
+            backends: { a: { url: ftp://x } }
+            routes: [ { name: r, to: b } ]
+            unrouted: { event: drop }
+            health: { listen: x }
+            log: { level: loud }
+            """
+        let keys = ["version", "slack", "queue", "backends.a.url", "routes[0].to", "unrouted", "health", "log"]
+        let messages = mistakes(in: yaml)
+        #expect(messages.count == keys.count)
+        for key in keys { #expect(messages.contains { $0.hasPrefix(key) }, "\(key)") }
+    }
+
+    @Test("what is not YAML is told with its place")
+    func syntax() {
+        do throws(ConfigurationErrors) {
+            _ = try Configuration.parse(yaml: "version: 1\nversion: 1\n", file: "relay.yaml")
+            Issue.record("was read")
+        } catch {
+            #expect(error.description == "relay.yaml:2:1: this key is given twice, first in line 1")
+        }
+    }
+
+    @Test("an empty file misses what has no default")
+    func empty() {
+        #expect(
+            mistakes(in: "") == [
+                "version is missing; write `version: 1`", "slack is missing; it needs app_token and signing_secret",
+                "backends is missing; name at least one, with its url",
+            ])
+    }
+
+    @Test(
+        "a value of the file itself is held against its form",
+        arguments: [
+            ("[]", ["the file must be a mapping of keys to values"]),
+            (Sample.minimal.replacing("version: 1", with: "version: 2"), [#"version must be 1, is "2""#]),
+            (
+                "version: 1\nslack: x\nbackends: {}",
+                [
+                    "slack must be a mapping of keys to values",
+                    "backends must name at least one backend, with its url",
+                ]
+            ),
+            (
+                "version: 1\nslack: {}\nbackends:",
+                [
+                    "slack.app_token is missing; write env:NAME or file:/path",
+                    "slack.signing_secret is missing; write env:NAME or file:/path",
+                    "backends must name at least one backend, with its url",
+                ]
+            ),
+        ])
+    func root(_ yaml: String, _ expected: [String]) {
+        #expect(mistakes(in: yaml) == expected)
+    }
+
+    @Test(
+        "a value of slack is held against its range",
+        arguments: [
+            ("connections: 0", #"slack.connections must be 1 to 10, is "0""#),
+            ("connections: 11", #"slack.connections must be 1 to 10, is "11""#),
+            ("connections: 02", #"slack.connections must be 1 to 10, is "02""#),
+            ("connections: two", #"slack.connections must be 1 to 10, is "two""#),
+            ("connections: \"2\\n\\u0007\"", #"slack.connections must be 1 to 10, is "2\n\u{07}""#),
+            ("connections:", "slack.connections has no value"),
+            ("connections: [2]", "slack.connections must be one value, not a list or mapping"),
+            ("connections: 99999999999999999999", #"slack.connections must be 1 to 10, is "99999999999999999999""#),
+            ("expected_connections: 1", "slack.expected_connections must be at least slack.connections (2), is 1"),
+            ("start_jitter: 5", #"slack.start_jitter must be a number with a unit (ms, s, m, h, d), is "5""#),
+            ("start_jitter: 5sec", #"slack.start_jitter must be a number with a unit (ms, s, m, h, d), is "5sec""#),
+            ("start_jitter: -5s", #"slack.start_jitter must be a number with a unit (ms, s, m, h, d), is "-5s""#),
+            ("start_jitter: 11m", "slack.start_jitter must be 0s to 10m, is 11m"),
+            ("wait_for_backends: 61m", "slack.wait_for_backends must be 0s to 1h, is 61m"),
+            ("hello_timeout: 0s", "slack.hello_timeout must be 1ms to 5m, is 0s"),
+            ("dead_after: 10s", "slack.dead_after must be longer than slack.ping_interval (10s), is 10s"),
+            ("ping_interval: 30s", "slack.dead_after must be longer than slack.ping_interval (30s), is 30s"),
+            ("backoff: { max: 500ms }", "slack.backoff.max must be at least slack.backoff.initial (1s), is 500ms"),
+            ("backoff: { initial: 2m }", "slack.backoff.max must be at least slack.backoff.initial (2m), is 60s"),
+            ("backoff: 5s", "slack.backoff must be a mapping of keys to values"),
+            ("api_url: slack.com/api", #"slack.api_url must be an absolute http or https URL, is "slack.com/api""#),
+            ("api_url: https://h/?a=b", #"slack.api_url must be a URL without user and query, is "https://h/?a=b""#),
+            ("proxy: proxy:3128", #"slack.proxy must be an absolute http URL, is "proxy:3128""#),
+            ("proxy: https://p:1", #"slack.proxy must be an absolute http URL, is "https://p:1""#),
+            ("proxy: http://u:p@h/x", #"slack.proxy must be a URL without path, is "http://***@h/x""#),
+            ("ca: \"a\\nb\"", "slack.ca must not contain line breaks or other control characters"),
+        ])
+    func slack(_ line: String, _ expected: String) {
+        #expect(mistakes(in: Sample.with(slack: line)) == [expected])
+    }
+
+    @Test(
+        "a value of queue, unrouted, health or log is held against its range",
+        arguments: [
+            ("queue: { driver: redis }", #"queue.driver must be sqlite or memory, is "redis""#),
+            ("queue: { driver: jetstream }", "queue.driver `jetstream` is not in this version"),
+            (
+                "queue: { driver: memory, path: /a }",
+                "queue.path is only for driver: sqlite; driver: memory keeps nothing on disk"
+            ),
+            ("queue: { path: '' }", "queue.path must not be empty"),
+            (
+                "queue: { max_bytes: 4096 }",
+                #"queue.max_bytes must be a number with a unit (B, KiB, MiB, GiB, TiB, kB, MB, GB, TB), is "4096""#
+            ),
+            ("queue: { max_bytes: 4KiB }", "queue.max_bytes must be 64KiB to 16TiB, is 4KiB"),
+            ("queue: { when_full: drop }", #"queue.when_full must be refuse or drop_oldest, is "drop""#),
+            ("queue: { dedupe_window: 31d }", "queue.dedupe_window must be 0s to 30d, is 31d"),
+            ("queue: { retention: { dead: 366d } }", "queue.retention.dead must be 0s to 365d, is 366d"),
+            ("unrouted: { event: drop }", #"unrouted.event must be acknowledge or withhold, is "drop""#),
+            ("health: { listen: ':9390' }", #"health.listen must name a host, as in 0.0.0.0:9390, is ":9390""#),
+            ("health: { listen: '9390' }", #"health.listen must end in a port, as in 0.0.0.0:9390, is "9390""#),
+            (
+                "health: { listen: 'a:70000' }",
+                #"health.listen must have a port of 0 to 65535 after the host, as in 0.0.0.0:9390, is "a:70000""#
+            ),
+            (
+                "log: { level: verbose }",
+                #"log.level must be one of trace, debug, info, notice, warning, error, critical, is "verbose""#
+            ),
+            ("log: { format: xml }", #"log.format must be auto or json or text, is "xml""#),
+        ])
+    func sections(_ section: String, _ expected: String) {
+        #expect(mistakes(in: Sample.with(section)) == [expected])
+    }
+
+    @Test(
+        "a value of a backend is held against its range",
+        arguments: [
+            ("max_in_flight: 0", #"backends.legacy.max_in_flight must be 1 to 1000, is "0""#),
+            ("max_in_flight: 1001", #"backends.legacy.max_in_flight must be 1 to 1000, is "1001""#),
+            ("timeout: 11m", "backends.legacy.timeout must be 1ms to 10m, is 11m"),
+            ("connect_timeout: 20s", "backends.legacy.connect_timeout must be at most timeout (10s), is 20s"),
+            (
+                "unix_socket: app.sock",
+                #"backends.legacy.unix_socket must be an absolute path of at most 107 bytes, is "app.sock""#
+            ),
+            ("retry: { jitter: 1.1 }", #"backends.legacy.retry.jitter must be 0 to 1, is "1.1""#),
+            ("retry: { jitter: nan }", #"backends.legacy.retry.jitter must be 0 to 1, is "nan""#),
+            (
+                "retry: { schedule: [1s, 5] }",
+                #"backends.legacy.retry.schedule[1] must be a number with a unit (ms, s, m, h, d), is "5""#
+            ),
+            ("retry: { schedule: 1s }", "backends.legacy.retry.schedule must be a list"),
+            ("max_age: { event: 0s }", "backends.legacy.max_age.event must be 1ms to 365d, is 0s"),
+            ("record_payloads: yes", #"backends.legacy.record_payloads must be true or false, is "yes""#),
+            ("retry_headers: both", #"backends.legacy.retry_headers must be none or slack or relay, is "both""#),
+            ("user_agent: ''", "backends.legacy.user_agent must not be empty"),
+            ("urls: { event: http://h/ }", "unknown key `event` in backends.legacy.urls; did you mean `events`?"),
+            (
+                "headers: { X-A: \"a\\r\\nb\" }",
+                "backends.legacy.headers.X-A must be at most 8192 bytes without line breaks and other control characters"
+            ),
+            (
+                "headers: { 'X A': b }",
+                "a name in backends.legacy.headers must be a header name: 1 to 128 letters, digits and `-`"
+            ),
+            (
+                "headers: { x-a: b, X-A: c }",
+                "a name in backends.legacy.headers is given twice (case makes no difference): X-A"
+            ),
+            (
+                "headers: { content-TYPE: text/plain }",
+                "a name in backends.legacy.headers must not be a header that Relay sets itself, is content-TYPE"
+            ),
+            (
+                "headers: { X-Slack-Signature: v0 }",
+                "a name in backends.legacy.headers must not be a header that Relay sets itself, is X-Slack-Signature"
+            ),
+            (
+                "headers: { X-Relay-Attempt: 1 }",
+                "a name in backends.legacy.headers must not be a header that Relay sets itself, is X-Relay-Attempt"
+            ),
+        ])
+    func backend(_ line: String, _ expected: String) {
+        #expect(mistakes(in: Sample.with(backend: line)) == [expected])
+    }
+
+    @Test(
+        "a URL is absolute, plain and complete",
+        arguments: [
+            ("//h/", "must be an absolute http or https URL"), ("http:/h", "must be an absolute http or https URL"),
+            ("http://", "must name a host"), ("http:///p", "must name a host"),
+            ("http://a_b c/", "must be a URL of ASCII"),
+            ("http://h/#x", "must be a URL of ASCII"), ("http://h/é", "must be a URL of ASCII"),
+            ("http://h:/", "must have a port"), ("http://h:0/", "must have a port of 1 to 65535"),
+            ("http://h:65536/", "must have a port"),
+            ("http://h:8x/", "must have a port"),
+            ("http://[::1/", "must close `[`"), ("http://[x]/", "must have an IPv6 address"),
+            ("http://[::1]x/", "must have a port"), ("http://h!/", "must name a host"),
+        ])
+    func urls(_ url: String, _ expected: String) {
+        let messages = mistakes(in: Sample.minimal.replacing("http://127.0.0.1:3000/slack/events", with: "'\(url)'"))
+        #expect(messages.count == 1)
+        #expect(messages.first?.hasPrefix("backends.legacy.url \(expected)") == true, "\(messages)")
+    }
+
+    @Test(
+        "common forms of URLs are taken",
+        arguments: [
+            "http://h", "HTTPS://H.example:8443/a%20b?c=d&e=f/", "http://[::1]:80/", "http://u:p@h/", "http://h?x",
+        ])
+    func goodURLs(_ url: String) {
+        #expect(mistakes(in: Sample.minimal.replacing("http://127.0.0.1:3000/slack/events", with: "'\(url)'")) == [])
+    }
+
+    @Test("a backend without any URL, or with a name that cannot be a label, is refused")
+    func backendNames() {
+        let yaml = Sample.head + "backends: { 'a b': {}, c: {} }\nroutes: [ { name: r, to: c } ]"
+        #expect(
+            mistakes(in: yaml) == [
+                #"a name in backends must be 1 to 64 letters, digits, `_`, `-` and `.`, is "a b""#,
+                "backends.c has no url; give url, or urls by kind",
+            ])
+    }
+
+    @Test(
+        "what a later version reads is refused by name",
+        arguments: [
+            ("apps: []", "`apps` is not in this version"), ("admin: {}", "`admin` is not in this version"),
+            ("alarms: {}", "`alarms` is not in this version"),
+        ])
+    func laterSections(_ section: String, _ expected: String) {
+        #expect(mistakes(in: Sample.with(section)) == [expected])
+    }
+
+    @Test("slack.answer_deadline is not in this version")
+    func laterSlack() {
+        #expect(
+            mistakes(in: Sample.with(slack: "answer_deadline: 2.5s")) == [
+                "`slack.answer_deadline` is not in this version"
+            ])
+    }
+
+    @Test(
+        "keys of a backend that a later version reads are refused by name",
+        arguments: [
+            "max_waiting", "rate_limit", "order_by", "order_block_max", "circuit_breaker", "tls", "egress", "proxy",
+        ])
+    func laterBackend(_ key: String) {
+        #expect(
+            mistakes(in: Sample.with(backend: "\(key): x")) == ["`backends.legacy.\(key)` is not in this version"])
+    }
+
+    @Test(
+        "of signing, one entry of scheme slack is taken, the rest refused by name",
+        arguments: [
+            (
+                "[ { scheme: ed25519, secret: env:A } ]",
+                "backends.legacy.signing[0].scheme `ed25519` is not in this version"
+            ),
+            (
+                "[ { scheme: github, secret: env:A } ]",
+                "backends.legacy.signing[0].scheme `github` is not in this version"
+            ),
+            (
+                "[ { scheme: standard_webhooks, secret: env:A } ]",
+                "backends.legacy.signing[0].scheme `standard_webhooks` is not in this version"
+            ),
+            ("[ { scheme: sha, secret: env:A } ]", #"backends.legacy.signing[0].scheme must be slack, is "sha""#),
+            (
+                "[ { scheme: slack, secret: env:A, not_before: x } ]",
+                "`backends.legacy.signing[0].not_before` is not in this version"
+            ),
+            (
+                "[ { scheme: slack, secret: env:A, not_after: x } ]",
+                "`backends.legacy.signing[0].not_after` is not in this version"
+            ),
+            (
+                "[ { scheme: slack, secret: env:A }, { scheme: slack, secret: env:B } ]",
+                "backends.legacy.signing with more than one entry is not in this version; give one"
+            ),
+            ("[]", "backends.legacy.signing must have one entry: { scheme: slack, secret: env:NAME }"),
+            ("env:A", "backends.legacy.signing must be a list"),
+            ("[ { secret: env:A } ]", "backends.legacy.signing[0].scheme is missing; write scheme: slack"),
+            ("[ { scheme: slack } ]", "backends.legacy.signing[0].secret is missing; write env:NAME or file:/path"),
+        ])
+    func signing(_ value: String, _ expected: String) {
+        #expect(mistakes(in: Sample.with(backend: "signing: \(value)")) == [expected])
+    }
+
+    @Test(
+        "a secret is never repeated, wherever it was written by mistake",
+        arguments: [
+            "app_token: xapp-1-HUNTER2", "app_token: env:xapp-1-HUNTER2", "app_token: file:HUNTER2",
+            "signing_secret: HUNTER2", "connections: xapp-1-HUNTER2", "ca: [HUNTER2]", "start_jitter: XOXB-HUNTER2",
+            "proxy: https://user:HUNTER2@proxy:1", "proxy: user:HUNTER2@proxy:1", "api_url: http://HUNTER2@h/",
+            "? signing_secret HUNTER2", "HUNTER2 x: 1", "xapp-1-HUNTER2: 1", "HUNTER2",
+        ])
+    func secretsStaySecret(_ line: String) {
+        let yaml = "version: 1\nbackends: { a: { url: http://h/ } }\nslack:\n  \(line)\n"
+        let messages = mistakes(in: yaml)
+        #expect(!messages.isEmpty)
+        #expect(!messages.contains { $0.contains("HUNTER2") }, "\(messages)")
+    }
+}

@@ -1,0 +1,56 @@
+// The configuration of `relay forward URL`.
+
+import RelayConfiguration
+import RelayCore
+import Testing
+
+@Suite("The configuration of forward")
+struct ConfigurationForwardTests {
+    @Test("everything goes to the URL from memory, at once, without a port")
+    func defaults() throws {
+        let configuration = try Configuration.forward(url: "http://localhost:3000/slack/events")
+        #expect(
+            configuration
+                == Configuration(
+                    slack: SlackConfiguration(
+                        appToken: .environment("SLACK_APP_TOKEN"), signingSecret: .environment("SLACK_SIGNING_SECRET"),
+                        startJitter: .zero),
+                    queue: QueueConfiguration(driver: .memory),
+                    backends: [Backend(name: "local", url: "http://localhost:3000/slack/events")],
+                    routes: [Route(name: "default", to: ["local"], mode: .queue)], health: nil))
+    }
+
+    @Test("with a path the deliveries are kept there; the tokens and Slack's API can be others")
+    func given() throws {
+        let configuration = try Configuration.forward(
+            url: "http://h/", appToken: .file("/a"), signingSecret: .file("/b"), apiURL: "http://127.0.0.1:1/api/",
+            queuePath: "relay.db")
+        #expect(configuration.queue == QueueConfiguration(driver: .sqlite, path: "relay.db"))
+        #expect(configuration.slack.appToken == .file("/a"))
+        #expect(configuration.slack.signingSecret == .file("/b"))
+        #expect(configuration.slack.apiURL == "http://127.0.0.1:1/api")
+    }
+
+    @Test("the router delivers every kind", arguments: Kind.allCases)
+    func kinds(_ kind: Kind) throws {
+        let configuration = try Configuration.forward(url: "http://h/")
+        let envelope = Envelope(
+            id: "1", kind: kind, payload: Payload("{}"), receivedAt: Timestamp(nanosecondsSinceEpoch: 0))
+        #expect(Router(routes: configuration.routes).targets(for: envelope).map(\.backend) == ["local"])
+    }
+
+    @Test("what is wrong is said without a place in a file, all at once")
+    func mistakes() {
+        do throws(ConfigurationErrors) {
+            _ = try Configuration.forward(url: "localhost:3000", apiURL: "x", queuePath: "")
+            Issue.record("was taken")
+        } catch {
+            #expect(
+                error.description == """
+                    the URL must be an absolute http or https URL, is "localhost:3000"
+                    the URL of Slack's API must be an absolute http or https URL, is "x"
+                    the path of the queue must not be empty
+                    """)
+        }
+    }
+}

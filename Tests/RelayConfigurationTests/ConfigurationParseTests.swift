@@ -1,0 +1,193 @@
+// What a valid file comes to.
+
+import RelayConfiguration
+import RelayCore
+import Testing
+
+private func parse(_ yaml: String) throws(ConfigurationErrors) -> Configuration {
+    try Configuration.parse(yaml: yaml, file: "relay.yaml")
+}
+
+@Suite("Reading a valid relay.yaml")
+struct ConfigurationParseTests {
+    @Test("five lines are enough: defaults, and events to the only backend")
+    func minimal() throws {
+        let configuration = try parse(Sample.minimal)
+        #expect(configuration == Configuration(slack: Sample.slack, backends: [Sample.backend]))
+        #expect(configuration.routes == [Route(name: "default", to: ["legacy"])])
+        #expect(configuration.health == HealthConfiguration(host: "0.0.0.0", port: 9390))
+    }
+
+    @Test("sections whose keys are all commented out hold their defaults")
+    func emptySections() throws {
+        let configuration = try parse(Sample.minimal + "queue:\nunrouted:\nhealth:\nlog:\n")
+        #expect(configuration == Configuration(slack: Sample.slack, backends: [Sample.backend]))
+    }
+
+    @Test("every key of slack is taken")
+    func slack() throws {
+        let configuration = try parse(
+            """
+            version: 1
+            slack:
+              app_token: env:APP
+              signing_secret: file:/run/secrets/signing
+              connections: 3
+              expected_connections: 6
+              start_jitter: 0s
+              wait_for_backends: 60s
+              api_url: http://127.0.0.1:8080/api/
+              proxy: http://user:password@proxy.example:3128
+              ca: /etc/ca.pem
+              backoff: { initial: 10ms, max: 1.5s, stable: 200ms }
+              hello_timeout: 300ms
+              ping_interval: 400ms
+              dead_after: 500ms
+              drain_timeout: 0s
+            backends: { legacy: { url: http://127.0.0.1:3000/slack/events } }
+            """)
+        #expect(
+            configuration.slack
+                == SlackConfiguration(
+                    appToken: .environment("APP"), signingSecret: .file("/run/secrets/signing"), connections: 3,
+                    expectedConnections: 6, startJitter: .zero, waitForBackends: .seconds(60),
+                    apiURL: "http://127.0.0.1:8080/api", proxy: "http://user:password@proxy.example:3128",
+                    caFile: "/etc/ca.pem",
+                    backoff: BackoffConfiguration(
+                        initial: .milliseconds(10), max: .milliseconds(1500), stable: .milliseconds(200)),
+                    helloTimeout: .milliseconds(300), pingInterval: .milliseconds(400),
+                    deadAfter: .milliseconds(500), drainTimeout: .zero))
+    }
+
+    @Test("as many connections are expected as are held, unless the file says more")
+    func expectedConnections() throws {
+        #expect(try parse(Sample.with(slack: "connections: 4")).slack.expectedConnections == 4)
+    }
+
+    @Test("every key of queue is taken")
+    func queue() throws {
+        let configuration = try parse(
+            Sample.with(
+                """
+                queue:
+                  driver: sqlite
+                  path: ./relay.db
+                  max_bytes: 1.5GiB
+                  when_full: drop_oldest
+                  dedupe_window: 1h
+                  retention: { delivered: 0s, dead: 90d }
+                """))
+        #expect(
+            configuration.queue
+                == QueueConfiguration(
+                    driver: .sqlite, path: "./relay.db",
+                    limits: QueueLimits(
+                        maxBytes: 3 << 29, whenFull: .dropOldest, deduplicationWindow: .seconds(3600),
+                        deliveredRetention: .zero, deadRetention: .seconds(90 * 86400))))
+        #expect(try parse(Sample.with("queue: { driver: memory }")).queue.driver == .memory)
+    }
+
+    @Test("every key of a backend is taken")
+    func backend() throws {
+        let configuration = try parse(
+            """
+            version: 1
+            slack: { app_token: env:A, signing_secret: env:B }
+            backends:
+              b:
+                urls: { events: "http://h/e", commands: "http://h/c", interactions: "http://h/i", options: "http://h/o" }
+                unix_socket: /run/app.sock
+                signing: [ { scheme: slack, secret: env:C } ]
+                timeout: 2s
+                connect_timeout: 1s
+                max_in_flight: 1000
+                retry: { schedule: [], jitter: 1, retry_after_max: 0s }
+                max_age: { event: 1d, command: none, interaction: 1h }
+                headers: { X-Team: "a b", Authorization: Bearer t }
+                retry_headers: relay
+                user_agent: Relay
+                record_payloads: false
+            """)
+        #expect(
+            configuration.backends == [
+                Backend(
+                    name: "b",
+                    urls: [
+                        .event: "http://h/e", .command: "http://h/c", .interaction: "http://h/i",
+                        .options: "http://h/o",
+                    ],
+                    unixSocket: "/run/app.sock", signingSecret: .environment("C"), timeout: .seconds(2),
+                    connectTimeout: .seconds(1), maxInFlight: 1000,
+                    retry: RetryPolicy(schedule: [], jitter: 1, retryAfterMax: .zero),
+                    maxAge: [.event: .seconds(86400), .interaction: .seconds(3600), .options: .seconds(3)],
+                    headers: [.init(name: "X-Team", value: "a b"), .init(name: "Authorization", value: "Bearer t")],
+                    retryHeaders: .relay, userAgent: "Relay", recordsPayloads: false)
+            ])
+        #expect(configuration.queue.limits.backendsWithoutRecords == ["b"])
+    }
+
+    @Test("a timeout below the default of connect_timeout bounds it")
+    func connectTimeoutFollows() throws {
+        #expect(try parse(Sample.with(backend: "timeout: 1s")).backends[0].connectTimeout == .seconds(1))
+    }
+
+    @Test("routes keep their order; values are exact, globs or lists")
+    func routes() throws {
+        let configuration = try parse(
+            """
+            version: 1
+            slack: { app_token: env:A, signing_secret: env:B }
+            backends: { a: { url: http://h/ }, b: { url: http://h/ } }
+            routes:
+              - name: deploys
+                match: { kind: command, command: [/deploy, /roll*], not: { user: U1, channel: [C1, C2] } }
+                to: [a, b]
+                path: /deploy
+                mode: queue
+                continue: true
+              - { name: rest, to: b }
+            """)
+        let match = Match(
+            [.init(.kind, ["command"]), .init(.command, ["/deploy", "/roll*"])],
+            not: [.init(.channel, ["C1", "C2"]), .init(.user, ["U1"])])
+        #expect(
+            configuration.routes == [
+                Route(name: "deploys", match: match, to: ["a", "b"], path: "/deploy", mode: .queue, continues: true),
+                Route(name: "rest", to: ["b"]),
+            ])
+    }
+
+    @Test("every key of match is taken", arguments: MatchKey.allCases)
+    func matchKeys(_ key: MatchKey) throws {
+        let configuration = try parse(
+            Sample.with("routes: [ { name: r, to: legacy, mode: queue, match: { \(key.rawValue): '*' } } ]"))
+        #expect(configuration.routes[0].match == Match([.init(key, ["*"])]))
+    }
+
+    @Test("unrouted, health and log are taken")
+    func process() throws {
+        let configuration = try parse(
+            Sample.with(
+                """
+                unrouted: { event: withhold, others: acknowledge }
+                health: { listen: "[::1]:0" }
+                log: { level: trace, format: text }
+                """))
+        #expect(configuration.unrouted == UnroutedPolicy(event: .withhold, others: .acknowledge))
+        #expect(configuration.health == HealthConfiguration(host: "::1", port: 0))
+        #expect(configuration.health?.listen == "[::1]:0")
+        #expect(configuration.log == LogConfiguration(level: .trace, format: .text))
+    }
+
+    @Test("no port is opened where the file says none")
+    func noHealth() throws {
+        #expect(try parse(Sample.with("health: { listen: none }")).health == nil)
+    }
+
+    @Test("values may be quoted, as templates do")
+    func quoted() throws {
+        let configuration = try parse(Sample.with(slack: "connections: \"3\"\nstart_jitter: '1s'"))
+        #expect(configuration.slack.connections == 3)
+        #expect(configuration.slack.startJitter == .seconds(1))
+    }
+}

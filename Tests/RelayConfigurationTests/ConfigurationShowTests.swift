@@ -1,0 +1,132 @@
+// What `relay config show` prints: everything that holds, and no secret.
+
+import RelayCore
+import Testing
+import YAML
+
+@testable import RelayConfiguration
+
+@Suite("The effective configuration as YAML")
+struct ConfigurationShowTests {
+    /// Secrets cannot be read back; a reference in their place can.
+    private func reread(_ configuration: Configuration) throws -> Configuration {
+        let shown = configuration.redactedYAML().replacing(#"_token: "***""#, with: "_token: env:SHOWN")
+            .replacing(#"secret: "***""#, with: "secret: env:SHOWN")
+        return try Configuration.parse(yaml: shown, file: "shown")
+    }
+
+    /// The configuration with `env:SHOWN` for each secret, and `***` where a value is redacted.
+    private func redacted(_ configuration: Configuration) -> Configuration {
+        var redacted = configuration
+        redacted.slack.appToken = .environment("SHOWN")
+        redacted.slack.signingSecret = .environment("SHOWN")
+        redacted.slack.proxy = configuration.slack.proxy.map(Quote.withoutUserinfo)
+        redacted.backends = configuration.backends.map { backend in
+            var backend = backend
+            backend.signingSecret = backend.signingSecret.map { _ in .environment("SHOWN") }
+            backend.headers = backend.headers.map { .init(name: $0.name, value: "***") }
+            backend.url = backend.url.map(Quote.withoutUserinfo)
+            backend.urls = backend.urls.mapValues(Quote.withoutUserinfo)
+            return backend
+        }
+        return redacted
+    }
+
+    private func expectRoundTrip(_ configuration: Configuration) throws {
+        #expect(try reread(configuration) == redacted(configuration), "\(configuration.redactedYAML())")
+    }
+
+    @Test("the minimal configuration is shown whole")
+    func minimal() throws {
+        let configuration = try Configuration.parse(yaml: Sample.minimal, file: "")
+        #expect(
+            configuration.redactedYAML() == """
+                version: 1
+                slack:
+                  app_token: "***"
+                  signing_secret: "***"
+                  connections: 2
+                  expected_connections: 2
+                  start_jitter: 5s
+                  wait_for_backends: 0s
+                  api_url: https://slack.com/api
+                  proxy: ""
+                  ca: ""
+                  backoff: { initial: 1s, max: 60s, stable: 2m }
+                  hello_timeout: 10s
+                  ping_interval: 10s
+                  dead_after: 30s
+                  drain_timeout: 25s
+                queue:
+                  driver: sqlite
+                  path: /var/lib/relay/relay.db
+                  max_bytes: 4GiB
+                  when_full: refuse
+                  dedupe_window: 24h
+                  retention: { delivered: 24h, dead: 30d }
+                backends:
+                  legacy:
+                    url: http://127.0.0.1:3000/slack/events
+                    unix_socket: ""
+                    timeout: 10s
+                    connect_timeout: 3s
+                    max_in_flight: 16
+                    retry:
+                      schedule: [1s, 5s, 30s, 2m, 10m, 30m, 1h, 2h, 4h, 8h]
+                      jitter: 0.2
+                      retry_after_max: 1h
+                    max_age: { event: none, command: 30m, interaction: 30m, options: 3s }
+                    headers: {}
+                    retry_headers: none
+                    user_agent: Slackbot 1.0 (+https://api.slack.com/robots)
+                    record_payloads: true
+                routes:
+                  - { name: default, to: [legacy], path: "", continue: false }
+                unrouted: { event: acknowledge, others: withhold }
+                health: { listen: 0.0.0.0:9390 }
+                log: { level: info, format: auto }
+
+                """)
+        try expectRoundTrip(configuration)
+    }
+
+    @Test("the example reads back as itself, its keys in the order of the design")
+    func example() throws {
+        let configuration = try Configuration.parse(yaml: exampleText, file: "relay.yaml.example")
+        try expectRoundTrip(configuration)
+        let shown = try YAMLNode(parsing: Array(configuration.redactedYAML().utf8))
+        for (path, keys, _) in schema where path != ["routes", "*"] {
+            #expect(shown.values(at: path[...]).first?.keys == keys)
+        }
+    }
+
+    @Test("values that are not defaults read back")
+    func unusual() throws {
+        let backend = Backend(
+            name: "odd.name-1", url: "http://user:secret@[::1]:80/?a=b", urls: [.options: "http://secret@h/"],
+            unixSocket: "/run/a b: #.sock", signingSecret: .file("/secret"), timeout: .milliseconds(1500),
+            connectTimeout: .nanoseconds(1_234_567), maxInFlight: 1,
+            retry: RetryPolicy(schedule: [.zero, .seconds(90)], jitter: 0.000_01, retryAfterMax: .zero),
+            maxAge: [.event: .seconds(1)], headers: [.init(name: "X-Key", value: "secret")], retryHeaders: .slack,
+            userAgent: "a \"b\" # c", recordsPayloads: false)
+        let match = Match(
+            [.init(.event, ["null", "*", "a: b"]), .init(.team, ["é"])], not: [.init(.user, ["~"])])
+        var configuration = Configuration(
+            slack: SlackConfiguration(
+                appToken: .file("/secret"), signingSecret: .environment("secret"), connections: 10,
+                proxy: "http://user:secret@proxy:3128", caFile: "no"),
+            queue: QueueConfiguration(
+                driver: .memory, limits: QueueLimits(maxBytes: 20_000_001, whenFull: .dropOldest)),
+            backends: [backend],
+            routes: [
+                Route(name: "a", match: match, to: ["odd.name-1"], path: "/x", mode: nil, continues: true),
+                Route(name: "b", to: ["odd.name-1"], mode: .queue),
+            ],
+            health: nil, log: LogConfiguration(level: .critical, format: .json))
+        configuration.queue.limits.backendsWithoutRecords = ["odd.name-1"]
+        try expectRoundTrip(configuration)
+        #expect(!configuration.redactedYAML().contains("secret@"))
+        #expect(!configuration.redactedYAML().contains("env:"))
+        #expect(!configuration.redactedYAML().contains("file:"))
+    }
+}

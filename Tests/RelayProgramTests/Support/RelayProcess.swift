@@ -1,0 +1,158 @@
+// A process under test: the built `relay`, or an app that stands behind it.
+
+import Foundation
+import Synchronization
+
+/// A child process whose output can be waited for line by line. Killed at the latest when its last reference goes.
+final class ChildProcess: Sendable {
+    let output = LineLog()
+    let errors = LineLog()
+    private let process: Mutex<Process>
+    private let exit = ExitStatus()
+    let pid: Int32
+
+    init(_ executable: String, _ arguments: [String], environment: [String: String] = [:]) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: executable)
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output.pipe
+        process.standardError = errors.pipe
+        process.terminationHandler = { [exit] process in
+            exit.set(process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus)
+        }
+        try process.run()
+        pid = process.processIdentifier
+        self.process = Mutex(process)
+    }
+
+    deinit {
+        if exit.isUnset { kill(pid, SIGKILL) }
+    }
+
+    func send(signal: Int32) {
+        if exit.isUnset { kill(pid, signal) }
+    }
+
+    /// The exit code; 128 + the number of the signal that ended it.
+    @discardableResult
+    func waitForExit() async -> Int32 { await exit.wait() }
+}
+
+extension ChildProcess {
+    /// The `relay` that was built together with these tests.
+    static func relay(_ arguments: [String], environment: [String: String] = [:]) throws -> ChildProcess {
+        try ChildProcess(relayPath, arguments, environment: environment)
+    }
+
+    /// Beside the test bundle, which on Linux is the running executable.
+    private static var relayPath: String {
+        URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().appendingPathComponent("relay").path
+    }
+
+    /// A program of Tests/RelayProgramTests/Python, run by the interpreter that `scripts/test` prepared (RELAY_PYTHON).
+    static func python(_ script: String, _ arguments: [String], environment: [String: String] = [:]) throws
+        -> ChildProcess
+    {
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let interpreter = ProcessInfo.processInfo.environment["RELAY_PYTHON"] ?? "python3"
+        return try ChildProcess(
+            interpreter.contains("/") ? interpreter : "/usr/bin/env",
+            (interpreter.contains("/") ? [] : [interpreter])
+                + ["-u", folder.appendingPathComponent("Python/\(script)").path] + arguments,
+            environment: environment)
+    }
+}
+
+/// Lines as they are written, kept, and waited for.
+final class LineLog: Sendable {
+    private struct State {
+        var lines: [String] = []
+        var rest: [UInt8] = []
+        var isEnded = false
+        var waiters: [(matches: @Sendable (String) -> Bool, continuation: CheckedContinuation<String?, Never>)] = []
+    }
+
+    private let state = Mutex(State())
+    let pipe = Pipe()
+
+    init() {
+        pipe.fileHandleForReading.readabilityHandler = { [weak self] handle in
+            let data = handle.availableData
+            if data.isEmpty { handle.readabilityHandler = nil }
+            self?.append(data)
+        }
+    }
+
+    var lines: [String] { state.withLock { $0.lines } }
+    var text: String { lines.joined(separator: "\n") }
+
+    /// The first line that matches, waited for; nil when the output ends without one.
+    func first(where matches: @escaping @Sendable (String) -> Bool) async -> String? {
+        await withCheckedContinuation { continuation in
+            let found: String?? = state.withLock { state in
+                if let line = state.lines.first(where: matches) { return .some(line) }
+                if state.isEnded { return .some(nil) }
+                state.waiters.append((matches, continuation))
+                return nil
+            }
+            if let found { continuation.resume(returning: found) }
+        }
+    }
+
+    func first(containing text: String) async -> String? { await first { $0.contains(text) } }
+
+    private func append(_ data: Data) {
+        let resumed = state.withLock { state -> [(CheckedContinuation<String?, Never>, String?)] in
+            guard !data.isEmpty else {
+                state.isEnded = true
+                defer { state.waiters = [] }
+                return state.waiters.map { ($0.continuation, nil) }
+            }
+            state.rest += data
+            var resumed: [(CheckedContinuation<String?, Never>, String?)] = []
+            while let end = state.rest.firstIndex(of: UInt8(ascii: "\n")) {
+                let line = String(decoding: state.rest[..<end], as: UTF8.self)
+                state.rest.removeFirst(end + 1)
+                state.lines.append(line)
+                resumed += state.waiters.filter { $0.matches(line) }.map { ($0.continuation, line) }
+                state.waiters.removeAll { $0.matches(line) }
+            }
+            return resumed
+        }
+        for (continuation, line) in resumed { continuation.resume(returning: line) }
+    }
+}
+
+/// An exit status that may still come.
+private final class ExitStatus: Sendable {
+    private struct State {
+        var status: Int32?
+        var waiters: [CheckedContinuation<Int32, Never>] = []
+    }
+
+    private let state = Mutex(State())
+
+    var isUnset: Bool { state.withLock { $0.status == nil } }
+
+    func set(_ status: Int32) {
+        let waiters = state.withLock { state in
+            state.status = status
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume(returning: status) }
+    }
+
+    func wait() async -> Int32 {
+        await withCheckedContinuation { continuation in
+            let status = state.withLock { state in
+                if state.status == nil { state.waiters.append(continuation) }
+                return state.status
+            }
+            if let status { continuation.resume(returning: status) }
+        }
+    }
+}

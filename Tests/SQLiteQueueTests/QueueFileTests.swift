@@ -1,0 +1,165 @@
+// What the queue asks of its file and its directory, and what it does to them.
+
+import Foundation
+import GRDB
+import RelayCore
+import Testing
+
+@testable import SQLiteQueue
+
+@Suite("QueueFile")
+struct QueueFileTests {
+    let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func openingError() async -> QueueError? { await queueError { _ = try await directory.open() } }
+
+    @Test("A second opener is told who holds the queue")
+    func locked() async throws {
+        let queue = try await directory.open()
+        let error = await openingError()
+        #expect(error?.code == .locked)
+        #expect(error?.message == "\(directory.database).lock is locked by process \(getpid())")
+        await queue.close()
+        #expect(await openingError() == nil)
+    }
+
+    @Test("Two names of one file have one lock")
+    func lockedBehindLink() async throws {
+        let queue = try await directory.open()
+        let link = directory.path + "/link.db"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: directory.database)
+        let error = await queueError { _ = try await SQLiteQueue(path: link, logger: .silent) }
+        #expect(error?.code == .locked)
+        await queue.close()
+    }
+
+    @Test("Another process cannot lock the queue", .enabled(if: access("/usr/bin/flock", X_OK) == 0))
+    func lockedForOtherProcess() async throws {
+        let queue = try await directory.open()
+        #expect(try run("/usr/bin/flock", "--nonblock", directory.database + ".lock", "true") != 0)
+        await queue.close()
+        #expect(try run("/usr/bin/flock", "--nonblock", directory.database + ".lock", "true") == 0)
+    }
+
+    @Test("All files are their owner's alone, though the umask and an older file say otherwise")
+    func permissions() async throws {
+        let old = umask(0)
+        defer { umask(old) }
+        for name in ["relay.db", "relay.db.lock"] {
+            _ = FileManager.default.createFile(
+                atPath: "\(directory.path)/\(name)", contents: nil, attributes: [.posixPermissions: 0o666])
+        }
+        let queue = try await directory.open()
+        _ = try await queue.store(.event())
+        _ = try await queue.waitingIDs()
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory.path).sorted()
+        #expect(names == ["relay.db", "relay.db-shm", "relay.db-wal", "relay.db.lock"])
+        for name in names { #expect(try mode(name) == 0o600, "\(name)") }
+    }
+
+    @Test("A missing directory is named")
+    func missingDirectory() async {
+        let path = directory.path + "/none/relay.db"
+        let error = await queueError { _ = try await SQLiteQueue(path: path, logger: .silent) }
+        #expect(error?.code == .unusable)
+        #expect(error?.message.contains(directory.path + "/none") == true)
+    }
+
+    @Test("A directory, or a file that is no queue, is refused and left as it is")
+    func foreignFile() async throws {
+        let text = Data("a letter, longer than the header of a database: \(String(repeating: "x", count: 100))".utf8)
+        _ = FileManager.default.createFile(
+            atPath: directory.database, contents: text, attributes: [.posixPermissions: 0o644])
+        #expect(await openingError()?.code == .unusable)
+        #expect(FileManager.default.contents(atPath: directory.database) == text)
+        #expect(try mode("relay.db") == 0o644)
+        try FileManager.default.removeItem(atPath: directory.database)
+        try FileManager.default.createDirectory(atPath: directory.database, withIntermediateDirectories: false)
+        #expect(await openingError()?.code == .unusable)
+    }
+
+    @Test("A database of another program is refused and left as it is")
+    func foreignDatabase() async throws {
+        do {
+            let other = try DatabaseQueue(path: directory.database)
+            try await other.write { try $0.execute(sql: "CREATE TABLE other (id INTEGER PRIMARY KEY)") }
+            try other.close()
+        }
+        let before = FileManager.default.contents(atPath: directory.database)
+        #expect(await openingError()?.code == .unusable)
+        #expect(FileManager.default.contents(atPath: directory.database) == before)
+    }
+
+    @Test("A database of a newer Relay is refused, and opens again with the newer one")
+    func newerDatabase() async throws {
+        let queue = try await directory.open()
+        let ids = try await queue.store(.event())
+        await queue.close()
+        try await migrations("INSERT INTO grdb_migrations VALUES ('9: from the future')")
+        let error = await openingError()
+        #expect(error?.code == .unusable)
+        #expect(error?.message.contains("newer") == true)
+        try await migrations("DELETE FROM grdb_migrations WHERE identifier = '9: from the future'")
+        #expect(try await directory.open().waitingIDs() == ids)
+    }
+
+    @Test("A damaged database is told as corrupt")
+    func damaged() async throws {
+        let queue = try await directory.open()
+        _ = try await queue.enqueue((0..<200).map { .event("\($0)", bytes: 500) })
+        await queue.close()
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: directory.database))
+        try file.seek(toOffset: 100)
+        try file.write(contentsOf: Data(repeating: 0xA5, count: 60_000))
+        try file.close()
+        #expect(await openingError()?.code == .corrupt)
+    }
+
+    @Test("A probe tells that the file was removed, and nothing is stored in it")
+    func removed() async throws {
+        let queue = try await directory.open()
+        try await queue.probe()
+        try FileManager.default.moveItem(atPath: directory.database, toPath: directory.path + "/moved.db")
+        #expect(await queueError { try await queue.probe() }?.code == .unavailable)
+        try FileManager.default.moveItem(atPath: directory.path + "/moved.db", toPath: directory.database)
+        try await queue.probe()
+    }
+
+    @Test("No error holds a payload")
+    func errorsHoldNoPayload() async throws {
+        let queue = try await directory.open()
+        let connection = try DatabaseQueue(path: directory.database)
+        try await connection.write { db in
+            try db.execute(
+                sql: """
+                    CREATE TRIGGER refuse BEFORE INSERT ON envelope BEGIN SELECT RAISE(ABORT, 'refused'); END
+                    """)
+        }
+        let error = await queueError { _ = try await queue.store(.event(bytes: 40)) }
+        #expect(error?.code == .unavailable)
+        #expect(error?.message.contains("xxx") == false)
+    }
+
+    private func mode(_ name: String) throws -> Int? {
+        try FileManager.default.attributesOfItem(atPath: "\(directory.path)/\(name)")[.posixPermissions] as? Int
+    }
+
+    private func migrations(_ sql: String) async throws {
+        let database = try DatabaseQueue(path: directory.database)
+        try await database.write { try $0.execute(sql: sql) }
+        try database.close()
+    }
+}
+
+/// Runs a program to its end and returns its exit code.
+func run(_ path: String, _ arguments: String...) throws -> Int32 {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: path)
+    process.arguments = arguments
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    return process.terminationStatus
+}

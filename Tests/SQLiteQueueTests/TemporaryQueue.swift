@@ -1,0 +1,96 @@
+// A directory of its own for each test, and what the tests say to the queue.
+
+import Foundation
+import Logging
+import RelayCore
+import RelayTestKit
+
+@testable import SQLiteQueue
+
+/// A directory that is removed with this value.
+final class TemporaryDirectory: Sendable {
+    let path: String
+
+    init() throws {
+        let url = FileManager.default.temporaryDirectory.appendingPathComponent("relay-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        path = url.path
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    var database: String { path + "/relay.db" }
+
+    func open(_ limits: QueueLimits = .init()) async throws -> SQLiteQueue {
+        try await SQLiteQueue(path: database, limits: limits, logger: .silent)
+    }
+}
+
+extension Logger {
+    static var silent: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
+}
+
+extension Timestamp {
+    static func second(_ seconds: Int64) -> Timestamp { Timestamp(millisecondsSinceEpoch: seconds * 1000) }
+}
+
+extension EnqueueRequest {
+    static func event(
+        _ key: String? = nil, at second: Int64 = 0, to backends: [BackendName] = ["a"], bytes: Int = 20
+    ) -> EnqueueRequest {
+        let envelope = Envelope(
+            id: key ?? "none", kind: .event, payload: Payload(bytes: Array(repeating: UInt8(ascii: "x"), count: bytes)),
+            deduplicationKey: key, receivedAt: .second(second))
+        return EnqueueRequest(envelope: envelope, targets: backends.map { .init(backend: $0, route: "main") })
+    }
+}
+
+extension DeliveryQueue {
+    func store(_ request: EnqueueRequest) async throws -> [DeliveryID] {
+        guard case .stored(let leased) = try await enqueue([request])[0] else { return [] }
+        return leased.map(\.id)
+    }
+
+    func complete(_ ids: [DeliveryID], at second: Int64 = 0) async throws {
+        try await settle(ids.map { Settlement(id: $0, attempt: nil, verb: .complete, at: .second(second)) })
+    }
+
+    func waitingIDs(_ backend: BackendName = "a") async throws -> [DeliveryID] {
+        try await lease(backend, limit: 1_000, now: .second(1_000_000)).deliveries.map(\.id)
+    }
+}
+
+extension SQLiteQueue {
+    /// Makes calls that all come while the writer is busy, as with a slow disk.
+    func together<T: Sendable>(_ count: Int, _ call: @escaping @Sendable (Int) async -> T) async -> [T] {
+        let (entered, continuation) = AsyncStream.makeStream(of: Void.self)
+        let gate = DispatchSemaphore(value: 0)
+        async let occupied: Void = writer.occupy {
+            continuation.finish()
+            gate.wait()
+        }
+        for await _ in entered {}
+        let results = await withTaskGroup { group in
+            for index in 0..<count { group.addTask { await call(index) } }
+            while writer.waitingCalls < count { await Task.yield() }
+            gate.signal()
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        await occupied
+        return results
+    }
+}
+
+extension QueueWriter {
+    func occupy(_ body: @Sendable () -> Void) { body() }
+}
+
+/// The error that a call throws; nil when it throws none.
+func queueError(_ body: () async throws -> Void) async -> QueueError? {
+    do {
+        try await body()
+        return nil
+    } catch {
+        return error as? QueueError
+    }
+}

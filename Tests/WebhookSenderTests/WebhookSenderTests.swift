@@ -1,0 +1,280 @@
+// Attempts over real sockets: what the backend gets, and what its answer comes to.
+
+import Curl
+import RelayCore
+import RelayTestKit
+import Signing
+import Synchronization
+import Testing
+import WebhookSender
+
+@Suite struct WebhookSenderTests {
+    @Test("the backend gets the payload with a signature it can verify")
+    func signed() async throws {
+        try await withSender { backend, sender in
+            let result = await sender.send(delivery(payload: #"{"a": "b\/c"}"#), attempt: 1)
+            #expect(result == AttemptResult(.accepted, status: 200, detail: "HTTP 200"))
+            let request = try #require(backend.requests.first)
+            #expect(request.method == "POST")
+            #expect(request.target == "/slack/events?x=1")
+            #expect(request.text == #"{"a": "b\/c"}"#)
+            #expect(request.header("X-Slack-Request-Timestamp") == "1700000000")
+            #expect(
+                SlackSignature.verify(
+                    request.header("X-Slack-Signature") ?? "", secret: Array("app secret".utf8),
+                    timestamp: 1_700_000_000, body: request.body))
+        }
+    }
+
+    @Test("the headers on the wire, in order")
+    func headersOnTheWire() async throws {
+        try await withSender { backend, sender in
+            _ = await sender.send(delivery(kind: .interaction), attempt: 1)
+            #expect(
+                backend.requests.first?.headers.map(\.name) == [
+                    "Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type", "X-Slack-Request-Timestamp",
+                    "X-Slack-Signature", "X-Relay-Delivery-Id", "X-Relay-Attempt", "X-Relay-Route",
+                    "X-Relay-Received-At", "traceparent", "Content-Length",
+                ])
+        }
+    }
+
+    @Test("each attempt is stamped and signed anew")
+    func freshTimestamp() async throws {
+        let seconds = Mutex<Int64>(1_700_000_000)
+        try await withSender(now: { Timestamp(millisecondsSinceEpoch: seconds.withLock { $0 } * 1000) }) {
+            backend, sender in
+            _ = await sender.send(delivery(), attempt: 1)
+            seconds.withLock { $0 += 300 }
+            _ = await sender.send(delivery(), attempt: 2)
+            #expect(backend.requests.map { $0.header("X-Slack-Request-Timestamp") } == ["1700000000", "1700000300"])
+            #expect(Set(backend.requests.map { $0.header("X-Slack-Signature") }).count == 2)
+            #expect(backend.requests.map { $0.header("X-Relay-Attempt") } == ["1", "2"])
+        }
+    }
+
+    @Test("a backend's own signing secret is used, and a kind's own URL, and a route's path")
+    func ownSecretAndURLs() async throws {
+        try await withSender(
+            configure: { backend in
+                backend.signingSecret = .environment("BACKEND")
+                backend.urls = [.command: (backend.url ?? "").replacing("/slack/events", with: "/slack/commands")]
+            }
+        ) { backend, sender in
+            _ = await sender.send(delivery(kind: .command, payload: #"{"command":"/x"}"#), attempt: 1)
+            var routed = delivery()
+            routed.path = "/deploy"
+            _ = await sender.send(routed, attempt: 1)
+            #expect(backend.requests.map(\.target) == ["/slack/commands?x=1", "/deploy?x=1"])
+            #expect(backend.requests.first?.text == "command=%2Fx")
+            for request in backend.requests {
+                let signature = request.header("X-Slack-Signature") ?? ""
+                let secret = Array("backend secret".utf8)
+                #expect(
+                    SlackSignature.verify(signature, secret: secret, timestamp: 1_700_000_000, body: request.body))
+            }
+        }
+    }
+
+    @Test(
+        "what an answer comes to",
+        arguments: [
+            (.status(204), .accepted, nil),
+            (.status(301, ("Location", "/else")), .failed(.redirect), nil),
+            (.status(410), .rejected(.http(status: 410)), nil),
+            (.status(500), .failed(.http(status: 500)), nil),
+            (.status(500, ("X-Slack-No-Retry", "1")), .rejected(.http(status: 500)), nil),
+            (.status(200, ("X-Slack-No-Retry", "1")), .accepted, nil),
+            (.status(429, ("Retry-After", "7")), .failed(.http(status: 429)), .seconds(7)),
+            (
+                .status(503, ("Retry-After", "Tue, 14 Nov 2023 22:14:20 GMT")), .failed(.http(status: 503)),
+                .seconds(60)
+            ),
+            (.status(500, ("Retry-After", "7")), .failed(.http(status: 500)), nil),
+            (.status(429, ("Retry-After", "soon")), .failed(.http(status: 429)), nil),
+            (.close, .failed(.connectionReset), nil),
+            (.reset, .failed(.connectionReset), nil),
+            (.raw("220 mail ESMTP\r\n"), .failed(.connectionReset), nil),
+            (.raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), .failed(.connectionReset), nil),
+        ] as [(RecordingBackend.Answer, AttemptOutcome, Duration?)])
+    func outcomes(answer: RecordingBackend.Answer, outcome: AttemptOutcome, retryAfter: Duration?) async throws {
+        try await withSender(answer: { _ in answer }) { backend, sender in
+            let result = await sender.send(delivery(), attempt: 1)
+            #expect(result.outcome == outcome)
+            #expect(result.retryAfter == retryAfter)
+            #expect(backend.requests.count == 1)
+        }
+    }
+
+    @Test(
+        "a body over 1 MiB does not undo the status",
+        arguments: [(200, .accepted), (500, .failed(.http(status: 500)))] as [(Int, AttemptOutcome)])
+    func largeBody(status: Int, outcome: AttemptOutcome) async throws {
+        let answer = RecordingBackend.Answer.respond(status: status, body: [UInt8](repeating: 0x20, count: 2 << 20))
+        try await withSender(answer: { _ in answer }) { _, sender in
+            let result = await sender.send(delivery(), attempt: 1)
+            #expect(result.outcome == outcome)
+            #expect(result.status == status)
+        }
+    }
+
+    @Test("a head over 100 KiB is too large")
+    func largeHead() async throws {
+        let value = String(repeating: "x", count: 90_000)
+        try await withSender(answer: { _ in .status(200, ("X-Large", value), ("X-More", value)) }) { _, sender in
+            #expect(await sender.send(delivery(), attempt: 1).outcome == .failed(.responseTooLarge))
+        }
+    }
+
+    @Test("a backend that never answers is a timeout")
+    func timeout() async throws {
+        try await withSender(
+            answer: { _ in .silence },
+            configure: { backend in
+                backend.timeout = .milliseconds(500)
+            }
+        ) { backend, sender in
+            let result = await sender.send(delivery(), attempt: 1)
+            #expect(result.outcome == .failed(.timeout))
+            #expect(result.status == nil)
+            #expect(await backend.requests(atLeast: 1).count == 1)
+        }
+    }
+
+    @Test("a compressed answer is read")
+    func gzip() async throws {
+        let broken = RecordingBackend.Answer.respond(
+            headers: [("Content-Encoding", "gzip")], body: Array("no gzip".utf8))
+        let whole = RecordingBackend.Answer.respond(
+            headers: [("Content-Encoding", "gzip")],
+            body: [
+                0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00,
+                0x86, 0xa6, 0x10, 0x36, 0x05, 0x00, 0x00, 0x00,
+            ])
+        try await withSender(answer: { $0.text == "broken" ? broken : whole }) { _, sender in
+            #expect(await sender.send(delivery(), attempt: 1).outcome == .accepted)
+            #expect(await sender.send(delivery(payload: "broken"), attempt: 1).outcome == .failed(.connectionReset))
+        }
+    }
+
+    @Test("a backend that is not there")
+    func refused() async throws {
+        try await withSender { backend, sender in
+            await backend.shutDown()
+            let result = await sender.send(delivery(), attempt: 1)
+            #expect(result.outcome == .failed(.connectionRefused))
+            #expect(result.detail.contains("127.0.0.1"))
+        }
+    }
+
+    @Test("deliveries one after another share a connection, and none is sent twice when it closes under them")
+    func keepAlive() async throws {
+        try await withSender(answer: { $0.text == "last" ? .close : .ok }) { backend, sender in
+            for _ in 0..<3 { #expect(await sender.send(delivery(), attempt: 1).outcome == .accepted) }
+            #expect(await sender.send(delivery(payload: "last"), attempt: 1).outcome == .failed(.connectionReset))
+            #expect(backend.requests.map(\.connection) == [1, 1, 1, 1])
+            #expect(backend.requests.filter { $0.text == "last" }.count == 1)
+        }
+    }
+
+    @Test("over a Unix domain socket")
+    func unixSocket() async throws {
+        let path = temporarySocketPath()
+        let server = try await RecordingBackend(unixSocket: path)
+        let client = CurlClient()
+        let backend = Backend(name: "b", url: "http://legacy.example/slack/events", unixSocket: path)
+        let sender = WebhookSender(
+            backends: [backend], signingSecrets: [App.defaultName: .environment("APP")], secrets: Secrets(),
+            client: client, now: { started })
+        #expect(await sender.send(delivery(), attempt: 1).outcome == .accepted)
+        #expect(server.requests.first?.header("Host") == "legacy.example")
+        #expect(server.requests.first?.target == "/slack/events")
+        client.shutdown()
+        await server.shutDown()
+    }
+
+    @Test("a proxy is used when there is one")
+    func proxy() async throws {
+        let proxy = try await RecordingBackend()
+        let client = CurlClient()
+        let sender = WebhookSender(
+            backends: [Backend(name: "b", url: "http://backend.example/hook")],
+            signingSecrets: [App.defaultName: .environment("APP")], secrets: Secrets(), client: client,
+            proxy: .url(proxy.url), now: { started })
+        #expect(await sender.send(delivery(), attempt: 1).outcome == .accepted)
+        #expect(proxy.requests.first?.target == "http://backend.example/hook")
+        client.shutdown()
+        await proxy.shutDown()
+    }
+
+    @Test("retry headers tell why the attempt before failed")
+    func retryHeaders() async throws {
+        try await withSender(
+            answer: { _ in .status(503) },
+            configure: { backend in
+                backend.retryHeaders = .relay
+            }
+        ) { backend, sender in
+            for attempt in 1...2 { _ = await sender.send(delivery(), attempt: attempt) }
+            #expect(backend.requests.map { $0.header("X-Slack-Retry-Num") } == [nil, "1"])
+            #expect(backend.requests.map { $0.header("X-Slack-Retry-Reason") } == [nil, "http_error"])
+        }
+    }
+
+    @Test("a canceled attempt ends and is not accepted")
+    func canceled() async throws {
+        try await withSender(answer: { _ in .silence }) { backend, sender in
+            let attempt = Task { await sender.send(delivery(), attempt: 1) }
+            _ = await backend.requests(atLeast: 1)
+            attempt.cancel()
+            #expect(await attempt.value.outcome == .failed(.connectionReset))
+        }
+    }
+}
+
+@Suite struct RequestErrorTests {
+    @Test("a payload that cannot be rendered is rejected, without a request")
+    func payload() async throws {
+        try await withSender { backend, sender in
+            let result = await sender.send(delivery(kind: .command, payload: "[secret words]"), attempt: 1)
+            #expect(result.outcome == .rejected(.requestError))
+            #expect(!result.detail.contains("secret words"))
+            #expect(backend.requests.isEmpty)
+        }
+    }
+
+    @Test("a secret that cannot be read may be readable later")
+    func secret() async throws {
+        try await withSender(
+            configure: { backend in
+                backend.signingSecret = .environment("MISSING")
+            }
+        ) { backend, sender in
+            let result = await sender.send(delivery(), attempt: 1)
+            #expect(result.outcome == .failed(.requestError))
+            #expect(result.detail == "secret env:MISSING: not set")
+            #expect(backend.requests.isEmpty)
+        }
+    }
+
+    @Test("gaps in the configuration are told by name")
+    func gaps() async throws {
+        try await withSender(
+            configure: { backend in
+                backend.urls = [.event: backend.url ?? ""]
+                backend.url = nil
+            }
+        ) { _, sender in
+            let noURL = await sender.send(delivery(kind: .options), attempt: 1)
+            #expect(noURL == AttemptResult(.failed(.requestError), detail: "backend b has no url for kind options"))
+            var unknown = delivery()
+            unknown.backend = "gone"
+            let noBackend = await sender.send(unknown, attempt: 1)
+            #expect(
+                noBackend == AttemptResult(.failed(.requestError), detail: "backend gone is not in the configuration"))
+            var otherApp = delivery()
+            otherApp.app = "second"
+            #expect(await sender.send(otherApp, attempt: 1).outcome == .failed(.requestError))
+        }
+    }
+}
