@@ -2,7 +2,7 @@
 // nothing else: no WebSocket, no queue, no retry. One thread, libcurl's sockets in its own epoll.
 //
 // bare-poster PORT IN_FLIGHT. Replies {} when ready, then takes commands on standard input:
-//   post FIRST COUNT   sends these sequences, IN_FLIGHT at a time over kept-alive connections, and replies when all are done
+//   post FIRST COUNT   sends these sequences, IN_FLIGHT at a time over kept-alive connections, then replies
 // SLACK_SIGNING_SECRET: signs, anew for each request.
 
 #include <curl/curl.h>

@@ -82,7 +82,9 @@ static void read_connection(struct connection *connection) {
 int main(int argc, char **argv) {
     static struct connection connections[MAX_CONNECTIONS];
     int count = argc == 3 ? atoi(argv[2]) : 0;
-    if (count < 1 || count > MAX_CONNECTIONS) errx(2, "usage: null-client PORT CONNECTIONS (at most %d)", MAX_CONNECTIONS);
+    if (count < 1 || count > MAX_CONNECTIONS) {
+        errx(2, "usage: null-client PORT CONNECTIONS (at most %d)", MAX_CONNECTIONS);
+    }
     struct command_reader commands = {0};
     commands_open();
     int epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -12,8 +12,8 @@ final class ChildProcess {
     private let output: FileHandle?
     private var received: [UInt8] = []
 
-    /// The ids of those that run; what a signal to the runner must end.
-    private static let running = Mutex<Set<pid_t>>([])
+    /// The ids of those that run; nil once the runner was told to end: then nothing more is started.
+    private static let running = Mutex<Set<pid_t>?>([])
 
     /// Starts a program.
     /// - Parameters:
@@ -38,6 +38,7 @@ final class ChildProcess {
         }
         process.standardInput = speaks ? toChild : FileHandle.nullDevice
         if speaks { process.standardOutput = fromChild }
+        guard Self.running.withLock({ $0 != nil }) else { throw RunnerError("interrupted") }
         do {
             try process.run()
         } catch {
@@ -46,7 +47,7 @@ final class ChildProcess {
         id = process.processIdentifier
         input = speaks ? toChild.fileHandleForWriting : nil
         output = speaks ? fromChild.fileHandleForReading : nil
-        Self.running.withLock { _ = $0.insert(id) }
+        Self.running.withLock { _ = $0?.insert(id) }
     }
 
     var isRunning: Bool { process.isRunning }
@@ -101,12 +102,16 @@ final class ChildProcess {
         while process.isRunning, ContinuousClock.now < deadline { usleep(10_000) }
         if process.isRunning { kill(id, SIGKILL) }
         process.waitUntilExit()
-        Self.running.withLock { _ = $0.remove(id) }
+        Self.running.withLock { _ = $0?.remove(id) }
     }
 
-    /// Ends all that still run; for the way out on a signal.
-    static func killAll() {
-        for id in running.withLock({ $0 }) { kill(id, SIGKILL) }
+    /// Ends all that run and starts no more: whoever waits for one of them is told, and the run ends as on any error.
+    static func interrupt() {
+        let ids = running.withLock { running in
+            defer { running = nil }
+            return running
+        }
+        for id in ids ?? [] { kill(id, SIGKILL) }
     }
 }
 

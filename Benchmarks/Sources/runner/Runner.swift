@@ -65,14 +65,11 @@ struct Runner {
 /// Progress goes to standard error; standard output has the table.
 private func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 
-/// Takes the children along when the runner is told to end.
+/// Ends the run, with its processes and its directory, when the runner is told to end.
 private func endOnSignal(_ number: Int32) -> any DispatchSourceSignal {
     signal(number, SIG_IGN)
     let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-    source.setEventHandler {
-        ChildProcess.killAll()
-        exit(128 + number)
-    }
+    source.setEventHandler { ChildProcess.interrupt() }
     source.resume()
     return source
 }

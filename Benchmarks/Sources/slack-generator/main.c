@@ -1,8 +1,8 @@
 // A Slack that sends as fast as it is acknowledged: plain HTTP and WebSocket on loopback, one thread, writes in batches.
 //
-// Prints {"port":…}, then takes commands on standard input:
-//   connected COUNT                  replies once COUNT connections are up
-//   closed FIRST COUNT IN_FLIGHT     closed loop: keeps IN_FLIGHT unacknowledged until COUNT are acknowledged, then replies
+// Prints {"port":…}, then takes commands on standard input and replies when they are done:
+//   connected COUNT                  waits for COUNT connections
+//   closed FIRST COUNT IN_FLIGHT     closed loop: keeps IN_FLIGHT unacknowledged until COUNT are acknowledged
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// What is sent: events_api envelopes with a message event as Slack sends it, about 1.9 KB each, told apart by a sequence.
+// What is sent: events_api envelopes with a message event as Slack sends it, 1.7 KB each, told apart by a sequence.
 #pragma once
 
 #include <stdbool.h>
