@@ -10,6 +10,7 @@ extension QueueConfiguration {
         if driver == .memory {
             section.refuse(.path, "is only for driver: sqlite; driver: memory keeps nothing on disk")
         }
+        limits.maxBytes = Self.defaultMaxBytes(driver)
         section.read(.maxBytes, into: &limits.maxBytes, .size(in: 64 << 10...16 << 40))
         section.read(.whenFull, into: &limits.whenFull, .choice)
         section.read(.dedupeWindow, into: &limits.deduplicationWindow, .duration(in: .zero ... .days(30)))

@@ -18,10 +18,18 @@ package struct QueueConfiguration: Sendable, Equatable {
 
     package static let defaultPath = "/var/lib/relay/relay.db"
 
-    package init(driver: Driver = .sqlite, path: String = defaultPath, limits: QueueLimits = .init()) {
+    /// - Parameter limits: nil: the defaults of the driver; memory is smaller than disks are.
+    package init(driver: Driver = .sqlite, path: String = defaultPath, limits: QueueLimits? = nil) {
         self.driver = driver
         self.path = path
-        self.limits = limits
+        self.limits = limits ?? QueueLimits(maxBytes: Self.defaultMaxBytes(driver))
+    }
+
+    package static func defaultMaxBytes(_ driver: Driver) -> Int64 {
+        switch driver {
+        case .sqlite: 4 << 30
+        case .memory: 256 << 20
+        }
     }
 
     enum Key: String, ConfigurationKey {

@@ -84,7 +84,8 @@ struct ConfigurationParseTests {
                     limits: QueueLimits(
                         maxBytes: 3 << 29, whenFull: .dropOldest, deduplicationWindow: .seconds(3600),
                         deliveredRetention: .zero, deadRetention: .seconds(90 * 86400))))
-        #expect(try parse(Sample.with("queue: { driver: memory }")).queue.driver == .memory)
+        #expect(try parse(Sample.with("queue: { driver: memory }")).queue == QueueConfiguration(driver: .memory))
+        #expect(QueueConfiguration(driver: .memory).limits.maxBytes == 256 << 20)
     }
 
     @Test("every key of a backend is taken")
