@@ -32,7 +32,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     private let around: Surroundings
     private let deliver: AsyncStream<[Envelope]>.Continuation
     private var machine: ConnectionStateMachine
-    private var hello = HelloFacts()
+    private var hello = SlackMessage.Hello()
     private var timers: [ConnectionStateMachine.Timer: Scheduled<Void>] = [:]
     /// Envelopes of the read that is under way.
     private var batch: [Envelope] = []
@@ -111,9 +111,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .envelope(let envelope):
             batch.append(envelope)
         case .hello(let message):
-            hello = HelloFacts(
-                numConnections: message.connectionCount, host: message.host.map { String($0.prefix(200)) },
-                lifetime: message.approximateConnectionTime)
+            hello = message
+            hello.host = message.host.map { String($0.prefix(200)) }
             perform(machine.helloReceived())
         case .disconnect(let message):
             around.logger.info(

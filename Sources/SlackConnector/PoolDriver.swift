@@ -73,7 +73,7 @@ struct PoolDriver: ~Copyable {
                     ConnectionStatus(
                         slot: line.slot, connection: line.connection, state: line.state,
                         since: now.wall.advanced(by: line.since - now.uptime), host: line.hello?.host,
-                        numConnections: line.hello?.numConnections)
+                        numConnections: line.hello?.connectionCount)
                 }, fatal: pool.fatal, reported: pool.reported))
     }
 
@@ -91,7 +91,7 @@ struct PoolDriver: ~Copyable {
                 metadata: metadata(
                     id,
                     [
-                        LogKey.slackHost: hello.host, LogKey.reportedConnections: hello.numConnections.map { "\($0)" },
+                        LogKey.slackHost: hello.host, LogKey.reportedConnections: hello.connectionCount.map { "\($0)" },
                     ]))
         case .closing(let id, let reason) where attempts[id]?.hadHello == false:
             attemptFailed(id, ConnectFailure(ConnectOutcome(endedBeforeHello: reason), "ended before hello"))

@@ -30,13 +30,13 @@ extension PoolStateMachine {
         failed(failure.outcome, retryAfter: failure.retryAfter, detail: failure.detail, &turn)
     }
 
-    mutating func connected(_ id: ConnectionID, _ hello: HelloFacts, _ turn: inout Turn) {
+    mutating func connected(_ id: ConnectionID, _ hello: SlackMessage.Hello, _ turn: inout Turn) {
         guard let place = find(id), self[place].state == .awaitingHello else { return }
         fatal = nil
-        reported = hello.numConnections.map { min(max(1, $0), PoolConfiguration.believableConnections) }
+        reported = hello.connectionCount.map { min(max(1, $0), PoolConfiguration.believableConnections) }
         set(place, .connected(Connected(hello: hello, failureCount: failureCount)), turn.now)
         schedule(.stable(id), after: configuration.stable, &turn)
-        if let life = hello.lifetime, life >= PoolConfiguration.shortestLifetime {
+        if let life = hello.approximateConnectionTime, life >= PoolConfiguration.shortestLifetime {
             let refreshAfter = min(life, PoolConfiguration.longestLifetime).scaled(by: PoolConfiguration.refreshShare)
             schedule(.lifetime(id), after: refreshAfter, &turn)
         }

@@ -13,7 +13,7 @@ extension PoolStateMachine {
         /// No URL, or no WebSocket.
         case attemptFailed(ConnectionID, ConnectFailure)
         /// `hello` came.
-        case connected(ConnectionID, HelloFacts)
+        case connected(ConnectionID, SlackMessage.Hello)
         /// Slack announced the end of a connection.
         case refreshAsked(ConnectionID)
         /// A person wants every connection replaced.
@@ -77,22 +77,6 @@ extension PoolStateMachine {
             case ghosts
             case drain
         }
-    }
-}
-
-/// What `hello` told, as far as the pool needs it. Each field may be absent.
-package struct HelloFacts: Equatable, Sendable {
-    /// Connections that Slack counts for the app, this one and ghosts included.
-    package var numConnections: Int?
-    /// `debug_info.host`
-    package var host: String?
-    /// `debug_info.approximate_connection_time`
-    package var lifetime: Duration?
-
-    package init(numConnections: Int? = nil, host: String? = nil, lifetime: Duration? = nil) {
-        self.numConnections = numConnections
-        self.host = host
-        self.lifetime = lifetime
     }
 }
 
@@ -183,7 +167,7 @@ extension PoolStateMachine {
         /// By the clock that the pool is fed with.
         package var since: Duration
         /// nil before `hello`.
-        package var hello: HelloFacts?
+        package var hello: SlackMessage.Hello?
     }
 }
 

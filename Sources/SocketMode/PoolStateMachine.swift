@@ -95,7 +95,7 @@ package struct PoolStateMachine: ~Copyable {
     }
 
     struct Connected: Equatable {
-        var hello: HelloFacts
+        var hello: SlackMessage.Hello
         var isRefreshDue = false
         var isStable = false
         /// `failureCount` at its `hello`.

@@ -146,12 +146,14 @@ private final class World {
         case .open:
             guard isLucky else { return end(id) }
             sockets[id]?.state = .connected
-            if isKind { return send(.connected(id, HelloFacts(numConnections: slots))) }
+            if isKind { return send(.connected(id, SlackMessage.Hello(connectionCount: slots))) }
             let number = Int.random(in: -1...12, using: &random)
             send(
                 .connected(
                     id,
-                    HelloFacts(numConnections: number, lifetime: .seconds(Int64.random(in: 0...20_000, using: &random)))
+                    SlackMessage.Hello(
+                        connectionCount: number,
+                        approximateConnectionTime: .seconds(Int64.random(in: 0...20_000, using: &random)))
                 ))
         case .connected, .closing: end(id)
         }
@@ -211,7 +213,7 @@ private final class World {
         if let id = gone.randomElement(using: &random) {
             send(.closed(id, .reset))
             send(.attemptFailed(id, ConnectFailure(.reset, "late")))
-            send(.connected(id, HelloFacts(numConnections: 3)))
+            send(.connected(id, SlackMessage.Hello(connectionCount: 3)))
         }
         expect(pool.status == before, "a late event changed the pool")
     }

@@ -55,7 +55,10 @@ final class PoolHarness {
     @discardableResult func connect(_ number: UInt64, reported: Int? = nil, lifetime: Duration? = nil) -> [Action] {
         send(.opened(ConnectionID(number), url: Secret("wss://one/\(number)")))
         send(.upgraded(ConnectionID(number)))
-        return send(.connected(ConnectionID(number), HelloFacts(numConnections: reported, lifetime: lifetime)))
+        return send(
+            .connected(
+                ConnectionID(number), SlackMessage.Hello(connectionCount: reported, approximateConnectionTime: lifetime)
+            ))
     }
 
     func fail(_ number: UInt64, _ outcome: ConnectOutcome = .upgradeRejected, retryAfter: Duration? = nil) -> [Action] {

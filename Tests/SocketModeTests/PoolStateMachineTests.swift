@@ -43,7 +43,7 @@ import Testing
         #expect(pool.send(.opened(ConnectionID(1), url: Secret("a"))) == [.dial(ConnectionID(1), url: Secret("a"))])
         #expect(pool.send(.upgraded(ConnectionID(1))) == [])
         #expect(pool.states == [.awaitingHello, .idle])
-        #expect(pool.send(.connected(ConnectionID(1), HelloFacts())) == [.open(ConnectionID(2), slot: 1)])
+        #expect(pool.send(.connected(ConnectionID(1), SlackMessage.Hello())) == [.open(ConnectionID(2), slot: 1)])
     }
 
     // MARK: Failures
@@ -199,7 +199,7 @@ import Testing
         pool.send(.opened(ConnectionID(3), url: Secret("a")))
         pool.send(.upgraded(ConnectionID(3)))
         #expect(pool.states == [.connected, .awaitingHello, .connected])
-        #expect(pool.send(.connected(ConnectionID(3), HelloFacts())) == [.retire(ConnectionID(1))])
+        #expect(pool.send(.connected(ConnectionID(3), SlackMessage.Hello())) == [.retire(ConnectionID(1))])
         #expect(pool.states == [.retiring, .connected, .connected])
         #expect(pool.end(1, .refreshed) == [])
         #expect(pool.states == [.connected, .connected])
@@ -340,9 +340,9 @@ import Testing
         let states = pool.states
         let old = ConnectionID(1)
         let late: [PoolStateMachine.Event] = [
-            .opened(old, url: Secret("a")), .upgraded(old), .connected(old, HelloFacts(numConnections: 9)),
+            .opened(old, url: Secret("a")), .upgraded(old), .connected(old, SlackMessage.Hello(connectionCount: 9)),
             .refreshAsked(old), .closing(old, .dead), .closed(old, .linkDisabled),
-            .attemptFailed(old, ConnectFailure(.apiFatal, "x")), .connected(ConnectionID(99), HelloFacts()),
+            .attemptFailed(old, ConnectFailure(.apiFatal, "x")), .connected(ConnectionID(99), SlackMessage.Hello()),
         ]
         for event in late { #expect(pool.send(event) == []) }
         #expect(pool.states == states)
