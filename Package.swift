@@ -93,7 +93,7 @@ let package = Package(
         .target(name: "RelayConfiguration", dependencies: ["CPosix", "RelayCore", "YAML"], swiftSettings: settings),
         .target(
             name: "SlackSimulator",
-            dependencies: ["RelayCore", "SlackHTTP", "SocketMode", lifecycle, logging] + nio,
+            dependencies: ["RelayCore", lifecycle, logging] + nio,
             swiftSettings: settings),
 
         // Protocol

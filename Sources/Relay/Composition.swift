@@ -45,26 +45,28 @@ package struct Composition: Sendable {
         let registry = MetricsRegistry(help: MetricNames.help)
         Gauge(label: MetricNames.info, dimensions: [("version", RelayVersion.text)], factory: registry).record(1)
 
-        let dispatchers = makeDispatchers(queue: queue, client: client, registry: registry)
+        let health = QueueHealth(logger: logger)
+        let dispatchers = makeDispatchers(queue: queue, health: health, client: client, registry: registry)
         let gateway = Gateway(
             .init(router: Router(routes: configuration.routes), unrouted: configuration.unrouted), queue: queue,
-            dispatchers: dispatchers, clock: clock, metrics: GatewayMetrics(factory: registry), logger: logger)
+            dispatchers: dispatchers, clock: clock, health: health, metrics: GatewayMetrics(factory: registry),
+            logger: logger)
         let connector = makeConnector(gateway: gateway, client: client, registry: registry)
 
-        // Shut down from the last to the first: the connections close, what is in flight finishes, and only then health goes silent.
+        // Shut down from the last to the first: traffic ends, and only then health goes silent.
         var services: [any Service] = []
-        if let health = configuration.health {
+        if let listener = configuration.health {
             services.append(
-                makeHealthServer(health, gateway: gateway, connector: connector, queue: queue, registry: registry))
+                makeHealthServer(listener, connector: connector, queue: queue, health: health, registry: registry))
         }
-        services.append(QueueKeeper(queue: queue, gateway: gateway, clock: clock, logger: logger))
+        services.append(QueueKeeper(queue: queue, health: health, clock: clock))
         services.append(
-            DispatchService(
-                dispatchers: Array(dispatchers.values), drainTimeout: configuration.slack.drainTimeout, clock: clock))
-        services.append(ConnectorService(connector: connector, drainTimeout: configuration.slack.drainTimeout))
+            TrafficService(
+                connector: connector, dispatchers: Array(dispatchers.values),
+                drainTimeout: configuration.slack.drainTimeout, clock: clock))
         if endsWhenRefused { services.append(RefusalWatch(connector: connector)) }
 
-        logger.notice("started", metadata: ["version": "\(RelayVersion.text)"])
+        logger.notice("started", metadata: [LogKey.version: "\(RelayVersion.text)"])
         do {
             try await ProcessLife(services: services, logger: logger).run()
         } catch {
@@ -102,7 +104,7 @@ package struct Composition: Sendable {
     }
 
     private func makeDispatchers(
-        queue: any DeliveryQueue, client: CurlClient, registry: MetricsRegistry
+        queue: any DeliveryQueue, health: QueueHealth, client: CurlClient, registry: MetricsRegistry
     ) -> [BackendName: Dispatcher] {
         let sender = WebhookSender(
             backends: configuration.backends, signingSecrets: [App.defaultName: configuration.slack.signingSecret],
@@ -111,7 +113,8 @@ package struct Composition: Sendable {
             uniqueKeysWithValues: configuration.backends.map { backend in
                 let dispatcher = Dispatcher(
                     backend, queue: queue, sender: sender, clock: clock, random: { Double.random(in: 0..<1) },
-                    metrics: DispatcherMetrics(backend: backend.name, factory: registry), logger: logger,
+                    health: health, metrics: DispatcherMetrics(backend: backend.name, factory: registry),
+                    logger: logger,
                     observer: observer)
                 return (backend.name, dispatcher)
             })
@@ -127,21 +130,16 @@ package struct Composition: Sendable {
     }
 
     private func makeHealthServer(
-        _ health: HealthConfiguration, gateway: Gateway, connector: SlackConnector, queue: any DeliveryQueue,
+        _ listener: HealthConfiguration, connector: SlackConnector, queue: any DeliveryQueue, health: QueueHealth,
         registry: MetricsRegistry
     ) -> HealthServer {
-        let queueMetrics = QueueMetrics(queue: queue, gateway: gateway, clock: clock, registry: registry)
+        let queueMetrics = QueueMetrics(queue: queue, health: health, clock: clock, registry: registry)
         return HealthServer(
-            host: health.host, port: health.port, registry: registry,
-            readiness: {
-                var problems: [String] = []
-                if connector.status.connectedCount == 0 { problems.append("slack: no connection") }
-                if let failure = await gateway.queueProblem { problems.append("queue: \(failure.code.rawValue)") }
-                return Readiness(problems: problems)
-            },
+            host: listener.host, port: listener.port, registry: registry,
+            readiness: { Readiness(slack: connector.status, queueProblem: health.problem) },
             refreshMetrics: { await queueMetrics.refresh() },
             onListening: { [logger] port in
-                logger.notice("health is served", metadata: ["listen": "\(health.host):\(port)"])
+                logger.notice("health is served", metadata: [LogKey.listen: "\(listener.host):\(port)"])
             },
             logger: logger)
     }
@@ -159,5 +157,16 @@ extension SlackConnectorConfiguration {
             timing: ConnectionTiming(
                 helloTimeout: slack.helloTimeout, pingInterval: slack.pingInterval, deadAfter: slack.deadAfter),
             waitForBackends: waitForBackends)
+    }
+}
+
+extension Readiness {
+    /// Ready: a connected socket, an app that Slack does not refuse, and a queue that works.
+    init(slack: ConnectorStatus, queueProblem: QueueError?) {
+        var problems: [String] = []
+        if slack.connectedCount == 0 { problems.append("slack: no connection") }
+        if let reason = slack.fatal { problems.append("slack: refuses this app: \(reason)") }
+        if let queueProblem { problems.append("queue: \(queueProblem.code.rawValue)") }
+        self.init(problems: problems)
     }
 }

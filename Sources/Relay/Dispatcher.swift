@@ -21,6 +21,7 @@ package actor Dispatcher {
     private let sender: any AttemptSender
     private let clock: any RelayClock
     private let random: @Sendable () -> Double
+    private let health: QueueHealth
     private let metrics: DispatcherMetrics
     private let logger: Logger
     private let observer: (any DeliveryObserver)?
@@ -34,7 +35,7 @@ package actor Dispatcher {
     /// - Parameter random: gives numbers uniform in 0 ..< 1, for jitter.
     package init(
         _ backend: Backend, queue: any DeliveryQueue, sender: any AttemptSender, clock: any RelayClock,
-        random: @escaping @Sendable () -> Double, metrics: DispatcherMetrics, logger: Logger,
+        random: @escaping @Sendable () -> Double, health: QueueHealth, metrics: DispatcherMetrics, logger: Logger,
         observer: (any DeliveryObserver)? = nil
     ) {
         self.backend = backend
@@ -42,6 +43,7 @@ package actor Dispatcher {
         self.sender = sender
         self.clock = clock
         self.random = random
+        self.health = health
         self.metrics = metrics
         var logger = logger
         logger[metadataKey: LogKey.backendName] = "\(backend.name)"
@@ -128,21 +130,16 @@ package actor Dispatcher {
     /// Records what has been decided, over and over until nothing is left: settlements that come while one write is under way share the
     /// next one.
     private func settle() async {
-        var hasFailed = false
         while !unrecorded.isEmpty {
             let batch = unrecorded
             unrecorded = []
             do {
                 try await queue.settle(batch)
-                if hasFailed { logger.notice("outcomes are recorded again") }
-                hasFailed = false
+                health.worked()
                 observer?.settled(batch)
                 perform(machine.settled(batch, now: clock.now))
             } catch {
-                if !hasFailed {
-                    logger.error("outcomes cannot be recorded; trying again", metadata: [LogKey.error: "\(error)"])
-                }
-                hasFailed = true
+                health.failed(error)
                 unrecorded = batch + unrecorded
                 guard (try? await clock.sleep(for: .seconds(1))) != nil
                 else { break }
@@ -156,7 +153,7 @@ package actor Dispatcher {
             let result = try await queue.lease(backend.name, bounds, now: clock.now)
             perform(machine.leaseFinished(result, now: clock.now))
         } catch {
-            logger.error("the queue cannot be read; trying again", metadata: [LogKey.error: "\(error)"])
+            health.failed(error)
             perform(machine.leaseFailed(now: clock.now))
         }
     }

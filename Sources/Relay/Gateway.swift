@@ -25,31 +25,31 @@ package actor Gateway: EnvelopeReceiver {
     private let queue: any DeliveryQueue
     private let dispatchers: [BackendName: Dispatcher]
     private let clock: any RelayClock
+    private let health: QueueHealth
     private let metrics: GatewayMetrics
     private let logger: Logger
     private var pendingBytes = 0
     private var unroutedKinds: Set<Kind> = []
-    /// Why the queue did not store the last envelopes; nil while it does.
-    private var queueFailure: QueueError?
 
     package init(
         _ configuration: Configuration, queue: any DeliveryQueue, dispatchers: [BackendName: Dispatcher],
-        clock: any RelayClock, metrics: GatewayMetrics, logger: Logger
+        clock: any RelayClock, health: QueueHealth, metrics: GatewayMetrics, logger: Logger
     ) {
         self.configuration = configuration
         self.queue = queue
         self.dispatchers = dispatchers
         self.clock = clock
+        self.health = health
         self.metrics = metrics
         self.logger = logger
     }
 
     package func receive(
-        _ envelopes: [Envelope], on connection: ConnectionID, acknowledgeThrough sink: any AcknowledgementSink
+        _ envelopes: [Envelope], on connection: ConnectionID, acknowledgeThrough acknowledger: any Acknowledger
     ) async {
         let (requests, unrouted) = sort(envelopes)
         let acknowledgeable = unrouted.filter { configuration.unrouted.action(for: $0.kind) == .acknowledge }
-        acknowledge(acknowledgeable, on: connection, through: sink)
+        acknowledge(acknowledgeable, on: connection, through: acknowledger)
         guard !requests.isEmpty else { return }
 
         let bytes = requests.reduce(0) { $0 + $1.envelope.payload.bytes.count }
@@ -65,26 +65,12 @@ package actor Gateway: EnvelopeReceiver {
         do {
             let results = try await queue.enqueue(requests)
             // From here on the envelopes are durable, or were before.
-            queueWorked()
-            acknowledge(requests.map(\.envelope), on: connection, through: sink)
+            health.worked()
+            acknowledge(requests.map(\.envelope), on: connection, through: acknowledger)
             await dispatch(requests, results)
         } catch {
-            queueFailed(error)
+            health.failed(error)
             metrics.withheld(requests.map(\.envelope), because: "queue_\(error.code.rawValue)")
-        }
-    }
-
-    /// Why the queue did not store what it was last asked to; nil while it stores.
-    package var queueProblem: QueueError? { queueFailure }
-
-    /// After a failure: asks the queue whether it can write again. Called every now and then, so that readiness recovers without traffic.
-    package func checkQueue() async {
-        guard queueFailure != nil else { return }
-        do {
-            try await queue.probe()
-            queueWorked()
-        } catch {
-            queueFailed(error)
         }
     }
 
@@ -108,10 +94,10 @@ package actor Gateway: EnvelopeReceiver {
     }
 
     private func acknowledge(
-        _ envelopes: [Envelope], on connection: ConnectionID, through sink: any AcknowledgementSink
+        _ envelopes: [Envelope], on connection: ConnectionID, through acknowledger: any Acknowledger
     ) {
         guard !envelopes.isEmpty else { return }
-        sink.acknowledge(envelopes.map(\.id), on: connection)
+        acknowledger.acknowledge(envelopes.map(\.id), on: connection)
         let now = clock.now
         for envelope in envelopes { metrics.acknowledged(envelope, at: now) }
     }
@@ -143,7 +129,7 @@ package actor Gateway: EnvelopeReceiver {
             "no route takes this envelope; further ones of its kind are counted, not logged",
             metadata: [
                 LogKey.envelopeID: "\(envelope.id)", LogKey.envelopeKind: "\(envelope.kind.rawValue)",
-                LogKey.reason: "\(unroutedReason(envelope))", "action": "\(action.rawValue)",
+                LogKey.reason: "\(unroutedReason(envelope))", LogKey.action: "\(action.rawValue)",
             ])
     }
 
@@ -151,18 +137,5 @@ package actor Gateway: EnvelopeReceiver {
         let verdicts = configuration.router.explain(envelope).map(\.verdict)
         return verdicts.contains(.needsAnswerMode)
             ? "answers to people are not in this version: a route needs mode: queue" : "no route matches"
-    }
-
-    private func queueFailed(_ error: QueueError) {
-        defer { queueFailure = error }
-        guard queueFailure?.code != error.code else { return }
-        logger.error(
-            "the queue cannot store: envelopes are not acknowledged until it can", metadata: [LogKey.error: "\(error)"])
-    }
-
-    private func queueWorked() {
-        guard let failure = queueFailure else { return }
-        queueFailure = nil
-        logger.notice("the queue stores again", metadata: [LogKey.reason: "\(failure.code.rawValue)"])
     }
 }

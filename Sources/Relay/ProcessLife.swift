@@ -2,6 +2,7 @@
 
 import Glibc
 import Logging
+import RelayCore
 import ServiceLifecycle
 import UnixSignals
 
@@ -23,7 +24,7 @@ struct ProcessLife: Sendable {
                     signals += 1
                     // Somebody is in a hurry: durable state is safe at any moment.
                     if signals > 1 { exit(128 + signal.number) }
-                    logger.notice("draining", metadata: ["signal": "\(signal)"])
+                    logger.notice("draining", metadata: [LogKey.signal: "\(signal)"])
                     await group.triggerGracefulShutdown()
                 }
             }

@@ -7,12 +7,12 @@ import RelayCore
 /// Reads the queue's statistics into the registry before each scrape.
 struct QueueMetrics: Sendable {
     let queue: any DeliveryQueue
-    let gateway: Gateway
+    let health: QueueHealth
     let clock: any RelayClock
     let registry: MetricsRegistry
 
     func refresh() async {
-        gauge(MetricNames.queueWritable, [], await gateway.queueProblem == nil ? 1 : 0)
+        gauge(MetricNames.queueWritable, [], health.problem == nil ? 1 : 0)
         // A queue that cannot be read keeps the last figures; relay_queue_writable tells why.
         guard let statistics = try? await queue.statistics() else { return }
         for label in [

@@ -13,14 +13,15 @@ package struct ConnectionID: Hashable, Sendable, Comparable, CustomStringConvert
 
 /// Takes what the sockets read. The adapter is `Gateway`.
 package protocol EnvelopeReceiver: Sendable {
-    /// Takes envelopes that were read together, in order, and sends their acknowledgements through `sink` when they may be
+    /// Takes envelopes that were read together, in order, and sends their acknowledgements through `acknowledger` when they may be
     /// sent. Returns when it is done with all of them, acknowledged or not. The reader does not wait for it.
-    func receive(_ envelopes: [Envelope], on connection: ConnectionID, acknowledgeThrough sink: any AcknowledgementSink)
+    func receive(
+        _ envelopes: [Envelope], on connection: ConnectionID, acknowledgeThrough acknowledger: any Acknowledger)
         async
 }
 
 /// Sends acknowledgements to Slack. The adapter is `SlackConnector`.
-package protocol AcknowledgementSink: Sendable {
+package protocol Acknowledger: Sendable {
     /// Sends a bare acknowledgement for each envelope, in one write, on the connection it came from, or where that one is gone on
     /// another open connection of the same app. Does not wait for the socket; does not fail: an acknowledgement that
     /// cannot be sent is counted, and Slack sends the envelope again.

@@ -18,4 +18,30 @@ package enum LogKey {
     package static let reason = "reason"
     package static let retryAt = "delivery.retry_at"
     package static let routeName = "route.name"
+    /// What is done with an unrouted envelope.
+    package static let action = "action"
+    package static let listen = "listen"
+    package static let queueFileSystem = "queue.file_system"
+    package static let queuePath = "queue.path"
+    package static let signal = "signal"
+    package static let version = "version"
+
+    // Of connections.
+
+    package static let slot = "slot"
+    package static let outcome = "outcome"
+    package static let detail = "detail"
+    /// HTTP status of a refused upgrade or API call.
+    package static let status = "status"
+    /// The `via` and `server` headers of a refused upgrade.
+    package static let via = "via"
+    package static let server = "server"
+    /// The Slack host behind a connection.
+    package static let slackHost = "slack.host"
+    package static let reportedConnections = "connections.reported"
+    package static let expectedConnections = "connections.expected"
+    package static let waitMilliseconds = "wait_ms"
+    package static let closeCode = "close.code"
+    package static let messageType = "message.type"
+    package static let bytes = "bytes"
 }

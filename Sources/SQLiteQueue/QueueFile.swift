@@ -28,7 +28,7 @@ struct QueueFile: Sendable {
         case .shared:
             logger.warning(
                 "the queue lies on a shared file system: it must be a local disk of this machine or its host",
-                metadata: ["queue.path": "\(path)", "queue.file_system": "\(typeName)"])
+                metadata: [LogKey.queuePath: "\(path)", LogKey.queueFileSystem: "\(typeName)"])
         case .local:
             break
         }

@@ -184,7 +184,7 @@ extension QueueWriter {
         }
         let connection = try load(database, of: opened)
         self.connection = connection
-        logger.notice("opened the queue's database anew", metadata: ["queue.path": "\(opened.file.path)"])
+        logger.notice("opened the queue's database anew", metadata: [LogKey.queuePath: "\(opened.file.path)"])
         return (opened, connection)
     }
 

@@ -15,7 +15,7 @@ import Synchronization
 ///
 /// `run()` is the whole life: connections, dials and the receiver's work are child tasks of it. Everything that happens is told to one
 /// `PoolStateMachine`, in one place, one event after the other.
-package final class SlackConnector: AcknowledgementSink, Sendable {
+package final class SlackConnector: Acknowledger, Sendable {
     let configuration: SlackConnectorConfiguration
     let urls: any ConnectionURLSource
     let receiver: any EnvelopeReceiver

@@ -40,7 +40,7 @@ import Testing
         #expect(decision == .deadLetter(.attemptsExhausted(.timeout)))
     }
 
-    @Test("the default schedule makes 11 attempts over more than 17 hours")
+    @Test("the default schedule makes 11 attempts over more than 15 hours")
     func defaults() {
         let schedule = RetryPolicy().schedule
         #expect(schedule.count + 1 == 11)

@@ -108,15 +108,15 @@ final class SimulatedWorld: Sendable {
         let retry = RetryPolicy(schedule: Array(repeating: .seconds(5), count: 400), jitter: 0.5)
         return Dispatcher(
             Backend(name: name, maxInFlight: 2, retry: retry), queue: process.queue, sender: process, clock: clock,
-            random: { [random] in random.unit() },
+            random: { [random] in random.unit() }, health: QueueHealth(logger: .silent),
             metrics: DispatcherMetrics(backend: name, factory: NOOPMetricsHandler.instance), logger: .silent)
     }
 
     private func makeGateway(_ dispatchers: [BackendName: Dispatcher], _ process: SimulatedProcess) -> Gateway {
         Gateway(
             .init(router: Router(routes: [Route(name: "all", to: Self.backends)])), queue: process.queue,
-            dispatchers: dispatchers, clock: clock, metrics: GatewayMetrics(factory: NOOPMetricsHandler.instance),
-            logger: .silent)
+            dispatchers: dispatchers, clock: clock, health: QueueHealth(logger: .silent),
+            metrics: GatewayMetrics(factory: NOOPMetricsHandler.instance), logger: .silent)
     }
 
     /// Guarantees 1 and 2 of docs/architecture.md, and that everything came to rest.
@@ -139,7 +139,7 @@ final class SimulatedWorld: Sendable {
 }
 
 /// What one process has of the outside: its queue, its backends, its sockets. All of it ends when the process dies.
-final class SimulatedProcess: AttemptSender, AcknowledgementSink {
+final class SimulatedProcess: AttemptSender, Acknowledger {
     let queue: SimulatedQueue
     private let world: SimulatedWorld
     private let alive = Mutex(true)

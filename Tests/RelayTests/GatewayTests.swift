@@ -9,24 +9,30 @@ import Synchronization
 import Testing
 
 @Suite struct GatewayTests {
-    let sink = RecordingSink()
+    let acknowledger = RecordingAcknowledger()
     let queue = StubbornQueue()
+    let log = RecordedLog()
+
+    let health: QueueHealth
+
+    init() { health = QueueHealth(logger: log.logger) }
 
     func makeGateway(routes: [Route] = [.toLegacy()], maxPendingBytes: Int = 1_000) -> Gateway {
         Gateway(
             .init(router: Router(routes: routes), maxPendingBytes: maxPendingBytes), queue: queue, dispatchers: [:],
-            clock: VirtualClock(now: .zero), metrics: GatewayMetrics(factory: NOOPMetricsHandler.instance),
-            logger: .silent)
+            clock: VirtualClock(now: .zero), health: health,
+            metrics: GatewayMetrics(factory: NOOPMetricsHandler.instance),
+            logger: log.logger)
     }
 
     func receive(_ envelopes: Envelope..., by gateway: Gateway) async {
-        await gateway.receive(envelopes, on: ConnectionID(1), acknowledgeThrough: sink)
+        await gateway.receive(envelopes, on: ConnectionID(1), acknowledgeThrough: acknowledger)
     }
 
     @Test("what is stored is acknowledged, together in one call")
     func stored() async {
         await receive(.event("1"), .event("2"), by: makeGateway())
-        #expect(sink.calls == [["1", "2"]])
+        #expect(acknowledger.calls == [["1", "2"]])
     }
 
     @Test("what is not stored is not acknowledged", arguments: [QueueError.Code.unavailable, .full, .corrupt])
@@ -34,8 +40,8 @@ import Testing
         let gateway = makeGateway()
         queue.fails(with: code)
         await receive(.event("1"), by: gateway)
-        #expect(sink.calls == [])
-        #expect(await gateway.queueProblem?.code == code)
+        #expect(acknowledger.calls == [])
+        #expect(health.problem?.code == code)
     }
 
     @Test("a copy of what is stored is acknowledged and not stored again")
@@ -43,35 +49,54 @@ import Testing
         let gateway = makeGateway()
         await receive(.event("1", key: "Ev1"), by: gateway)
         await receive(.event("2", key: "Ev1"), by: gateway)
-        #expect(sink.calls == [["1"], ["2"]])
+        #expect(acknowledger.calls == [["1"], ["2"]])
         #expect(try await queue.statistics()["legacy"]?.waiting == [.inFlight: 1])
     }
 
-    @Test("when the queue stores again, so says the gateway; it asks by itself")
+    @Test("a queue that fails and works again is logged once each, however often it is used")
     func recovers() async {
         let gateway = makeGateway()
         queue.fails(with: .unavailable)
         await receive(.event("1"), by: gateway)
-        await gateway.checkQueue()
-        #expect(await gateway.queueProblem?.code == .unavailable)
+        await receive(.event("2"), by: gateway)
         queue.fails(with: nil)
-        await gateway.checkQueue()
-        #expect(await gateway.queueProblem == nil)
+        await receive(.event("3"), by: gateway)
+        await receive(.event("4"), by: gateway)
+        #expect(health.problem == nil)
+        #expect(log.levels == [.error, .notice])
+    }
+
+    @Test("without traffic the keeper finds out that the queue fails, and that it works again")
+    func keeper() async {
+        let keeper = QueueKeeper(queue: queue, health: health, clock: VirtualClock(now: .zero))
+        queue.fails(with: .unavailable)
+        await keeper.check()
+        #expect(health.problem?.code == .unavailable)
+        queue.fails(with: nil)
+        await keeper.check()
+        #expect(health.problem == nil)
+    }
+
+    @Test("what no route takes is logged once per kind")
+    func unroutedIsLoggedOnce() async {
+        let gateway = makeGateway(routes: [.toLegacy(Match([.init(.event, ["app_mention"])]))])
+        await receive(.event("1"), .event("2"), .command("3"), .command("4"), by: gateway)
+        #expect(log.levels == [.warning, .warning])
     }
 
     @Test("unrouted events are acknowledged, unrouted commands withheld, by default")
     func unrouted() async {
         let gateway = makeGateway(routes: [.toLegacy(Match([.init(.event, ["app_mention"])]))])
         await receive(.event("1"), .command("2"), by: gateway)
-        #expect(sink.calls == [["1"]])
+        #expect(acknowledger.calls == [["1"]])
     }
 
     @Test("a command is delivered on a route that says mode: queue, and only there")
     func commands() async {
         await receive(.command("1"), by: makeGateway())
-        #expect(sink.calls == [])
+        #expect(acknowledger.calls == [])
         await receive(.command("2"), by: makeGateway(routes: [.toLegacy(mode: .queue)]))
-        #expect(sink.calls == [["2"]])
+        #expect(acknowledger.calls == [["2"]])
     }
 
     @Test("more than may wait for the store is not acknowledged")
@@ -84,12 +109,36 @@ import Testing
             await receive(.event("2"), by: gateway)
             queue.letsGo()
         }
-        #expect(sink.calls == [["1"]])
+        #expect(acknowledger.calls == [["1"]])
+    }
+}
+
+/// Keeps the levels of what was logged.
+final class RecordedLog: Sendable {
+    private let recorded = Mutex<[Logger.Level]>([])
+
+    var levels: [Logger.Level] { recorded.withLock { $0 } }
+
+    var logger: Logger {
+        Logger(label: "test") { _ in Handler(log: self) }
+    }
+
+    private struct Handler: LogHandler {
+        let log: RecordedLog
+        var metadata: Logger.Metadata = [:]
+        var logLevel = Logger.Level.info
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) { log.recorded.withLock { $0.append(event.level) } }
     }
 }
 
 /// Keeps what was acknowledged, a list per call.
-final class RecordingSink: AcknowledgementSink {
+final class RecordingAcknowledger: Acknowledger {
     private let recorded = Mutex<[[String]]>([])
 
     var calls: [[String]] { recorded.withLock { $0 } }

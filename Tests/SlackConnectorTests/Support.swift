@@ -84,9 +84,9 @@ final class Receiver: EnvelopeReceiver {
     struct Batch: Sendable {
         var envelopes: [Envelope]
         var connection: ConnectionID
-        var sink: any AcknowledgementSink
+        var acknowledger: any Acknowledger
         var ids: [String] { envelopes.map(\.id) }
-        func acknowledge() { sink.acknowledge(ids, on: connection) }
+        func acknowledge() { acknowledger.acknowledge(ids, on: connection) }
     }
 
     let batches: AsyncStream<Batch>
@@ -103,9 +103,9 @@ final class Receiver: EnvelopeReceiver {
     }
 
     func receive(
-        _ envelopes: [Envelope], on connection: ConnectionID, acknowledgeThrough sink: any AcknowledgementSink
+        _ envelopes: [Envelope], on connection: ConnectionID, acknowledgeThrough acknowledger: any Acknowledger
     ) async {
-        let batch = Batch(envelopes: envelopes, connection: connection, sink: sink)
+        let batch = Batch(envelopes: envelopes, connection: connection, acknowledger: acknowledger)
         seen.yield(batch)
         if isPrompt { return batch.acknowledge() }
         for await _ in releases { break }

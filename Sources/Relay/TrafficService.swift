@@ -1,0 +1,44 @@
+// The life of what carries envelopes: the connections to Slack and the dispatchers. They run together, and are drained together.
+
+import RelayCore
+import ServiceLifecycle
+import SlackConnector
+
+/// Runs until the group shuts down. Then, all at once and within one drain timeout: no new attempt is started, the connections end with
+/// close frames, and what is in flight finishes.
+struct TrafficService: Service {
+    let connector: SlackConnector
+    let dispatchers: [Dispatcher]
+    let drainTimeout: Duration
+    let clock: any RelayClock
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await runAll() }
+            group.addTask {
+                guard (try? await gracefulShutdown()) != nil else { return }
+                await drain()
+            }
+            // Drained, or out of time: what is still in flight is attempted again after the next start.
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func runAll() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for dispatcher in dispatchers { group.addTask { await dispatcher.run() } }
+            group.addTask { try await connector.run() }
+            try await group.waitForAll()
+        }
+    }
+
+    /// Returns when the time is up; `runAll` returns earlier when everything is drained earlier.
+    private func drain() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await connector.drain(timeout: drainTimeout) }
+            for dispatcher in dispatchers { group.addTask { await dispatcher.drain() } }
+            group.addTask { try? await clock.sleep(for: drainTimeout) }
+        }
+    }
+}
