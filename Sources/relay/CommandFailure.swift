@@ -1,6 +1,6 @@
 // How a command ends when it does not end well.
 
-/// An end with a message on standard error and an exit code (docs/operations.md, "Exit codes").
+/// An end with a message on standard error and an exit code (README.md, "Operating it").
 struct CommandFailure: Error {
     var code: Code
     var message: String
@@ -9,8 +9,6 @@ struct CommandFailure: Error {
     enum Code: Int32 {
         case failed = 1
         case usage = 2
-        /// EX_UNAVAILABLE: something that the command speaks to cannot be reached.
-        case unreachable = 69
         /// EX_CANTCREAT: the store cannot be created or locked.
         case store = 73
         /// EX_NOPERM: Slack refused the token.

@@ -55,7 +55,7 @@ struct RelayCommand: AsyncParsableCommand {
             Without Slack:
               relay demo
 
-            Exit codes: 0 ok, 1 failed, 2 usage, 69 unreachable, 73 cannot create or lock the store, 77 Slack refused the token \
+            Exit codes: 0 ok, 1 failed, 2 usage, 73 cannot create or lock the store, 77 Slack refused the token \
             (forward), 78 configuration invalid, 130 and 143 ended by a second signal.
             """,
         version: RelayVersion.text,

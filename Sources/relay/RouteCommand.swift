@@ -18,7 +18,7 @@ struct RouteCommand: AsyncParsableCommand {
                 callback, a slash command's fields as an object, an interactive payload).
 
                 Example:
-                  relay route test --config relay.yaml samples/command.json
+                  echo '{"command":"/deploy","text":"now"}' | relay route test --config relay.yaml -
                 """)
 
         @OptionGroup var file: ConfigurationOption

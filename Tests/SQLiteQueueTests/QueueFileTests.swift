@@ -163,3 +163,17 @@ func run(_ path: String, _ arguments: String...) throws -> Int32 {
     process.waitUntilExit()
     return process.terminationStatus
 }
+
+@Suite struct DurabilityPragmaTests {
+    @Test("the writing connection syncs each commit to the disk: write-ahead log, synchronous FULL")
+    func pragmas() throws {
+        let directory = try TemporaryDirectory()
+        let database = try QueueFile(path: directory.database, logger: .silent).connectToWrite()
+        let (journal, synchronous) = try database.writeWithoutTransaction { db in
+            (try String.fetchOne(db, sql: "PRAGMA journal_mode"), try Int.fetchOne(db, sql: "PRAGMA synchronous"))
+        }
+        #expect(journal == "wal")
+        // 2 is FULL (https://www.sqlite.org/pragma.html#pragma_synchronous).
+        #expect(synchronous == 2)
+    }
+}

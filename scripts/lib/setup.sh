@@ -9,7 +9,7 @@ readonly root
 # Every build checks that no target imports one that Package.swift does not give it. One list for all scripts: the same
 # options mean that nothing is compiled twice.
 # shellcheck disable=SC2034 # used by the scripts that source this file
-readonly build_options=(--build-tests --explicit-target-dependency-import-check error)
+readonly build_options=(--explicit-target-dependency-import-check error)
 
 say() { printf '==> %s\n' "$*" >&2; }
 
