@@ -10,7 +10,7 @@ package struct CurlError: Error, Sendable, Equatable, CustomStringConvertible {
     package var curlCode: Int32
     /// For people; names host and port at most, never the query of the URL, its user information or a header's value.
     package var message: String
-    /// The status of a response whose body was over `maxResponseBytes`; nil otherwise.
+    /// The status of a response whose head came whole, whatever went wrong with its body; else nil.
     package var status: Int?
 
     package enum Code: Sendable, Hashable, CaseIterable {

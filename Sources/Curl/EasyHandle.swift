@@ -61,7 +61,7 @@ final class EasyHandle {
             systemError: Int32(truncatingIfNeeded: long(CURLINFO_OS_ERRNO)),
             proxyStatus: long(CURLINFO_HTTP_CONNECTCODE))
         var failure = error(code, .init(code, circumstances))
-        if failure.code == .responseTooLarge, transfer.isHeadComplete { failure.status = long(CURLINFO_RESPONSE_CODE) }
+        if transfer.isHeadComplete { failure.status = long(CURLINFO_RESPONSE_CODE) }
         return .failure(failure)
     }
 
@@ -181,7 +181,9 @@ extension EasyHandle {
     private func text(of code: CURLcode) -> String {
         // libcurl's own words are about the callback or the rewinding.
         if code.meansReusedConnectionClosed { return "the server closed a reused connection before it answered" }
-        let text = message.pointee == 0 ? String(cString: curl_easy_strerror(code)) : String(cString: message)
+        let hasOwnWords = message.pointee != 0 && !String(cString: message).hasPrefix("Unsupported proxy")
+        // Of a proxy that it cannot use, libcurl names the whole URL, password included.
+        let text = !hasOwnWords ? String(cString: curl_easy_strerror(code)) : String(cString: message)
         // A peer can have a part in the text: control characters stay out of logs.
         return String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
     }

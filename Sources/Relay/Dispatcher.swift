@@ -107,7 +107,7 @@ package actor Dispatcher {
             await lease(bounds)
         case .wake(let time):
             guard (try? await clock.sleep(until: time, tolerance: nil)) != nil else { return }
-            perform(machine.woke(now: clock.now))
+            perform(machine.woke(time, now: clock.now))
         }
     }
 
@@ -115,11 +115,14 @@ package actor Dispatcher {
         let startedAt = clock.now
         let number = delivery.attemptsMade + 1
         let result = await sender.send(delivery, attempt: number)
-        // Cut short by us: whatever the result says, the backend may or may not have it. It is attempted again after the next start.
-        guard !Task.isCancelled else { return }
         let now = clock.now
         let actions = machine.attemptFinished(
             delivery, result, startedAt: startedAt, now: now, random: random())
+        guard !Task.isCancelled else {
+            // Cut short by us: the backend may or may not have it, so it is attempted again after the next start. Not so what it accepted.
+            if result.outcome == .accepted { try? await queue.settle(actions.settle) }
+            return
+        }
         metrics.attempted(delivery, result, startedAt: startedAt, finishedAt: now)
         if case .deadLetter? = actions.settle.first?.verb { metrics.deadLettered() }
         log(delivery, result, number: number, duration: startedAt.duration(to: now), actions.settle.first?.verb)
@@ -135,11 +138,11 @@ package actor Dispatcher {
             unrecorded = []
             do {
                 try await queue.settle(batch)
-                health.worked()
+                health.worked(.settle)
                 observer?.settled(batch)
                 perform(machine.settled(batch, now: clock.now))
             } catch {
-                health.failed(error)
+                health.failed(.settle, error)
                 unrecorded = batch + unrecorded
                 guard (try? await clock.sleep(for: .seconds(1))) != nil
                 else { break }
@@ -151,9 +154,10 @@ package actor Dispatcher {
     private func lease(_ bounds: LeaseBounds) async {
         do {
             let result = try await queue.lease(backend.name, bounds, now: clock.now)
+            health.worked(.lease)
             perform(machine.leaseFinished(result, now: clock.now))
         } catch {
-            health.failed(error)
+            health.failed(.lease, error)
             perform(machine.leaseFailed(now: clock.now))
         }
     }

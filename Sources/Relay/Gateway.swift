@@ -65,11 +65,11 @@ package actor Gateway: EnvelopeReceiver {
         do {
             let results = try await queue.enqueue(requests)
             // From here on the envelopes are durable, or were before.
-            health.worked()
+            health.worked(.store)
             acknowledge(requests.map(\.envelope), on: connection, through: acknowledger)
             await dispatch(requests, results)
         } catch {
-            health.failed(error)
+            health.failed(.store, error)
             metrics.withheld(requests.map(\.envelope), because: "queue_\(error.code.rawValue)")
         }
     }

@@ -4,32 +4,39 @@ package import Logging
 package import RelayCore
 import Synchronization
 
-/// Told of each failure and each success, by Gateway, Dispatchers and QueueKeeper alike; logs the change from one to the other, once.
+/// Told of each failure and each success, by Gateway, Dispatchers and QueueKeeper alike; logs each change once.
 package final class QueueHealth: Sendable {
-    private let failure = Mutex<QueueError?>(nil)
+    /// What the queue is asked for. One of them can fail while the others work: a full queue still settles.
+    package enum Operation: String, Sendable, CaseIterable {
+        /// Storing envelopes, and the probe that stands in for it.
+        case store
+        case settle
+        case lease
+        case prune
+    }
+
+    private let failures = Mutex<[Operation: QueueError]>([:])
     private let logger: Logger
 
     package init(logger: Logger) { self.logger = logger }
 
-    /// Why the queue did not do what it was last asked to; nil while it does.
-    package var problem: QueueError? { failure.withLock { $0 } }
-
-    package func failed(_ error: QueueError) {
-        let before = failure.withLock { failure in
-            defer { failure = error }
-            return failure
-        }
-        guard before?.code != error.code else { return }
-        logger.error(
-            "the queue fails: envelopes are not acknowledged until it works", metadata: [LogKey.error: "\(error)"])
+    /// Why the queue does not do one of the things it is asked for; nil while it does all of them.
+    package var problem: QueueError? {
+        let failures = failures.withLock { $0 }
+        return Operation.allCases.lazy.compactMap { failures[$0] }.first
     }
 
-    package func worked() {
-        let before = failure.withLock { failure in
-            defer { failure = nil }
-            return failure
-        }
-        guard let before else { return }
-        logger.notice("the queue works again", metadata: [LogKey.reason: "\(before.code.rawValue)"])
+    package func failed(_ operation: Operation, _ error: QueueError) {
+        let before = failures.withLock { $0.updateValue(error, forKey: operation) }
+        guard before?.code != error.code else { return }
+        logger.error(
+            "the queue fails; trying again", metadata: [LogKey.action: "\(operation)", LogKey.error: "\(error)"])
+    }
+
+    package func worked(_ operation: Operation) {
+        guard let before = failures.withLock({ $0.removeValue(forKey: operation) }) else { return }
+        logger.notice(
+            "the queue works again",
+            metadata: [LogKey.action: "\(operation)", LogKey.reason: "\(before.code.rawValue)"])
     }
 }

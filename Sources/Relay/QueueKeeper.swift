@@ -32,15 +32,20 @@ package struct QueueKeeper: Service {
         }
     }
 
-    /// One probe, and, when that succeeds, retention.
+    /// Retention, and then a probe: a full queue may have room afterwards.
     package func check() async {
         do {
-            try await queue.probe()
             // Between two steps the queue is free for everybody else.
             while try await queue.prune(now: clock.now), !Task.isCancelled { await Task.yield() }
-            health.worked()
+            health.worked(.prune)
         } catch {
-            health.failed(error)
+            health.failed(.prune, error)
+        }
+        do {
+            try await queue.probe()
+            health.worked(.store)
+        } catch {
+            health.failed(.store, error)
         }
     }
 }

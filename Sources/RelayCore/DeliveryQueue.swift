@@ -181,6 +181,11 @@ package struct QueueLimits: Sendable, Equatable {
     /// delivery is settled, none is dead and all its backends are among these.
     package var backendsWithoutRecords: Set<BackendName>
 
+    /// The room that a probe asks for: that of a usual envelope, less in a tiny queue.
+    package var probedBytes: Int64 {
+        EnqueueRequest.bytesPerEnvelope + EnqueueRequest.bytesPerDelivery + min(16 << 10, maxBytes / 16)
+    }
+
     package enum WhenFull: String, Sendable, CaseIterable {
         // Both first remove what was delivered, expired or canceled, the longest settled first. Dead letters stay for their retention.
 

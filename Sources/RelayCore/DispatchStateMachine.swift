@@ -25,10 +25,14 @@ package struct DispatchStateMachine: Sendable {
         package var maxAge: [Kind: Duration]
         /// How long to wait after the queue could not be read.
         package var leaseRetryDelay: Duration
+        /// The queue is looked into again at the latest after so long, whatever it said last: nothing that was stored can be
+        /// forgotten for good, not even when the clock was set back.
+        package var longestIdle: Duration
 
         package init(
             maxInFlight: Int = 16, maxHeld: Int = 512, maxHeldBytes: Int = 4 << 20, retry: RetryPolicy = .init(),
-            maxAge: [Kind: Duration] = Backend.defaultMaxAge, leaseRetryDelay: Duration = .seconds(1)
+            maxAge: [Kind: Duration] = Backend.defaultMaxAge, leaseRetryDelay: Duration = .seconds(1),
+            longestIdle: Duration = .seconds(60)
         ) {
             self.maxInFlight = maxInFlight
             self.maxHeld = max(maxHeld, maxInFlight)
@@ -36,6 +40,7 @@ package struct DispatchStateMachine: Sendable {
             self.retry = retry
             self.maxAge = maxAge
             self.leaseRetryDelay = leaseRetryDelay
+            self.longestIdle = longestIdle
         }
 
         /// For a backend as configured. The memory for held deliveries grows with what may be in flight.
@@ -93,8 +98,8 @@ package struct DispatchStateMachine: Sendable {
     private enum QueueState: Equatable {
         /// A delivery that can be leased now may be there. The state after start: the last run may have left some.
         case mayHaveMore
-        /// Nothing until this time, or (nil) nothing at all, but for what is reported as stored.
-        case idle(until: Timestamp?)
+        /// Nothing until this time, but for what is reported as stored.
+        case idle(until: Timestamp)
     }
 
     /// A lease is under way. What is reported meanwhile may or may not be in its result, so it is remembered.
@@ -147,7 +152,8 @@ package struct DispatchStateMachine: Sendable {
         guard !isDraining else { return next(now: now, releasing: result.deliveries.map(\.id)) }
         for delivery in result.deliveries { hold(delivery) }
         if !missed.mayMissMore {
-            queueState = .idle(until: [result.nextDue, missed.mayMissDue].compactMap { $0 }.min())
+            let latest = now.advanced(by: configuration.longestIdle)
+            queueState = .idle(until: [result.nextDue, missed.mayMissDue, latest].compactMap { $0 }.min() ?? latest)
         }
         return next(now: now)
     }
@@ -189,9 +195,9 @@ package struct DispatchStateMachine: Sendable {
         return next(now: now)
     }
 
-    /// The time asked for with `Actions.wake` has come.
-    package mutating func woke(now: Timestamp) -> Actions {
-        wakes = wakes.filter { $0 > now }
+    /// A time asked for with `Actions.wake` has come.
+    package mutating func woke(_ time: Timestamp, now: Timestamp) -> Actions {
+        wakes.remove(time)
         return next(now: now)
     }
 
@@ -224,7 +230,7 @@ package struct DispatchStateMachine: Sendable {
     }
 
     private mutating func noteDue(_ due: Timestamp) {
-        if case .idle(let until) = queueState { queueState = .idle(until: min(until ?? due, due)) }
+        if case .idle(let until) = queueState { queueState = .idle(until: min(until, due)) }
         if let known = leasing?.mayMissDue, known <= due { return }
         leasing?.mayMissDue = due
     }
@@ -237,16 +243,19 @@ package struct DispatchStateMachine: Sendable {
         actions.settle = settling
         actions.release = releasing
         if !releasing.isEmpty { releasesUnderWay += 1 }
-        if let until = pausedUntil, until <= now { pausedUntil = nil }
+        if let until = pausedUntil {
+            // Never longer than the policy allows, although the clock was set back.
+            let left = min(now.duration(to: until), configuration.retry.retryAfterMax)
+            pausedUntil = left > .zero ? now.advanced(by: left) : nil
+        }
 
         guard !isDraining else {
             actions.isDrained = heldCount == 0 && leasing == nil && releasesUnderWay == 0
             return actions
         }
         start(into: &actions, now: now)
-        if case .idle(let due?) = queueState, due <= now { queueState = .mayHaveMore }
-        // Leasing while a release is under way could miss what is being released and take the queue for empty.
-        if queueState == .mayHaveMore, leasing == nil, releasesUnderWay == 0, hasRoom,
+        if case .idle(let due) = queueState, due <= now { queueState = .mayHaveMore }
+        if queueState == .mayHaveMore, leasing == nil, hasRoom,
             ready.count < configuration.maxInFlight
         {
             leasing = Leasing()
@@ -272,7 +281,7 @@ package struct DispatchStateMachine: Sendable {
     /// The earliest time at which something happens by itself, when no wake asked for comes before it.
     private mutating func newWake() -> Timestamp? {
         var earliest = ready.isEmpty ? nil : pausedUntil
-        if case .idle(let due?) = queueState { earliest = min(earliest ?? due, due) }
+        if case .idle(let due) = queueState { earliest = min(earliest ?? due, due) }
         guard let earliest, wakes.allSatisfy({ earliest < $0 }) else { return nil }
         wakes.insert(earliest)
         return earliest

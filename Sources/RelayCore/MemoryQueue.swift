@@ -101,7 +101,7 @@ package actor MemoryQueue: DeliveryQueue {
 
     package func probe() async throws(QueueError) {
         try checkOpen()
-        let needed = EnqueueRequest.bytesPerEnvelope + EnqueueRequest.bytesPerDelivery
+        let needed = limits.probedBytes
         guard limits.whenFull == .refuse, bytes + needed > limits.maxBytes else { return }
         throw .full(needed: needed, held: bytes, limit: limits.maxBytes)
     }

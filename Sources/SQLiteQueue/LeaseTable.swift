@@ -127,6 +127,9 @@ extension LeaseTable {
         lookFromTheBeginning()
     }
 
+    /// A transaction failed: whatever it had claimed waits as before. There is one writer, so there are no claims but its own.
+    mutating func unclaimAll() { unclaim(claims) }
+
     /// A transaction is durable: what it stored is leased, what it settled is not any more.
     mutating func committed(_ effects: WriteTransaction.Effects) {
         for (backend, count) in effects.ledger.backends

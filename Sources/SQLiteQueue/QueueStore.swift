@@ -23,7 +23,7 @@ final class QueueStore {
         pruneKeys = try prepare(
             """
             DELETE FROM deduplication
-            WHERE id IN (SELECT id FROM deduplication ORDER BY id LIMIT ?) AND seen_at <= ?
+            WHERE id IN (SELECT id FROM deduplication ORDER BY id LIMIT ?) AND seen_at NOT BETWEEN ? AND ?
             """)
         insertEnvelope = try prepare(
             """
@@ -102,9 +102,10 @@ extension QueueStore {
         try run(forgetKey, [key.databaseValue, app.text.databaseValue])
     }
 
-    /// Forgets those of the first `limit` keys that were seen at or before a point in time. Returns how many.
-    func forgetKeys(seenUntil cutoff: Timestamp, limit: Int) throws -> Int {
-        try run(pruneKeys, [limit.databaseValue, cutoff.databaseValue])
+    /// Forgets those of the first `limit` keys that were not seen within a span of time: before it, or (the clock was set back) long after
+    /// it, where they would keep all that follow from being forgotten. Returns how many.
+    func forgetKeys(notSeenWithin span: ClosedRange<Timestamp>, limit: Int) throws -> Int {
+        try run(pruneKeys, [limit.databaseValue, span.lowerBound.databaseValue, span.upperBound.databaseValue])
         return db.changesCount
     }
 }

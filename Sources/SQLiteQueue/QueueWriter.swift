@@ -97,8 +97,7 @@ extension QueueWriter {
                 }
             }
         } catch {
-            let claimed = transaction.effects.claimed
-            state.withTable { $0.unclaim(claimed) }
+            state.withTable { $0.unclaimAll() }
             if let error = error as? DatabaseError { recover(connection, from: error) }
             throw error
         }
@@ -140,6 +139,8 @@ extension QueueWriter {
     /// SQLite goes on writing to a file that was removed or replaced, where nobody would find it again.
     private func checkIdentity(of file: QueueFile, _ connection: Connection) throws {
         guard file.identity == connection.identity else {
+            // From now on each call looks whether the file is back, and none writes to one that nobody can find.
+            giveUpConnection()
             throw QueueError.unavailable("\(file.path) was removed or replaced while the queue was open")
         }
     }

@@ -44,7 +44,7 @@ struct WriteTransaction {
         probes += 1
         // Asking must not cost anybody's delivery.
         guard limits.whenFull == .refuse else { return }
-        try makeRoom(EnqueueRequest.bytesPerEnvelope + EnqueueRequest.bytesPerDelivery, in: store)
+        try makeRoom(limits.probedBytes, in: store)
     }
 
     /// To be called last.
@@ -281,8 +281,12 @@ extension WriteTransaction {
         try removeSettled([.expired, .canceled, .dead], until: oldestDead, allowance: &allowance, in: store)
         try removeSettled(
             [.delivered, .expired, .canceled], downTo: limits.maxBytes, allowance: &allowance, in: store)
+        let window = limits.deduplicationWindow
+        // The window's end is excluded: a key that was seen just so long ago is forgotten.
+        let keysSince = now.advanced(by: .nanoseconds(1) - window)
+        let keysUntil = max(keysSince, now.advanced(by: window))
         let keys = try store.forgetKeys(
-            seenUntil: now.advanced(by: .zero - limits.deduplicationWindow), limit: Self.keyRemovalLimit)
+            notSeenWithin: keysSince...keysUntil, limit: Self.keyRemovalLimit)
         return allowance.isUsedUp || keys == Self.keyRemovalLimit
     }
 }

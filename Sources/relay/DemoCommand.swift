@@ -20,7 +20,7 @@ struct DemoCommand: AsyncParsableCommand {
               relay demo --once
             """)
 
-    @Flag(help: "End after the two deliveries (the default).")
+    @Flag(help: "End after the two deliveries, as without options; for scripts that want to say so.")
     var once = false
     @Flag(help: "Go on with an event every two seconds until ctrl-C.")
     var keepSending = false
@@ -59,9 +59,13 @@ struct Demo: Sendable {
             step("A backend, written for Slack's HTTP mode, listens on \(url)")
             let relay = makeRelay(slack: slack, backendURL: url, scene: scene)
             group.addTask { try await relay.run() }
-            try await slack.waitForConnections(atLeast: 2)
-            step("Relay holds 2 Socket Mode connections; its queue is \(folder.path)/relay.db")
-            try await tell(slack, scene, backend)
+            group.addTask {
+                try await slack.waitForConnections(atLeast: 2)
+                step("Relay holds 2 Socket Mode connections; its queue is \(folder.path)/relay.db")
+                try await tell(slack, scene, backend)
+            }
+            // The story is told, or a signal has ended the gateway.
+            try await group.next()
             group.cancelAll()
         }
         await slack.stop()
@@ -74,7 +78,7 @@ struct Demo: Sendable {
         backend.failNext()
         try await send("Are you there?", slack, scene, attempts: 2)
         print(
-            "\nNothing acknowledged is ever lost: kill -9 would have changed nothing after the line \"acknowledged\".")
+            "\nNothing acknowledged is ever lost: kill -9 right after the acknowledgement would have changed nothing.")
         while keepSending {
             print("")
             try await send("Once more", slack, scene, attempts: 1)
@@ -86,7 +90,9 @@ struct Demo: Sendable {
         guard let envelope = try await slack.send(.message, SampleValues(text: text)).first else { return }
         step("Slack sends a message event in envelope \(envelope)")
         let sentAt = SystemClock().now
-        _ = try await slack.waitForAcknowledgement(of: envelope)
+        guard try await slack.waitForAcknowledgement(of: envelope).state == .acknowledged else {
+            return step(Paint.yellow("Relay did not acknowledge it in time: Slack has given it up"))
+        }
         let took = sentAt.duration(to: SystemClock().now)
         step("Relay has stored it, and acknowledged it after \(milliseconds(took))")
         for number in 1...attempts {
@@ -158,7 +164,9 @@ struct DemoSecrets: SecretReader {
 
 /// Colours, where standard output is a terminal that wants them (https://no-color.org).
 enum Paint {
-    private static let isOn = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
+    private static let isOn =
+        isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
+        && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
     static func green(_ text: String) -> String { paint(text, 32) }
     static func yellow(_ text: String) -> String { paint(text, 33) }

@@ -9,10 +9,12 @@ import Testing
     /// A machine that has looked into an empty queue.
     func makeIdle(
         maxInFlight: Int = 2, maxHeld: Int = 4, maxHeldBytes: Int = 1_000, retry: RetryPolicy = .init(jitter: 0),
-        maxAge: [Kind: Duration] = [:]
+        maxAge: [Kind: Duration] = [:], longestIdle: Duration = .seconds(100_000)
     ) -> DispatchStateMachine {
         var machine = DispatchStateMachine(
-            .init(maxInFlight: maxInFlight, maxHeld: maxHeld, maxHeldBytes: maxHeldBytes, retry: retry, maxAge: maxAge))
+            .init(
+                maxInFlight: maxInFlight, maxHeld: maxHeld, maxHeldBytes: maxHeldBytes, retry: retry, maxAge: maxAge,
+                longestIdle: longestIdle))
         _ = machine.started(now: .zero)
         _ = machine.leaseFinished(.init(deliveries: [], nextDue: nil), now: .zero)
         return machine
@@ -68,13 +70,32 @@ import Testing
         #expect(machine.deliveriesStored([.numbered(7)], othersWait: false, now: .zero).release.map(\.sequence) == [7])
     }
 
-    @Test("nothing is leased while a release is under way")
-    func leaseWaitsForRelease() {
+    @Test("what is released while a lease is under way is looked for afterwards")
+    func releasedWhileLeasing() {
         var machine = makeIdle(maxInFlight: 1, maxHeld: 1)
         _ = machine.deliveriesStored([.numbered(1), .numbered(2)], othersWait: false, now: .zero)
         let settle = machine.finish(1, .accepted).settle
-        #expect(machine.settled(settle, now: .zero).lease == nil)
-        #expect(machine.released(now: .zero).lease?.count == 1)
+        #expect(machine.settled(settle, now: .zero).lease?.count == 1)
+        #expect(machine.released(now: .zero).lease == nil)
+        #expect(machine.leaseFinished(.init(deliveries: [], nextDue: nil), now: .zero).lease?.count == 1)
+    }
+
+    @Test("the queue is looked into again after a while, although it said that nothing waits")
+    func looksAgain() {
+        var machine = makeIdle(longestIdle: .seconds(60))
+        _ = machine.deliveriesStored([], othersWait: true, now: .zero)
+        #expect(machine.leaseFinished(.init(deliveries: [], nextDue: nil), now: .zero).lease == nil)
+        #expect(machine.woke(.seconds(60), now: .seconds(60)).lease?.count == 4)
+    }
+
+    @Test("a clock that is set back does not prolong a pause beyond retry_after_max")
+    func clockSetBack() {
+        var machine = makeIdle(retry: .init(jitter: 0, retryAfterMax: .seconds(30)))
+        _ = machine.deliveriesStored([.numbered(1)], othersWait: false, now: .seconds(1_000))
+        let busy = AttemptResult(.failed(.http(status: 503)), status: 503, retryAfter: .seconds(20))
+        _ = machine.attemptFinished(.numbered(1), busy, startedAt: .zero, now: .seconds(1_000), random: 0.5)
+        #expect(machine.deliveriesStored([.numbered(2)], othersWait: false, now: .zero).start == [])
+        #expect(machine.woke(.seconds(30), now: .seconds(30)).start.map(\.id.sequence) == [2])
     }
 
     @Test("a queue that leases nothing back is leased from when something is stored")
@@ -106,7 +127,7 @@ import Testing
         _ = machine.deliveriesStored([], othersWait: true, now: .zero)
         let leased = machine.leaseFinished(.init(deliveries: [], nextDue: .seconds(30)), now: .zero)
         #expect(leased == Actions(wake: .seconds(30)))
-        #expect(machine.woke(now: .seconds(30)).lease?.count == 4)
+        #expect(machine.woke(.seconds(30), now: .seconds(30)).lease?.count == 4)
     }
 
     @Test("a wake is asked for once, and again only for an earlier time")
@@ -116,7 +137,7 @@ import Testing
         _ = machine.leaseFinished(.init(deliveries: [.numbered(1)], nextDue: .seconds(30)), now: .zero)
         let settle = machine.finish(1, .failed(.timeout)).settle
         #expect(machine.settled(settle, now: .zero).wake == .seconds(1))
-        #expect(machine.woke(now: .milliseconds(500)).wake == nil)
+        #expect(machine.woke(.milliseconds(500), now: .milliseconds(500)).wake == nil)
     }
 
     @Test("a queue that cannot be read is asked again after a second")
@@ -124,7 +145,7 @@ import Testing
         var machine = makeIdle()
         _ = machine.deliveriesStored([], othersWait: true, now: .zero)
         #expect(machine.leaseFailed(now: .zero).wake == .seconds(1))
-        #expect(machine.woke(now: .seconds(1)).lease != nil)
+        #expect(machine.woke(.seconds(1), now: .seconds(1)).lease != nil)
     }
 
     @Test(
@@ -164,7 +185,7 @@ import Testing
         #expect(finished.settle.map(\.verb) == [.reschedule(at: .seconds(20))])
         let stored = machine.deliveriesStored([.numbered(2)], othersWait: false, now: .zero)
         #expect(stored.start == [] && stored.wake == .seconds(20))
-        #expect(machine.woke(now: .seconds(20)).start.map(\.id.sequence) == [2])
+        #expect(machine.woke(.seconds(20), now: .seconds(20)).start.map(\.id.sequence) == [2])
     }
 
     @Test("a delivery past its max_age is expired instead of attempted")
