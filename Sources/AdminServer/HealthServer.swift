@@ -1,8 +1,10 @@
 // The health listener: /healthz, /readyz and /metrics. Nothing secret, nothing that changes anything.
 
+import Foundation
 import HTTPTypes
 import Hummingbird
 package import Logging
+import NIOCore
 import ServiceLifecycle
 
 /// What `/readyz` says.
@@ -60,7 +62,8 @@ package struct HealthServer: Service {
         do {
             try await application.run()
         } catch {
-            throw HealthServerError(description: "cannot serve health on \(host):\(port): \(error)")
+            let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+            throw HealthServerError(description: "cannot serve health on \(host):\(port): \(reason)")
         }
     }
 

@@ -49,7 +49,8 @@ package struct Composition: Sendable {
         let dispatchers = makeDispatchers(queue: queue, health: health, client: client, registry: registry)
         let gateway = Gateway(
             .init(router: Router(routes: configuration.routes), unrouted: configuration.unrouted), queue: queue,
-            dispatchers: dispatchers, clock: clock, health: health, metrics: GatewayMetrics(factory: registry),
+            dispatchers: dispatchers, clock: clock, health: health,
+            metrics: GatewayMetrics(factory: registry, apps: [App.defaultName]),
             logger: logger)
         let connector = makeConnector(gateway: gateway, client: client, registry: registry)
 
@@ -74,12 +75,20 @@ package struct Composition: Sendable {
             client.shutdown()
             throw error
         }
+        await sayWhatIsForgotten(queue)
         await queue.close()
         client.shutdown()
         logger.notice("stopped")
     }
 
     // MARK: - Parts, in the order of the layers
+
+    private func sayWhatIsForgotten(_ queue: any DeliveryQueue) async {
+        guard configuration.queue.driver == .memory, let statistics = try? await queue.statistics() else { return }
+        let count = statistics.values.reduce(0) { $0 + $1.waitingCount }
+        guard count > 0 else { return }
+        logger.warning("deliveries that were not made are forgotten", metadata: [LogKey.waiting: "\(count)"])
+    }
 
     private func openQueue() async throws -> any DeliveryQueue {
         let queue: any DeliveryQueue
@@ -100,6 +109,8 @@ package struct Composition: Sendable {
                 "deliveries wait for a backend that is no longer configured; they are kept",
                 metadata: [LogKey.backendName: "\(backend)"])
         }
+        let waiting = try await queue.statistics().values.reduce(0) { $0 + $1.waitingCount }
+        logger.notice("queue opened", metadata: [LogKey.waiting: "\(waiting)"])
         return queue
     }
 
@@ -133,7 +144,9 @@ package struct Composition: Sendable {
         _ listener: HealthConfiguration, connector: SlackConnector, queue: any DeliveryQueue, health: QueueHealth,
         registry: MetricsRegistry
     ) -> HealthServer {
-        let queueMetrics = QueueMetrics(queue: queue, health: health, clock: clock, registry: registry)
+        let queueMetrics = QueueMetrics(
+            queue: queue, backends: configuration.backends.map(\.name), health: health, clock: clock, registry: registry
+        )
         return HealthServer(
             host: listener.host, port: listener.port, registry: registry,
             readiness: { Readiness(slack: connector.status, queueProblem: health.problem) },

@@ -188,7 +188,9 @@ package actor Dispatcher {
         if let status = result.status { metadata[LogKey.attemptStatus] = "\(status)" }
         if let reason = result.outcome.reason { metadata[LogKey.attemptReason] = "\(reason)" }
         if !result.detail.isEmpty { metadata[LogKey.attemptDetail] = "\(result.detail)" }
-        if case .reschedule(let due) = verb { metadata[LogKey.retryAt] = "\(due.millisecondsSinceEpoch)" }
+        if case .reschedule(let due) = verb {
+            metadata[LogKey.retryIn] = "\(clock.now.duration(to: due).milliseconds)"
+        }
         logger.log(level: level, message, metadata: metadata)
     }
 }

@@ -7,6 +7,8 @@ import RelayCore
 /// Reads the queue's statistics into the registry before each scrape.
 struct QueueMetrics: Sendable {
     let queue: any DeliveryQueue
+    /// The configured ones, which have their series although nothing waits for them.
+    let backends: [BackendName]
     let health: QueueHealth
     let clock: any RelayClock
     let registry: MetricsRegistry
@@ -21,10 +23,12 @@ struct QueueMetrics: Sendable {
             registry.reset(label)
         }
         let now = clock.now
-        for (backend, figures) in statistics {
+        let all = statistics.merging(backends.map { ($0, QueueStatistics()) }) { known, _ in known }
+        for (backend, figures) in all {
             let labels = [("backend", backend.text)]
-            for (state, count) in figures.waiting {
-                gauge(MetricNames.queueDepth, labels + [("state", state.rawValue)], Double(count))
+            for state in [DeliveryState.pending, .scheduled, .inFlight] {
+                gauge(
+                    MetricNames.queueDepth, labels + [("state", state.rawValue)], Double(figures.waiting[state] ?? 0))
             }
             let age = figures.oldestReceivedAt.map { $0.duration(to: now).inSeconds } ?? 0
             gauge(MetricNames.queueOldestAge, labels, max(0, age))

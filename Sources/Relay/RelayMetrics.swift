@@ -11,14 +11,18 @@ final class CounterFamily<Key: Hashable & Sendable>: Sendable {
 
     init(make: @escaping @Sendable (Key) -> Counter) { self.make = make }
 
-    func increment(_ key: Key) {
-        let counter = counters.withLock { counters in
+    func increment(_ key: Key) { counter(key).increment() }
+
+    /// Makes the counter, at zero: what is counted from the first scrape on can be alerted on from the first increment on.
+    func begin(_ key: Key) { _ = counter(key) }
+
+    private func counter(_ key: Key) -> Counter {
+        counters.withLock { counters in
             if let counter = counters[key] { return counter }
             let counter = make(key)
             counters[key] = counter
             return counter
         }
-        counter.increment()
     }
 }
 
@@ -35,7 +39,8 @@ package struct GatewayMetrics: Sendable {
     private let withheld: CounterFamily<AppKind>
     private let acknowledgementDuration: Recorder
 
-    package init(factory: any MetricsFactory) {
+    /// - Parameter apps: whose counters begin at zero; those of others begin when they are first needed.
+    package init(factory: any MetricsFactory, apps: [AppName] = []) {
         func family(_ label: String, word: String? = nil) -> CounterFamily<AppKind> {
             CounterFamily { key in
                 var labels = [("app", key.app.text), ("kind", key.kind.rawValue)]
@@ -49,6 +54,18 @@ package struct GatewayMetrics: Sendable {
         withheld = family("relay_withheld_total", word: "reason")
         acknowledgementDuration = Recorder(
             label: "relay_acknowledgement_duration_seconds", dimensions: [], aggregate: true, factory: factory)
+        for app in apps {
+            for kind in Kind.allCases {
+                envelopes.begin(.init(app: app, kind: kind))
+                duplicates.begin(.init(app: app, kind: kind))
+                for action in UnroutedPolicy.Action.allCases {
+                    unrouted.begin(.init(app: app, kind: kind, word: action.rawValue))
+                }
+                for reason in ["overloaded", "queue_full", "queue_unavailable"] {
+                    withheld.begin(.init(app: app, kind: kind, word: reason))
+                }
+            }
+        }
     }
 
     func received(_ envelope: Envelope) { envelopes.increment(.init(app: envelope.app, kind: envelope.kind)) }
@@ -92,6 +109,7 @@ package struct DispatcherMetrics: Sendable {
         deliveryDuration = histogram("relay_delivery_duration_seconds")
         deadLetters = Counter(label: "relay_dead_letters_total", dimensions: labels, factory: factory)
         expirations = Counter(label: "relay_expired_total", dimensions: labels, factory: factory)
+        attempts.begin(.accepted)
     }
 
     func attempted(_ delivery: Delivery, _ result: AttemptResult, startedAt: Timestamp, finishedAt: Timestamp) {

@@ -139,6 +139,8 @@ package struct Settlement: Sendable, Equatable {
 package struct QueueStatistics: Sendable, Equatable {
     /// Deliveries in each state that is not final; leased ones count as `inFlight`. A state without deliveries is absent.
     package var waiting: [DeliveryState: Int]
+    /// All deliveries that are not settled.
+    package var waitingCount: Int { waiting.values.reduce(0, +) }
     /// When the oldest delivery that is not settled was received.
     package var oldestReceivedAt: Timestamp?
     /// Dead letters kept.

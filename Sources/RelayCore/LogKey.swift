@@ -16,7 +16,8 @@ package enum LogKey {
     package static let envelopeCount = "envelope.count"
     package static let error = "error"
     package static let reason = "reason"
-    package static let retryAt = "delivery.retry_at"
+    package static let retryIn = "delivery.retry_in_ms"
+    package static let waiting = "queue.waiting"
     package static let routeName = "route.name"
     /// What is done with an unrouted envelope.
     package static let action = "action"

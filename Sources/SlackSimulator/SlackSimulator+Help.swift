@@ -3,56 +3,71 @@
 extension SlackSimulator {
     /// What the simulator is for, how a backend is developed against it, and the whole control endpoint.
     package static let help = """
-        A Slack on your machine: apps.connections.open, WebSockets with hello, pings, refreshes and redeliveries,
-        and whatever can go wrong, on one port. No Slack app, no token, no network.
+        A Slack on your machine: apps.connections.open, WebSockets with hello, pings,
+        refreshes and redeliveries, and whatever can go wrong, on one port. No Slack
+        app, no token, no network.
 
-        DEVELOP A BACKEND AGAINST IT
+        Example: develop a backend against it
 
-          relay simulate --port 9500 &
+          relay simulate &
+          export SLACK_APP_TOKEN=xapp-simulated SLACK_SIGNING_SECRET=anything
+          relay forward --api-url http://127.0.0.1:9500/api \\
+            http://localhost:3000/slack/events &
 
-          SLACK_APP_TOKEN=xapp-simulated SLACK_SIGNING_SECRET=anything \\
-            relay forward --api-url http://127.0.0.1:9500/api http://localhost:3000/slack/events &
+          control=http://127.0.0.1:9500/control
+          curl -d '{"sample":"message","text":"good morning"}' $control/send
+          curl -d '{"sample":"command","command":"/deploy"}' $control/send
 
-          curl -d '{"sample":"message","text":"good morning"}' http://127.0.0.1:9500/control/send
-          curl -d '{"sample":"command","command":"/deploy","text":"now"}' http://127.0.0.1:9500/control/send
+        The backend gets the signed POST that Slack would have sent, and checks it
+        with SLACK_SIGNING_SECRET. Any Socket Mode client works: give it the API URL
+        http://127.0.0.1:9500/api and a token that begins with xapp-.
 
-        The backend gets the signed POST that Slack would have sent. SLACK_SIGNING_SECRET is what it checks with.
-        Any Socket Mode client works: give it the API URL http://127.0.0.1:9500/api and a token that begins with xapp-.
+        SEND: POST JSON to $control/send; answers {"envelope_ids":["…"]}
 
-        SEND (POST, JSON)                                  answers {"envelope_ids":["…"]}
+          {"sample":"message"}
+            message, app_mention, command, block_actions, shortcut, message_action,
+            view_submission or block_suggestion; with text, command, channel, user,
+            and count (to 100000)
+          {"kind":"event","payload":{…}}
+            your payload, byte for byte; kind is event, command, interaction or
+            options; or "type":"…" and "accepts_response_payload"
+          {"envelope":{…}}
+            a whole envelope, once
+          {"frame":"UNAUTHENTICATED: …"}
+            any text at all
 
-          /control/send  {"sample":"message"}              message, app_mention, command, block_actions, shortcut,
-                                                           message_action, view_submission, block_suggestion;
-                                                           with text, command, channel, user, and count (to 100000)
-                         {"kind":"event","payload":{…}}    your payload, byte for byte; event, command, interaction,
-                                                           options; or "type":"…" and "accepts_response_payload"
-                         {"envelope":{…}}                  a whole envelope, once
-                         {"frame":"UNAUTHENTICATED: …"}    any text at all
+        LOOK: GET; times are milliseconds since 1970
 
-        LOOK (GET)                                         times are milliseconds since 1970
+          $control/state
+            counts: connected, registered, acknowledged, lost, …
+          $control/connections
+            those that are open, and the history of all
+          $control/envelopes?state=lost&limit=10
+            waiting, acknowledged or lost; the newest first
+          $control/envelopes/ID?wait_ms=5000
+            its copies and acknowledgements; waits until settled
 
-          /control/state                                   counts: connected, registered, acknowledged, lost, …
-          /control/connections                             those that are open, and the history of all
-          /control/envelopes?state=lost&limit=10           waiting, acknowledged or lost; the newest first
-          /control/envelopes/ID?wait_ms=5000               its copies and acknowledgements; waits until settled
+        DISTURB: POST JSON
 
-        DISTURB (POST, JSON)
+          $control/connections {"do":"refresh"}
+            or disconnect (with reason), close (code), cut, reset, silence,
+            text (text); "which": all, oldest, or a number
+          $control/upgrades {"count":8,"status":409}
+            the next upgrades fail; with headers and body
+          $control/upgrades {"count":1,"fault":"html"}
+            html, reset, silence, no_hello, or disconnect (with reason)
+          $control/api {"count":2,"error":"invalid_auth"}
+            the next API calls answer with Slack's error
+          $control/api {"count":1,"fault":"status","status":429,"retry_after":2}
+            status, html, reset or silence; count 0: no more faults
+          $control/settings {"ghosts":3}
+            connection_limit, fragment_bytes, distribution (random, round_robin),
+            redelivery (slack, fast, none), acknowledgement_deadline_ms,
+            ping_interval_ms, close_delay_ms, and, null to switch them off:
+            connection_lifetime_ms, warning_lead_ms, reset_after_ms
 
-          /control/connections {"do":"refresh"}            or disconnect (reason), close (code), cut, reset,
-                                                           silence, text (text); "which": all, oldest, or a number
-          /control/upgrades {"count":8,"status":409}       the next upgrades fail; with headers and body, or
-                                                           "fault": html, reset, silence, no_hello,
-                                                           disconnect (reason)
-          /control/api {"count":2,"error":"internal_error"}
-                                                           the next API calls fail; or "fault": status (status,
-                                                           retry_after), html, reset, silence. count 0: no more
-          /control/settings {"ghosts":3}                   connection_limit, fragment_bytes, distribution (random,
-                                                           round_robin), redelivery (slack, fast, none),
-                                                           acknowledgement_deadline_ms, ping_interval_ms,
-                                                           close_delay_ms, and, null to switch them off:
-                                                           connection_lifetime_ms, warning_lead_ms, reset_after_ms
-
-        An event that is not acknowledged within 3 s comes again: at once, after 1 and after 5 minutes, with a new
-        envelope_id and the same event_id. Commands and interactions do not. The tenth connection is the last one.
+        An event that is not acknowledged within 3 s comes again: at once, after 1
+        and after 5 minutes, with a new envelope_id and the same event_id. Commands
+        and interactions do not. The tenth connection is the last one.
         """
 }

@@ -1,5 +1,6 @@
 // A Slack to develop and test against: the API call, the WebSockets and the control endpoint on one port.
 
+import Foundation
 package import Logging
 import NIOCore
 import NIOHTTP1
@@ -60,7 +61,8 @@ package final class SlackSimulator: Sendable {
                 group: group, loop: loop, children: children, server: server)
         } catch {
             try? await group.shutdownGracefully()
-            throw SlackSimulatorError(.bind, "cannot listen on \(configuration.host):\(configuration.port): \(error)")
+            let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+            throw SlackSimulatorError(.bind, "cannot listen on \(configuration.host):\(configuration.port): \(reason)")
         }
     }
 

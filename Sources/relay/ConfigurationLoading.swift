@@ -19,9 +19,7 @@ struct ConfigurationOption: ParsableArguments {
         do {
             text = Array(try Data(contentsOf: URL(fileURLWithPath: config)))
         } catch {
-            let reason =
-                (error as? CocoaError)?.code == .fileReadNoSuchFile ? "no such file" : error.localizedDescription
-            throw CommandFailure(.configuration, "cannot read \(config): \(reason)")
+            throw CommandFailure(.configuration, "cannot read \(config): \(unreadableReason(config))")
         }
         do {
             return try Configuration.parse(yaml: text, file: config)
@@ -31,16 +29,33 @@ struct ConfigurationOption: ParsableArguments {
     }
 }
 
+/// Why a file could not be read, in the system's words.
+func unreadableReason(_ path: String) -> String {
+    var isDirectory: ObjCBool = false
+    if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
+        return "it is a directory"
+    }
+    errno = 0
+    return access(path, R_OK) == 0 ? "it cannot be read" : String(cString: strerror(errno))
+}
+
 extension Configuration {
-    /// The secrets that must be there at the start, so that a forgotten variable is found now and not at the first delivery.
+    /// The secrets that must be there at the start, so that a forgotten variable, or a token of the wrong kind, is found now and not at
+    /// the first delivery.
     func checkSecrets(_ secrets: any SecretReader) throws {
-        let references = [slack.appToken, slack.signingSecret] + backends.compactMap(\.signingSecret)
-        let problems = Set(references).sorted { $0.description < $1.description }.compactMap { reference -> String? in
+        var references = [("slack.app_token", slack.appToken), ("slack.signing_secret", slack.signingSecret)]
+        for backend in backends {
+            if let secret = backend.signingSecret { references.append(("backends.\(backend.name).signing", secret)) }
+        }
+        let problems = references.compactMap { key, reference -> String? in
             do throws(SecretError) {
-                _ = try secrets.secret(reference)
-                return nil
+                let secret = try secrets.secret(reference)
+                guard key == "slack.app_token", !secret.bytes.starts(with: Array("xapp-".utf8)) else { return nil }
+                return
+                    "\(key): \(reference) does not begin with xapp-: an app-level token is wanted (Basic Information, "
+                    + "App-Level Tokens), not a bot or user token"
             } catch {
-                return "\(error)"
+                return "\(key): \(error)"
             }
         }
         guard problems.isEmpty else { throw CommandFailure(.configuration, problems.joined(separator: "\n")) }

@@ -79,7 +79,8 @@ struct Demo: Sendable {
         try await send("Are you there?", slack, scene, attempts: 2)
         print(
             "\nNothing acknowledged is ever lost: kill -9 right after the acknowledgement would have changed nothing.")
-        while keepSending {
+        // A reader that is gone ends it.
+        while keepSending, fflush(nil) == 0 {
             print("")
             try await send("Once more", slack, scene, attempts: 1)
             try await Task.sleep(for: .seconds(2))

@@ -19,7 +19,8 @@ struct ForwardCommand: AsyncParsableCommand {
             person. (Answers come with a later version.)
 
             Example:
-              SLACK_APP_TOKEN=xapp-… SLACK_SIGNING_SECRET=… relay forward http://localhost:3000/slack/events
+              export SLACK_APP_TOKEN=xapp-… SLACK_SIGNING_SECRET=…
+              relay forward http://localhost:3000/slack/events
             """)
 
     @Argument(help: "The backend's URL, http or https.")
@@ -28,7 +29,7 @@ struct ForwardCommand: AsyncParsableCommand {
     var queue: String?
     @Option(help: ArgumentHelp("Where Slack's API is, for use with `relay simulate`.", valueName: "url"))
     var apiURL = SlackConfiguration.defaultAPIURL
-    @Flag(name: .shortAndLong, help: "Log the life of connections and every attempt.")
+    @Flag(name: .shortAndLong, help: "Log every attempt, too.")
     var verbose = false
 
     func run() async throws {
@@ -43,7 +44,7 @@ struct ForwardCommand: AsyncParsableCommand {
         }
         let secrets = SecretStore()
         try configuration.checkSecrets(secrets)
-        let logger = ConsoleLog.makeLogger("relay", level: verbose ? .debug : .notice, format: .text)
+        let logger = ConsoleLog.makeLogger("relay", level: verbose ? .debug : .info, format: .text)
         let composition = Composition(
             configuration: configuration, secrets: secrets, observer: RequestPrinter(), endsWhenRefused: true,
             logger: logger)

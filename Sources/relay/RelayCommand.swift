@@ -46,7 +46,8 @@ struct RelayCommand: AsyncParsableCommand {
             HTTP backends as the signed POST that Slack's HTTP mode would have sent.
 
             On a laptop, without a configuration file:
-              SLACK_APP_TOKEN=xapp-… SLACK_SIGNING_SECRET=… relay forward http://localhost:3000/slack/events
+              export SLACK_APP_TOKEN=xapp-… SLACK_SIGNING_SECRET=…
+              relay forward http://localhost:3000/slack/events
 
             As a service:
               relay config check --config relay.yaml

@@ -35,7 +35,7 @@ struct RouteCommand: AsyncParsableCommand {
             }
             let targets = router.targets(for: envelope)
             guard targets.isEmpty else {
-                print("delivered to: " + targets.map(\.summary).joined(separator: ", "))
+                print("would go to: " + targets.map(\.summary).joined(separator: ", "))
                 return
             }
             print("unrouted: \(configuration.unrouted.action(for: envelope.kind).rawValue)")
@@ -50,7 +50,7 @@ struct RouteCommand: AsyncParsableCommand {
                     ? FileHandle.standardInput.readToEnd() ?? Data() : Data(contentsOf: URL(fileURLWithPath: payload))
                 bytes = Array(data)
             } catch {
-                throw CommandFailure(.failed, "cannot read \(payload): \(error.localizedDescription)")
+                throw CommandFailure(.failed, "cannot read \(payload): \(unreadableReason(payload))")
             }
             guard let envelope = SampleEnvelope.read(bytes) else {
                 throw CommandFailure(
@@ -66,12 +66,16 @@ enum SampleEnvelope {
     static func read(_ bytes: [UInt8]) -> Envelope? {
         if case .envelope(let envelope) = parse(bytes) { return envelope }
         guard let object = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any] else { return nil }
-        let type =
-            if object["command"] is String {
-                "slash_commands"
-            } else if object["event"] != nil || object["type"] as? String == "app_rate_limited" { "events_api" } else {
-                "interactive"
-            }
+        let type: String
+        if object["command"] is String {
+            type = "slash_commands"
+        } else if object["event"] is [String: Any] || object["type"] as? String == "app_rate_limited" {
+            type = "events_api"
+        } else if let payloadType = object["type"] as? String, interactiveTypes.contains(payloadType) {
+            type = "interactive"
+        } else {
+            return nil
+        }
         let wrapped =
             Array(#"{"envelope_id":"sample","type":"\#(type)","accepts_response_payload":false,"payload":"#.utf8)
             + bytes
@@ -79,6 +83,12 @@ enum SampleEnvelope {
         guard case .envelope(let envelope) = parse(wrapped) else { return nil }
         return envelope
     }
+
+    /// `payload.type` of what comes in an envelope of type `interactive` (slack-protocol.md §3.4).
+    private static let interactiveTypes: Set<String> = [
+        "block_actions", "view_submission", "view_closed", "shortcut", "message_action", "block_suggestion",
+        "interactive_message", "dialog_submission", "dialog_cancellation", "dialog_suggestion", "workflow_step_edit",
+    ]
 
     private static func parse(_ frame: [UInt8]) -> SlackMessage {
         SlackMessage.parse(frame, app: App.defaultName, receivedAt: Timestamp(nanosecondsSinceEpoch: 0))
