@@ -11,7 +11,7 @@ func withBackend(
     answerHead: @escaping RecordingBackend.HeadScript = { _ in nil },
     test: (RecordingBackend, CurlClient) async throws -> Void
 ) async throws {
-    let backend = try await RecordingBackend(answerHead: answerHead, answer: answer)
+    let backend = try await RecordingBackend(answer: answer, answerHead: answerHead)
     let client = CurlClient()
     do {
         try await test(backend, client)

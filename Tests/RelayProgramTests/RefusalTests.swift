@@ -34,7 +34,7 @@ struct RefusalTests {
             #expect(alarm["wait_ms"] == "300000")
             let ready = try await stage.relay.health("/readyz")
             #expect(ready.status == 503)
-            #expect(ready.body == "slack: no connection\n")
+            #expect(ready.body == "slack: no connection\nslack: refuses this app: \(refusal.rawValue)\n")
             #expect(try await stage.relay.health("/healthz").status == 200)
             #expect(await stage.relay.terminate() == 0)
             #expect(try await stage.slack.statistics().apiCalls == 1)
@@ -60,7 +60,7 @@ struct RefusalTests {
         try await refusal.prepare(slack)
         let relay = try ChildProcess.relay(
             ["forward", "http://127.0.0.1:9/slack/events", "--api-url", slack.apiURL],
-            environment: RunningRelay.environment)
+            environment: RelayHome.environment)
         #expect(await relay.waitForExit() == 77)
         #expect(await relay.errors.first(containing: "Slack refused the connection: \(refusal.rawValue)") != nil)
         #expect(try await slack.statistics().apiCalls == 1)

@@ -74,11 +74,10 @@ package final class RecordingBackend: Sendable {
     private let listener: any Channel
     private let isTLS: Bool
 
-    /// Listens on a free port of 127.0.0.1, or on a Unix domain socket at `unixSocket`, with TLS where there is a certificate.
+    /// Listens on 127.0.0.1 (`port` 0: any free one), or on a Unix domain socket at `unixSocket`, with TLS where there is a certificate.
     package init(
-        unixSocket: String? = nil, tls: TestCertificate? = nil,
-        answerHead headScript: @escaping HeadScript = { _ in nil },
-        answer script: @escaping Script = { _ in .ok }
+        port: Int = 0, unixSocket: String? = nil, tls: TestCertificate? = nil,
+        answer script: @escaping Script = { _ in .ok }, answerHead headScript: @escaping HeadScript = { _ in nil }
     ) async throws {
         let state = SharedState()
         let tlsContext = try tls.map { try $0.makeServerContext() }
@@ -103,7 +102,7 @@ package final class RecordingBackend: Sendable {
             if let unixSocket {
                 try await bootstrap.bind(unixDomainSocketPath: unixSocket).get()
             } else {
-                try await bootstrap.bind(host: "127.0.0.1", port: 0).get()
+                try await bootstrap.bind(host: "127.0.0.1", port: port).get()
             }
     }
 

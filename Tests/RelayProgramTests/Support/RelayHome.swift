@@ -1,0 +1,79 @@
+// What one gateway, and those that follow it, run on: a folder with a relay.yaml and a queue.
+
+import Foundation
+import Testing
+
+/// A folder of its own for each test, removed with its last reference.
+///
+/// The configuration is strict YAML in small pieces: a test says what it is about, the rest is quick and quiet.
+final class RelayHome: Sendable {
+    static let appToken = "xapp-1-A0PROGRAM-token-of-the-program-tests"
+    static let signingSecret = "signing-secret-of-the-program-tests"
+
+    /// For every relay under test: made-up secrets, and no proxy that the developer's own environment names.
+    static let environment = [
+        "SLACK_APP_TOKEN": appToken, "SLACK_SIGNING_SECRET": signingSecret, "http_proxy": "", "https_proxy": "",
+        "HTTPS_PROXY": "", "all_proxy": "", "ALL_PROXY": "", "no_proxy": "", "NO_PROXY": "",
+    ]
+
+    let folder: URL
+    private let environment: [String: String]
+
+    /// Short waits, no jitter, health on a free port.
+    /// - Parameters:
+    ///   - backends: each one's keys as a YAML flow mapping without its braces: `url: http://…, max_in_flight: 1`.
+    ///   - routes: items of the list, each a flow mapping without its braces; none: events go to the only backend.
+    ///   - queue: the keys of `queue` in the same way; nil: a database in the folder.
+    ///   - slack: more keys of the section `slack`, each `key: value`; a `backoff` among them takes the place of the short one.
+    ///   - environment: beside the one that every relay under test has.
+    init(
+        apiURL: String, backends: [String: String], routes: [String] = [], queue: String? = nil, slack: [String] = [],
+        logLevel: String = "debug", environment: [String: String] = [:]
+    ) throws {
+        folder = try Self.makeFolder()
+        self.environment = Self.environment.merging(environment) { _, new in new }
+        let backoff =
+            slack.contains { $0.hasPrefix("backoff:") } ? [] : ["backoff: { initial: 50ms, max: 500ms, stable: 1s }"]
+        let yaml = """
+            version: 1
+            slack:
+              app_token: env:SLACK_APP_TOKEN
+              signing_secret: env:SLACK_SIGNING_SECRET
+              api_url: \(apiURL)
+              start_jitter: 0s
+            \((backoff + slack).map { "  \($0)\n" }.joined())
+            queue: { \(queue ?? "path: \(folder.path)/relay.db") }
+            backends:
+            \(backends.sorted { $0.key < $1.key }.map { "  \($0.key): { \($0.value) }\n" }.joined())
+            \(routes.isEmpty ? "" : "routes:\n" + routes.map { "  - { \($0) }\n" }.joined())
+            health: { listen: 127.0.0.1:0 }
+            log: { level: \(logLevel), format: json }
+            """
+        try yaml.write(toFile: configurationPath, atomically: false, encoding: .utf8)
+    }
+
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    var configurationPath: String { path("relay.yaml") }
+
+    /// Of a file in the folder.
+    func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
+
+    /// Starts `relay serve`, without waiting for anything.
+    func start() throws -> ChildProcess {
+        try ChildProcess.relay(["serve", "--config", configurationPath], environment: environment)
+    }
+
+    /// Starts `relay serve` and waits until it listens. It need not be connected to Slack yet.
+    func serve() async throws -> RunningRelay {
+        let relay = try RunningRelay(in: self)
+        try await relay.logged("health is served")
+        return relay
+    }
+
+    static func makeFolder() throws -> URL {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("relay-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        return folder
+    }
+}
