@@ -1,10 +1,12 @@
 // An HTTP proxy for tests: opens the tunnels it is asked for and remembers where to.
 
+internal import Foundation
 internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
 
-/// Answers CONNECT (RFC 9110 §9.3.6) with a tunnel, anything else with the end of the connection. Stop it with `shutDown()`.
+/// Answers CONNECT (RFC 9110 §9.3.6) with a tunnel, without the right credentials with a 407, and anything else with the end of the
+/// connection. Stop it with `shutDown()`.
 package final class ConnectProxy: Sendable {
     fileprivate struct State {
         var targets: [String] = []
@@ -13,24 +15,30 @@ package final class ConnectProxy: Sendable {
 
     private let state = SharedProxyState()
     private let listener: any Channel
+    private let credentials: String?
 
     /// Listens on a free port of 127.0.0.1.
-    package init() async throws {
+    /// - Parameter credentials: `user:password` that clients must send by the Basic scheme (RFC 7617); nil: none.
+    package init(credentials: String? = nil) async throws {
         let state = state
+        self.credentials = credentials
+        let authorization = credentials.map { "Basic " + Data($0.utf8).base64EncodedString() }
         listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     state.keep(channel)
-                    try channel.pipeline.syncOperations.addHandler(ConnectHandler(state: state))
+                    try channel.pipeline.syncOperations.addHandler(
+                        ConnectHandler(state: state, authorization: authorization))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
     }
 
     package var port: Int { listener.localAddress?.port ?? 0 }
-    package var url: String { "http://127.0.0.1:\(port)" }
+    /// With the credentials that it wants.
+    package var url: String { "http://\(credentials.map { "\($0)@" } ?? "")127.0.0.1:\(port)" }
 
-    /// What tunnels have been asked for, as `host:port`.
+    /// What tunnels have been opened to, as `host:port`.
     package var targets: [String] { state.value.withLock { $0.targets } }
 
     package func shutDown() async {
@@ -53,10 +61,12 @@ private final class ConnectHandler: ChannelInboundHandler, RemovableChannelHandl
     typealias InboundIn = ByteBuffer
 
     private let state: SharedProxyState
+    private let authorization: String?
     private var head = ""
 
-    init(state: SharedProxyState) {
+    init(state: SharedProxyState, authorization: String?) {
         self.state = state
+        self.authorization = authorization
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -67,8 +77,24 @@ private final class ConnectHandler: ChannelInboundHandler, RemovableChannelHandl
         guard words.count == 3, words[0] == "CONNECT", let colon = words[1].lastIndex(of: ":"),
             let port = Int(words[1][words[1].index(after: colon)...])
         else { return context.close(promise: nil) }
+        guard isAuthorized else { return refuse(context.channel) }
         state.value.withLock { $0.targets.append(String(words[1])) }
         openTunnel(context.channel, host: String(words[1][..<colon]), port: port)
+    }
+
+    private var isAuthorized: Bool {
+        guard let authorization else { return true }
+        return head.split(separator: "\r\n").contains { line in
+            let field = line.split(separator: ":", maxSplits: 1)
+            return field.count == 2 && field[0].lowercased() == "proxy-authorization"
+                && field[1].drop { $0 == " " } == authorization
+        }
+    }
+
+    private func refuse(_ client: any Channel) {
+        let answer =
+            "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"test\"\r\nContent-Length: 0\r\n\r\n"
+        client.writeAndFlush(ByteBuffer(string: answer)).whenComplete { _ in client.close(promise: nil) }
     }
 
     private func openTunnel(_ client: any Channel, host: String, port: Int) {

@@ -66,7 +66,8 @@ package final class RecordingBackend: Sendable {
         var requests: [Request] = []
         var connections = 0
         var open: [ObjectIdentifier: any Channel] = [:]
-        var waiters: [(count: Int, continuation: CheckedContinuation<[Request], Never>)] = []
+        var lastWaiter = 0
+        var waiters: [Int: (count: Int, continuation: CheckedContinuation<[Request], Never>)] = [:]
     }
 
     fileprivate let state: SharedState
@@ -118,15 +119,24 @@ package final class RecordingBackend: Sendable {
     /// Connections accepted until now.
     package var connectionCount: Int { state.value.withLock { $0.connections } }
 
-    /// Waits until this many requests have been received since the start.
+    /// Waits until this many requests have been received since the start. Returns fewer when the task is canceled: its time is over.
     package func requests(atLeast count: Int) async -> [Request] {
-        await withCheckedContinuation { continuation in
-            let ready = state.value.withLock { state -> [Request]? in
-                guard state.requests.count < count else { return state.requests }
-                state.waiters.append((count, continuation))
-                return nil
+        let number = state.value.withLock { state in
+            state.lastWaiter += 1
+            return state.lastWaiter
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let ready = state.value.withLock { state -> [Request]? in
+                    guard state.requests.count < count, !Task.isCancelled else { return state.requests }
+                    state.waiters[number] = (count, continuation)
+                    return nil
+                }
+                if let ready { continuation.resume(returning: ready) }
             }
-            if let ready { continuation.resume(returning: ready) }
+        } onCancel: {
+            let (waiter, requests) = state.value.withLock { ($0.waiters.removeValue(forKey: number), $0.requests) }
+            waiter?.continuation.resume(returning: requests)
         }
     }
 
@@ -162,9 +172,10 @@ private final class SharedState: Sendable {
         let (requests, ready) = value.withLock { state in
             state.requests.append(request)
             let count = state.requests.count
-            let ready = state.waiters.filter { $0.count <= count }
-            state.waiters.removeAll { $0.count <= count }
-            return (state.requests, ready)
+            // Both are copies only when somebody waited for them.
+            let ready = state.waiters.filter { $0.value.count <= count }
+            for number in ready.keys { state.waiters[number] = nil }
+            return (ready.isEmpty ? [] : state.requests, ready.values)
         }
         for waiter in ready { waiter.continuation.resume(returning: requests) }
     }

@@ -35,9 +35,15 @@ final class ChildProcess: Sendable {
         if exit.isUnset { kill(pid, signal) }
     }
 
-    /// The exit code; 128 + the number of the signal that ended it.
+    /// The exit code; 128 + the number of the signal that ended it. Ends it when the task is canceled (its time is over).
     @discardableResult
-    func waitForExit() async -> Int32 { await exit.wait() }
+    func waitForExit() async -> Int32 {
+        await withTaskCancellationHandler {
+            await exit.wait()
+        } onCancel: {
+            send(signal: SIGKILL)
+        }
+    }
 }
 
 extension ChildProcess {
@@ -72,7 +78,13 @@ final class LineLog: Sendable {
         var lines: [String] = []
         var rest: [UInt8] = []
         var isEnded = false
-        var waiters: [(matches: @Sendable (String) -> Bool, continuation: CheckedContinuation<String?, Never>)] = []
+        var lastWaiter = 0
+        var waiters: [Int: Waiter] = [:]
+    }
+
+    private struct Waiter {
+        var matches: @Sendable (String) -> Bool
+        var continuation: CheckedContinuation<String?, Never>
     }
 
     private let state = Mutex(State())
@@ -89,40 +101,50 @@ final class LineLog: Sendable {
     var lines: [String] { state.withLock { $0.lines } }
     var text: String { lines.joined(separator: "\n") }
 
-    /// The first line that matches, waited for; nil when the output ends without one.
+    /// The first line that matches, waited for; nil when the output ends without one, or the task is canceled (its time is over).
     func first(where matches: @escaping @Sendable (String) -> Bool) async -> String? {
-        await withCheckedContinuation { continuation in
-            let found: String?? = state.withLock { state in
-                if let line = state.lines.first(where: matches) { return .some(line) }
-                if state.isEnded { return .some(nil) }
-                state.waiters.append((matches, continuation))
-                return nil
+        let number = state.withLock { state in
+            state.lastWaiter += 1
+            return state.lastWaiter
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let found: String?? = state.withLock { state in
+                    if let line = state.lines.first(where: matches) { return .some(line) }
+                    if state.isEnded || Task.isCancelled { return .some(nil) }
+                    state.waiters[number] = Waiter(matches: matches, continuation: continuation)
+                    return nil
+                }
+                if let found { continuation.resume(returning: found) }
             }
-            if let found { continuation.resume(returning: found) }
+        } onCancel: {
+            state.withLock { $0.waiters.removeValue(forKey: number) }?.continuation.resume(returning: nil)
         }
     }
 
     func first(containing text: String) async -> String? { await first { $0.contains(text) } }
 
     private func append(_ data: Data) {
-        let resumed = state.withLock { state -> [(CheckedContinuation<String?, Never>, String?)] in
+        let resumed = state.withLock { state -> [(Waiter, String?)] in
             guard !data.isEmpty else {
                 state.isEnded = true
-                defer { state.waiters = [] }
-                return state.waiters.map { ($0.continuation, nil) }
+                defer { state.waiters = [:] }
+                return state.waiters.values.map { ($0, nil) }
             }
             state.rest += data
-            var resumed: [(CheckedContinuation<String?, Never>, String?)] = []
+            var resumed: [(Waiter, String?)] = []
             while let end = state.rest.firstIndex(of: UInt8(ascii: "\n")) {
                 let line = String(decoding: state.rest[..<end], as: UTF8.self)
                 state.rest.removeFirst(end + 1)
                 state.lines.append(line)
-                resumed += state.waiters.filter { $0.matches(line) }.map { ($0.continuation, line) }
-                state.waiters.removeAll { $0.matches(line) }
+                for (number, waiter) in state.waiters where waiter.matches(line) {
+                    state.waiters[number] = nil
+                    resumed.append((waiter, line))
+                }
             }
             return resumed
         }
-        for (continuation, line) in resumed { continuation.resume(returning: line) }
+        for (waiter, line) in resumed { waiter.continuation.resume(returning: line) }
     }
 }
 

@@ -1,0 +1,41 @@
+// SIGTERM: every connection is left with a close frame, and a second signal ends the wait.
+
+import Foundation
+import RelayTestKit
+import SlackSimulator
+import Testing
+
+@Suite("shutdown", .timeLimit(.minutes(2)))
+struct ShutdownTests {
+    @Test("SIGTERM sends a close frame on every connection, then exits 0", arguments: [1, 3])
+    func closeFrames(connections: Int) async throws {
+        try await Stage.with(relay: .init(slack: ["connections: \(connections)"])) { stage in
+            try await stage.slack.waitForConnections(atLeast: connections)
+            #expect(await stage.relay.terminate() == 0)
+            // The simulator never closes TCP first: these ends are relay's own.
+            try await stage.slack.wait(for: .ended, times: connections)
+            let history = try await stage.slack.history()
+            for id in Set(history.map(\.connection)) {
+                let end = history.filter { $0.connection == id }.map(\.what)
+                #expect(end == [.hello, .closeReceived, .ended])
+            }
+            #expect(stage.relay.log.last?.message == "stopped")
+        }
+    }
+
+    @Test("a second signal ends a drain at once, with 143")
+    func secondSignal() async throws {
+        try await Stage.with(backend: { _ in .silence }) { stage in
+            try await stage.slack.waitForConnections(atLeast: 2)
+            _ = try await stage.slack.send(.message)
+            _ = await stage.backend.requests(atLeast: 1)
+            stage.relay.process.send(signal: SIGTERM)
+            try await stage.relay.logged("draining")
+            try await stage.slack.wait(for: .closeReceived, times: 2)
+            // The delivery in flight would hold it for ten seconds more.
+            stage.relay.process.send(signal: SIGTERM)
+            #expect(await stage.relay.process.waitForExit() == 143)
+            #expect(stage.relay.log.allSatisfy { $0.message != "stopped" })
+        }
+    }
+}
