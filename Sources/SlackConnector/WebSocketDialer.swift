@@ -172,6 +172,7 @@ private final class DialAttempt<Outcome: Sendable>: Sendable {
                 self.upgraded(channel, head)
             }
         }
+        try channel.pipeline.syncOperations.addHandler(EndKeeper())
         try channel.pipeline.syncOperations.addHTTPClientHandlers(
             leftOverBytesStrategy: .forwardBytes, withClientUpgrade: ([upgrader], { _ in }))
         try channel.pipeline.syncOperations.addHandler(request)

@@ -68,6 +68,24 @@ import Testing
         }
     }
 
+    @Test("a disconnect in place of hello is read, also when it comes with the 101 and TCP ends at once")
+    func refusedAtOnce() async throws {
+        let attempts = 40
+        try await ScriptedSlack.run { socket, number in
+            guard number <= attempts else {
+                try await socket.hello()
+                return try await socket.untilEnd()
+            }
+            let disconnect = #"{"type":"disconnect","reason":"refresh_requested"}"#
+            try await socket.upgrade(following: ScriptedSocket.frame(ScriptedSocket.Frame.text, Array(disconnect.utf8)))
+        } body: { slack in
+            let bench = Bench(urls: URLs(slack), timing: .init(helloTimeout: .seconds(1)))
+            try await bench.run { await bench.connected() }
+            #expect(bench.connects(.refused) == Int64(attempts))
+            #expect(bench.connects(.helloTimeout) == 0)
+        }
+    }
+
     @Test("a 101 that RFC 6455 does not accept is a failed attempt", arguments: [0, 1])
     func badUpgrade(flaw: Int) async throws {
         try await ScriptedSlack.run { socket, number in
