@@ -82,8 +82,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         context.fireChannelInactive()
     }
 
-    /// TCP has ended. Told twice: a channel that ends while its HTTP handlers are being replaced (NIO does that in two steps) has fired
-    /// `channelInactive` before this handler was there to see it.
+    /// TCP has ended. Told twice, by `channelInactive` and by the channel's close future: a connection that is never seen to end would hold
+    /// its slot for ever.
     func transportClosed() {
         deliverBatch()
         perform(machine.transportClosed())
