@@ -30,22 +30,24 @@ struct ContinuityTests {
         }
     }
 
-    @Test("a refresh of every connection each second under load: no redelivery and no moment without a connection")
-    func refreshes() async throws {
+    @Test(
+        "a refresh of every connection each second under load: no redelivery and no moment without a connection",
+        arguments: [1, 2])
+    func refreshes(connections: Int) async throws {
         let slack = SlackSimulatorConfiguration(
             acknowledgementDeadline: .seconds(10), connectionLifetime: .seconds(1), warningLead: nil,
             closeDelay: .seconds(5))
-        try await Stage.with(slack: slack) { stage in
-            try await stage.slack.waitForConnections(atLeast: 2)
-            let sent = try await stage.sendEvents(until: .refreshRequested, times: 8)
+        try await Stage.with(slack: slack, relay: .init(slack: ["connections: \(connections)"])) { stage in
+            try await stage.slack.waitForConnections(atLeast: connections)
+            let sent = try await stage.sendEvents(until: .refreshRequested, times: 4 * connections)
             let statistics = try await stage.slack.statistics()
             let history = try await stage.slack.history()
-            print("refreshes: \(sent) events, \(statistics.upgrades) dials")
+            print("refreshes: \(sent) events over \(connections) connections, \(statistics.upgrades) dials")
             #expect(statistics.acknowledged == sent)
             #expect(statistics.redeliveries == 0)
             #expect(statistics.refusedUpgrades == 0)
             #expect(history.allSatisfy { $0.connected > 0 }, "a moment without a connection")
-            #expect(history.count { $0.what == .closeReceived } >= 6)
+            #expect(history.count { $0.what == .closeReceived } >= 3 * connections)
             let delivered = await stage.deliveredEvents(atLeast: sent)
             #expect(delivered.count == sent)
             #expect(Set(delivered).count == sent)
