@@ -170,6 +170,6 @@ let package = Package(
         .testTarget(
             name: "RelayProgramTests",
             dependencies: ["RelayCore", "RelayTestKit", "SlackSimulator", "SocketMode", lifecycle, logging] + nio,
-            swiftSettings: settings),
+            exclude: ["Python"], swiftSettings: settings),
     ]
 )

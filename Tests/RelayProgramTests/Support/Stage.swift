@@ -74,7 +74,11 @@ extension Stage {
 extension RecordingBackend.Request {
     /// Of an event's payload.
     var eventID: String? {
-        struct Payload: Decodable { var event_id: String }
-        return try? JSONDecoder().decode(Payload.self, from: Data(body)).event_id
+        struct Payload: Decodable {
+            var eventID: String
+
+            enum CodingKeys: String, CodingKey { case eventID = "event_id" }
+        }
+        return try? JSONDecoder().decode(Payload.self, from: Data(body)).eventID
     }
 }
