@@ -34,7 +34,7 @@ struct RefusalTests {
             #expect(alarm["wait_ms"] == "300000")
             let ready = try await stage.relay.health("/readyz")
             #expect(ready.status == 503)
-            #expect(ready.body == "slack: no connection\n")
+            #expect(ready.body == "slack: no connection\nslack: refuses this app: \(refusal.rawValue)\n")
             #expect(try await stage.relay.health("/healthz").status == 200)
             #expect(await stage.relay.terminate() == 0)
             #expect(try await stage.slack.statistics().apiCalls == 1)
