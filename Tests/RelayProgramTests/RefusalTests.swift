@@ -60,7 +60,7 @@ struct RefusalTests {
         try await refusal.prepare(slack)
         let relay = try ChildProcess.relay(
             ["forward", "http://127.0.0.1:9/slack/events", "--api-url", slack.apiURL],
-            environment: RunningRelay.environment)
+            environment: RelayHome.environment)
         #expect(await relay.waitForExit() == 77)
         #expect(await relay.errors.first(containing: "Slack refused the connection: \(refusal.rawValue)") != nil)
         #expect(try await slack.statistics().apiCalls == 1)

@@ -44,6 +44,14 @@ final class ChildProcess: Sendable {
             send(signal: SIGKILL)
         }
     }
+
+    /// Waits for the end: the exit code, and all that was written.
+    func finish() async -> (code: Int32, output: String, errors: String) {
+        // No line is the one that is waited for: this returns at the end of each.
+        _ = await output.first { _ in false }
+        _ = await errors.first { _ in false }
+        return (await waitForExit(), output.text, errors.text)
+    }
 }
 
 extension ChildProcess {
@@ -90,11 +98,18 @@ final class LineLog: Sendable {
     private let state = Mutex(State())
     let pipe = Pipe()
 
+    /// Read by a thread, which ends with the output. (A readability handler loses the end now and then: its dispatch source may still be
+    /// registered when the next pipe gets the same descriptor.)
     init() {
-        pipe.fileHandleForReading.readabilityHandler = { [weak self] handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            self?.append(data)
+        let input = pipe.fileHandleForReading
+        Thread.detachNewThread { [weak self] in
+            var buffer = [UInt8](repeating: 0, count: 1 << 16)
+            while true {
+                let count = read(input.fileDescriptor, &buffer, buffer.count)
+                if count < 0, errno == EINTR { continue }
+                self?.append(buffer.prefix(max(0, count)))
+                if count <= 0 { return }
+            }
         }
     }
 
@@ -124,7 +139,8 @@ final class LineLog: Sendable {
 
     func first(containing text: String) async -> String? { await first { $0.contains(text) } }
 
-    private func append(_ data: Data) {
+    /// Nothing more comes after empty data.
+    private func append(_ data: ArraySlice<UInt8>) {
         let resumed = state.withLock { state -> [(Waiter, String?)] in
             guard !data.isEmpty else {
                 state.isEnded = true

@@ -1,61 +1,34 @@
-// A `relay serve` under test, with a relay.yaml and a database in a folder of its own.
+// A `relay serve` under test: its log, its health, its end.
 
 import Foundation
-import NIOCore
-import NIOHTTP1
-import NIOPosix
 import Testing
 
-/// What stands in the relay.yaml of a test, beside what every one of them has: short waits, no jitter, health on a free port.
+/// What stands in the relay.yaml of a test about connections.
 struct RelaySettings {
     /// More keys of the section `slack`, each `key: value`.
     var slack: [String] = []
     var backoff = "{ initial: 50ms, max: 400ms, stable: 1s }"
     var environment: [String: String] = [:]
-
-    fileprivate func yaml(apiURL: String, backendURL: String, folder: URL) -> String {
-        """
-        version: 1
-        slack:
-          app_token: env:SLACK_APP_TOKEN
-          signing_secret: env:SLACK_SIGNING_SECRET
-          api_url: \(apiURL)
-          start_jitter: 0s
-          backoff: \(backoff)
-        \(slack.map { "  \($0)\n" }.joined())
-        queue: { path: \(folder.appending(path: "relay.db").path) }
-        backends: { app: { url: \(backendURL)/slack/events } }
-        health: { listen: 127.0.0.1:0 }
-        log: { level: info, format: json }
-        """
-    }
 }
 
-/// Killed, and its folder removed, at the latest when its last reference goes.
+/// Killed at the latest when its last reference goes.
 final class RunningRelay: Sendable {
     let process: ChildProcess
-    private let folder: URL
+    private let home: RelayHome
 
-    /// For every relay under test: made-up secrets, and no proxy that the developer's own environment names.
-    static let environment = [
-        "SLACK_APP_TOKEN": "xapp-1-A0SIMULATED-1-test", "SLACK_SIGNING_SECRET": "8f742231b10e8888abcd99yyyzzz85a5",
-        "http_proxy": "", "https_proxy": "", "HTTPS_PROXY": "", "all_proxy": "", "ALL_PROXY": "", "no_proxy": "",
-        "NO_PROXY": "",
-    ]
-
-    init(_ settings: RelaySettings = .init(), apiURL: String, backendURL: String) throws {
-        folder = FileManager.default.temporaryDirectory.appending(path: "relay-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let file = folder.appending(path: "relay.yaml")
-        try settings.yaml(apiURL: apiURL, backendURL: backendURL, folder: folder)
-            .write(to: file, atomically: false, encoding: .utf8)
-        process = try .relay(
-            ["serve", "--config", file.path],
-            environment: Self.environment.merging(settings.environment) { _, new in new })
+    /// Does not wait for anything.
+    init(in home: RelayHome) throws {
+        self.home = home
+        process = try home.start()
     }
 
-    deinit {
-        try? FileManager.default.removeItem(at: folder)
+    /// In a home of its own, with one backend.
+    convenience init(_ settings: RelaySettings = .init(), apiURL: String, backendURL: String) throws {
+        try self.init(
+            in: RelayHome(
+                apiURL: apiURL, backends: ["app": "url: \(backendURL)/slack/events"],
+                slack: ["backoff: \(settings.backoff)"] + settings.slack, logLevel: "info",
+                environment: settings.environment))
     }
 
     /// SIGTERM, and the exit code that follows.
@@ -63,6 +36,25 @@ final class RunningRelay: Sendable {
     func terminate() async -> Int32 {
         process.send(signal: SIGTERM)
         return await process.waitForExit()
+    }
+
+    /// SIGTERM, at which it must end with 0.
+    func stop(sourceLocation: SourceLocation = #_sourceLocation) async {
+        process.send(signal: SIGTERM)
+        await ended(sourceLocation: sourceLocation)
+    }
+
+    /// Waits for the end, which must be with 0.
+    func ended(sourceLocation: SourceLocation = #_sourceLocation) async {
+        let end = await process.finish()
+        let lastLines = process.errors.lines.suffix(20).joined(separator: "\n")
+        #expect(end.code == 0, "relay ended otherwise: \(lastLines)", sourceLocation: sourceLocation)
+    }
+
+    /// Ends it as a crash does: nothing of its own runs any more.
+    func kill() async {
+        process.send(signal: SIGKILL)
+        await process.waitForExit()
     }
 }
 
@@ -90,32 +82,16 @@ extension RunningRelay {
 
 extension RunningRelay {
     /// GET from the health listener.
-    func health(_ path: String) async throws -> (status: Int, body: String) {
-        let listen = try await logged("health is served")["listen"]
-        let port = try #require(listen?.split(separator: ":").last.flatMap { Int($0) })
-        let client = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .connect(host: "127.0.0.1", port: port) { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                    return try NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>(
-                        wrappingChannelSynchronously: channel)
-                }
-            }
-        return try await client.executeThenClose { inbound, outbound in
-            let headers: HTTPHeaders = ["host": "127.0.0.1:\(port)"]
-            try await outbound.write(.head(.init(version: .http1_1, method: .GET, uri: path, headers: headers)))
-            try await outbound.write(.end(nil))
-            var status = 0
-            var body = ByteBuffer()
-            for try await part in inbound {
-                switch part {
-                case .head(let head): status = Int(head.status.code)
-                case .body(var bytes): body.writeBuffer(&bytes)
-                case .end: return (status, String(buffer: body))
-                }
-            }
-            return (status, String(buffer: body))
-        }
+    func health(_ path: String) async throws -> LoopbackHTTP.Reply {
+        let listen = try #require(try await logged("health is served")["listen"])
+        return try await LoopbackHTTP.get("http://\(listen)\(path)")
+    }
+
+    /// The sum over all series of a metric whose labels contain all these; 0 when there is none.
+    func metric(_ name: String, _ labels: String...) async throws -> Double {
+        MetricsPage(text: try await health("/metrics").body).samples
+            .filter { sample in sample.name == name && labels.allSatisfy(sample.labels.contains) }
+            .reduce(0) { $0 + $1.value }
     }
 
     /// The metrics, asked for again and again until they are as wanted, or the task is canceled.
