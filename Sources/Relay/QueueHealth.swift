@@ -29,14 +29,31 @@ package final class QueueHealth: Sendable {
     package func failed(_ operation: Operation, _ error: QueueError) {
         let before = failures.withLock { $0.updateValue(error, forKey: operation) }
         guard before?.code != error.code else { return }
-        logger.error(
-            "the queue fails; trying again", metadata: [LogKey.action: "\(operation)", LogKey.error: "\(error)"])
+        logger.error(operation.failure, metadata: [LogKey.error: "\(error)"])
     }
 
     package func worked(_ operation: Operation) {
         guard let before = failures.withLock({ $0.removeValue(forKey: operation) }) else { return }
-        logger.notice(
-            "the queue works again",
-            metadata: [LogKey.action: "\(operation)", LogKey.reason: "\(before.code.rawValue)"])
+        logger.notice(operation.recovery, metadata: [LogKey.reason: "\(before.code.rawValue)"])
+    }
+}
+
+extension QueueHealth.Operation {
+    fileprivate var failure: Logger.Message {
+        switch self {
+        case .store: "the queue cannot store: envelopes are not acknowledged until it can"
+        case .settle: "outcomes cannot be recorded; trying again"
+        case .lease: "the queue cannot be read; trying again"
+        case .prune: "retention fails; trying again"
+        }
+    }
+
+    fileprivate var recovery: Logger.Message {
+        switch self {
+        case .store: "the queue stores again"
+        case .settle: "outcomes are recorded again"
+        case .lease: "the queue can be read again"
+        case .prune: "retention works again"
+        }
     }
 }

@@ -111,7 +111,7 @@ struct CommandTests {
     func missingFile() async throws {
         let end = try await ChildProcess.relay(["serve", "--config", "/nowhere/relay.yaml"]).finish()
         #expect(end.code == 78)
-        #expect(end.errors.contains("cannot read /nowhere/relay.yaml: no such file"))
+        #expect(end.errors.contains("cannot read /nowhere/relay.yaml: No such file or directory"))
     }
 
     @Test("config show prints every default, and *** for each secret")
@@ -129,9 +129,9 @@ struct CommandTests {
         arguments: [
             (
                 #"{"type":"event_callback","event_id":"Ev1","event":{"type":"message","channel":"C1"}}"#, Int32(0),
-                "delivered to: orders"
+                "would go to: orders"
             ),
-            (#"{"command":"/deploy","text":"now","team_id":"T1"}"#, 0, "delivered to: orders at /slash/deploy"),
+            (#"{"command":"/deploy","text":"now","team_id":"T1"}"#, 0, "would go to: orders at /slash/deploy"),
             (#"{"command":"/help","text":"","team_id":"T1"}"#, 1, "command is /help, wants /deploy"),
             (#"{"type":"block_actions","actions":[{"action_id":"approve"}]}"#, 1, "unrouted: withhold"),
         ])

@@ -28,7 +28,7 @@ struct DiskFullTests {
 
         try disk.fill()
         try await load.send(200)
-        try await relay.logged("the queue fails: envelopes are not acknowledged until it works")
+        try await relay.logged("the queue cannot store: envelopes are not acknowledged until it can")
         let full = try await relay.health("/readyz")
         try await slack.wait { $0.redeliveries >= 400 }
 
@@ -37,10 +37,10 @@ struct DiskFullTests {
         #expect(try await slack.statistics().acknowledged == 20, "acknowledged without being stored")
         #expect(try await relay.health("/healthz").status == 200)
         #expect(try await relay.metric("relay_queue_writable") == 0)
-        #expect(relay.log.count { $0.message.hasPrefix("the queue fails") } == 1)
+        #expect(relay.log.count { $0.message.hasPrefix("the queue cannot store") } == 1)
 
         try disk.empty()
-        try await relay.logged("the queue works again")
+        try await relay.logged("the queue stores again")
         try await slack.waitUntilSettled()
         let acknowledged = try await load.acknowledged()
         let requests = await backend.events(acknowledged)
