@@ -3,8 +3,8 @@
 package import CoreMetrics
 import Synchronization
 
-/// Makes metrics and renders them. Safe to use from any thread; handlers are kept for ever, because labels come from the
-/// configuration or from closed sets.
+/// Makes metrics and renders them. Safe to use from any thread; handlers are kept for ever, because labels come from
+/// the configuration or from closed sets.
 ///
 /// Labels become metric names as they are given: they must already be in Prometheus' form (`relay_attempts_total`).
 package final class MetricsRegistry: MetricsFactory {

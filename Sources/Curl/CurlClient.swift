@@ -4,11 +4,13 @@ internal import CCurl
 internal import Glibc
 internal import Synchronization
 
-/// Makes HTTP requests. Connections are kept alive and shared by all requests of one client; one client is enough for a process.
+/// Makes HTTP requests. Connections are kept alive and shared by all requests of one client; one client is enough for a
+/// process.
 ///
-/// A POST of which a byte has been sent is never sent a second time. Where the peer closes a reused connection at that moment, the
-/// request fails with `connectionReset`, and whoever knows whether it may be repeated decides. To keep that rare, connections idle
-/// for more than 3 s are not used again, and none of a server that did it in the last 30 s. (A GET is repeated.)
+/// A POST of which a byte has been sent is never sent a second time. Where the peer closes a reused connection at that
+/// moment, the request fails with `connectionReset`, and whoever knows whether it may be repeated decides. To keep that
+/// rare, connections idle for more than 3 s are not used again, and none of a server that did it in the last 30 s. (A
+/// GET is repeated.)
 package final class CurlClient: Sendable {
     private let inbox: Inbox
     private let thread: Mutex<pthread_t?>

@@ -27,8 +27,8 @@ package struct CurlError: Error, Sendable, Equatable, CustomStringConvertible {
         case tlsError
         /// The proxy cannot be resolved or refuses the tunnel.
         case proxyError
-        /// A body of more than `maxResponseBytes` (`status` then tells what the peer thought of the request), or response headers of
-        /// more than 100 KiB.
+        /// A body of more than `maxResponseBytes` (`status` then tells what the peer thought of the request), or
+        /// response headers of more than 100 KiB.
         case responseTooLarge
         /// The task was canceled, or the client was shut down.
         case canceled
@@ -81,6 +81,7 @@ extension CurlError.Code {
 }
 
 extension CURLcode {
-    /// libcurl wanted to send a request again and was not let: by `EasyHandle.mayBeginRequest`, or by the refusal to rewind the body.
+    /// libcurl wanted to send a request again and was not let: by `EasyHandle.mayBeginRequest`, or by the refusal to
+    /// rewind the body.
     var meansReusedConnectionClosed: Bool { self == CURLE_ABORTED_BY_CALLBACK || self == CURLE_SEND_FAIL_REWIND }
 }

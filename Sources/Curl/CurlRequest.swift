@@ -10,7 +10,8 @@ package struct CurlRequest: Sendable {
     /// Absolute, http or https; a path is sent as it stands, dots included.
     package var url: String
     package var method: Method
-    /// Sent in this order, after `Host` and before `Content-Length`; a name given here replaces libcurl's own header of that name.
+    /// Sent in this order, after `Host` and before `Content-Length`; a name given here replaces libcurl's own header of
+    /// that name.
     package var headers: [(name: String, value: String)]
     /// Sent with its Content-Length; only with `post`.
     package var body: [UInt8]
@@ -21,14 +22,14 @@ package struct CurlRequest: Sendable {
     /// Connects to this Unix domain socket, without a proxy; the URL then gives scheme, Host and path only.
     package var unixSocketPath: String?
     package var proxy: CurlProxy
-    /// A PEM file of certificate authorities to trust, in place of the default bundle file. The default *directory* of the
-    /// system (`/etc/ssl/certs` on Debian) stays trusted where libcurl was built with one: there the file adds to the public
-    /// authorities; where not, put them into it. (CURLOPT_CAINFO, CURLOPT_CAPATH)
+    /// A PEM file of certificate authorities to trust, in place of the default bundle file. The default *directory* of
+    /// the system (`/etc/ssl/certs` on Debian) stays trusted where libcurl was built with one: there the file adds to
+    /// the public authorities; where not, put them into it. (CURLOPT_CAINFO, CURLOPT_CAPATH)
     package var caFile: String?
     /// A longer body fails with `responseTooLarge`; counted after decoding.
     package var maxResponseBytes: Int
-    /// Encodings that libcurl may decode, for example `gzip,deflate`; nil decodes nothing. Sent as `Accept-Encoding` unless
-    /// `headers` have it.
+    /// Encodings that libcurl may decode, for example `gzip,deflate`; nil decodes nothing. Sent as `Accept-Encoding`
+    /// unless `headers` have it.
     package var acceptEncoding: String?
 
     package init(
@@ -53,7 +54,8 @@ package struct CurlRequest: Sendable {
 
 /// Whether a request goes through an HTTP proxy: forwarded for http, through a CONNECT tunnel for https.
 package enum CurlProxy: Sendable, Equatable {
-    /// As `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` say; all but the first also in capitals (CURLOPT_PROXY).
+    /// As `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` say; all but the first also in capitals
+    /// (CURLOPT_PROXY).
     case environment
     case none
     /// This one, whatever `no_proxy` says.

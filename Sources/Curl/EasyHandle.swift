@@ -33,8 +33,8 @@ final class EasyHandle {
         return Unmanaged<EasyHandle>.fromOpaque(context).takeUnretainedValue()
     }
 
-    /// Makes the handle ready for a transfer. Each option that differs between requests is set each time, so that nothing of the
-    /// last one is left.
+    /// Makes the handle ready for a transfer. Each option that differs between requests is set each time, so that
+    /// nothing of the last one is left.
     /// - Parameter onConnectionOfItsOwn: neither a connection used before nor one to be used again.
     func prepare(_ transfer: Transfer, onConnectionOfItsOwn: Bool) throws(CurlError) {
         let request = transfer.request
@@ -65,8 +65,8 @@ final class EasyHandle {
         return .failure(failure)
     }
 
-    /// Whether the request may be sent on the connection at hand. The second time it is asked for one transfer, libcurl wants to repeat it:
-    /// not a POST, unless nothing at all of it has been sent.
+    /// Whether the request may be sent on the connection at hand. The second time it is asked for one transfer, libcurl
+    /// wants to repeat it: not a POST, unless nothing at all of it has been sent.
     fileprivate func mayBeginRequest() -> Bool {
         let sent = long(CURLINFO_REQUEST_SIZE)
         guard let sentAtBeginning else {
@@ -96,9 +96,10 @@ extension EasyHandle {
         relay_easy_set_function(pointer, CURLOPT_READFUNCTION, readBody)
         relay_easy_set_function(pointer, CURLOPT_WRITEFUNCTION, writeBody)
         relay_easy_set_function(pointer, CURLOPT_HEADERFUNCTION, writeHeader)
-        // When a reused connection closes before the response begins, libcurl sends the request again on a new one, without
-        // a word. `mayBeginRequest` stops that for a POST of which a byte has been sent. Where a byte of the body has been, libcurl
-        // must also rewind it, which is refused, so that no version of libcurl can go another way.
+        // When a reused connection closes before the response begins, libcurl sends the request again on a new one,
+        // without a word. `mayBeginRequest` stops that for a POST of which a byte has been sent. Where a byte of the
+        // body has been, libcurl must also rewind it, which is refused, so that no version of libcurl can go another
+        // way.
         relay_easy_set_request_function(pointer, requestBegins, context)
         relay_easy_set_seek_function(pointer) { _, _, _ in CURL_SEEKFUNC_FAIL }
 
@@ -110,11 +111,12 @@ extension EasyHandle {
         setLong(CURLOPT_SSL_VERIFYPEER, 1)
         setLong(CURLOPT_SSL_VERIFYHOST, 2)
         relay_easy_set_string(pointer, CURLOPT_PROTOCOLS_STR, "http,https")
-        // Otherwise a transfer that ends while its name is being resolved blocks this thread until the resolver gives up.
+        // Otherwise a transfer that ends while its name is being resolved blocks this thread until the resolver gives
+        // up.
         setLong(CURLOPT_QUICK_EXIT, 1)
-        // A connection that was idle longer is not used again. Servers close idle connections after 5 s at the shortest that
-        // is common (Apache, Node, uvicorn); a request that crosses such a close is lost. What
-        // has been closed already libcurl sees by itself.
+        // A connection that was idle longer is not used again. Servers close idle connections after 5 s at the shortest
+        // that is common (Apache, Node, uvicorn); a request that crosses such a close is lost. What has been closed
+        // already libcurl sees by itself.
         setLong(CURLOPT_MAXAGE_CONN, 3)
     }
 

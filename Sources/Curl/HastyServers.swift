@@ -1,9 +1,11 @@
 // Which servers close connections under our requests, and are better given a new one for each.
 
-/// Some servers promise to keep a connection alive and close it right after the response (uWSGI with `--http-socket` does). A POST that
-/// crosses such a close is lost with `connectionReset`. Where that has happened once, connections are not reused for a while.
+/// Some servers promise to keep a connection alive and close it right after the response (uWSGI with `--http-socket`
+/// does). A POST that crosses such a close is lost with `connectionReset`. Where that has happened once, connections
+/// are not reused for a while.
 struct HastyServers {
-    /// How long a server is not trusted; long against the wait for a lost request, short against the price of new connections.
+    /// How long a server is not trusted; long against the wait for a lost request, short against the price of new
+    /// connections.
     static let distrust = Duration.seconds(30)
 
     private var distrustedUntil: [String: ContinuousClock.Instant] = [:]

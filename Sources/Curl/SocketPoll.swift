@@ -56,7 +56,8 @@ struct SocketPoll: ~Copyable {
         epoll_ctl(descriptor, EPOLL_CTL_DEL, socket, nil)
     }
 
-    /// Waits until something is ready, somebody woke us, or the time is over (nil: no bound), and tells of each ready socket.
+    /// Waits until something is ready, somebody woke us, or the time is over (nil: no bound), and tells of each ready
+    /// socket.
     func wait(atMostMilliseconds bound: Int32?, onReady: (_ socket: Int32, _ readiness: Interest) -> Void) {
         let count = epoll_wait(descriptor, events.baseAddress, Int32(events.count), bound ?? -1)
         for event in events.prefix(Int(max(0, count))) {

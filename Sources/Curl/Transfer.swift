@@ -5,8 +5,8 @@ internal import Synchronization
 
 /// The request and its continuation are set once; the rest belongs to the thread of the client.
 ///
-/// `@unchecked Sendable`: made by the caller, given to the client's thread through the mutex of `Inbox`, touched by that thread
-/// alone from then on. `isCanceled` is atomic.
+/// `@unchecked Sendable`: made by the caller, given to the client's thread through the mutex of `Inbox`, touched by
+/// that thread alone from then on. `isCanceled` is atomic.
 final class Transfer: @unchecked Sendable {
     /// More is no honest response; libcurl itself bounds a single line only.
     static let maxHeadBytes = 100 * 1024
@@ -52,8 +52,8 @@ extension Transfer {
         return piece.count
     }
 
-    /// Takes one line of the head. A status line begins it anew, because interim responses (1xx) come first; lines after the
-    /// empty one are trailers.
+    /// Takes one line of the head. A status line begins it anew, because interim responses (1xx) come first; lines
+    /// after the empty one are trailers.
     /// - Returns: false to end the transfer: the head is too large.
     func readHeaderLine(_ line: UnsafeRawBufferPointer) -> Bool {
         if line.starts(with: "HTTP/".utf8) {

@@ -1,15 +1,17 @@
-// The thread's work: libcurl's multi interface, told by epoll which sockets are ready (libcurl-multi(3), "curl_multi_socket_action").
+// The thread's work: libcurl's multi interface, told by epoll which sockets are ready (libcurl-multi(3),
+// "curl_multi_socket_action").
 
 internal import CCurl
 internal import Synchronization
 
 /// Runs transfers until its inbox is closed. Everything here happens on one thread.
 ///
-/// `curl_multi_socket_action` does work for the sockets that are ready only; `curl_multi_perform` and `curl_multi_poll` would ask
-/// the system about each running transfer in each round, which costs more than all else as soon as slow backends hold many.
+/// `curl_multi_socket_action` does work for the sockets that are ready only; `curl_multi_perform` and `curl_multi_poll`
+/// would ask the system about each running transfer in each round, which costs more than all else as soon as slow
+/// backends hold many.
 final class TransferLoop {
-    /// Idle connections that are kept open. Their number never exceeds the largest number of transfers at one time; libcurl's own
-    /// bound (four for each *running* transfer) would close them whenever the load falls.
+    /// Idle connections that are kept open. Their number never exceeds the largest number of transfers at one time;
+    /// libcurl's own bound (four for each *running* transfer) would close them whenever the load falls.
     private static let maxConnections = 1024
     /// Handles without a transfer that are kept for the next ones.
     private static let maxIdleHandles = 256

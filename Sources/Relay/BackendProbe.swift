@@ -1,4 +1,5 @@
-// Waits until backends accept connections: a sidecar that connected to Slack before its app listens would only collect failures.
+// Waits until backends accept connections: a sidecar that connected to Slack before its app listens would only collect
+// failures.
 
 import Foundation
 package import Logging
@@ -20,7 +21,8 @@ package struct BackendProbe: Sendable {
         self.logger = logger
     }
 
-    /// Returns when every backend has accepted a connection, at the latest after `timeout`, or when its task is canceled.
+    /// Returns when every backend has accepted a connection, at the latest after `timeout`, or when its task is
+    /// canceled.
     package func waitForBackends(timeout: Duration) async {
         guard timeout > .zero else { return }
         let deadline = clock.now.advanced(by: timeout)

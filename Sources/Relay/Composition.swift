@@ -23,7 +23,8 @@ package struct Composition: Sendable {
 
     /// - Parameters:
     ///   - observer: sees each attempt, for the commands that show them.
-    ///   - endsWhenRefused: `run()` throws `SlackRefusedError` when Slack refuses the token; else it is tried again slowly.
+    ///   - endsWhenRefused: `run()` throws `SlackRefusedError` when Slack refuses the token; else it is tried again
+    ///     slowly.
     package init(
         configuration: Configuration, secrets: any SecretReader, observer: (any DeliveryObserver)? = nil,
         endsWhenRefused: Bool = false, logger: Logger
@@ -35,8 +36,8 @@ package struct Composition: Sendable {
         self.logger = logger
     }
 
-    /// Lives until SIGTERM or SIGINT (then it drains and returns), or until its task is canceled. A second signal ends the process at once,
-    /// with 128 + its number.
+    /// Lives until SIGTERM or SIGINT (then it drains and returns), or until its task is canceled. A second signal ends
+    /// the process at once, with 128 + its number.
     ///
     /// Throws `QueueError` when the queue cannot be opened, `HealthServerError` when its port cannot be listened on.
     package func run() async throws {

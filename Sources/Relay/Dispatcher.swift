@@ -3,8 +3,8 @@
 package import Logging
 package import RelayCore
 
-/// Drives one backend's `DispatchStateMachine`: asks it, and does what it says. One dispatcher per backend, so that a slow one delays
-/// nobody else.
+/// Drives one backend's `DispatchStateMachine`: asks it, and does what it says. One dispatcher per backend, so that a
+/// slow one delays nobody else.
 ///
 /// Does no I/O of its own: the queue, the sender and the clock are ports.
 package actor Dispatcher {
@@ -53,8 +53,8 @@ package actor Dispatcher {
         (self.work, self.workToDo) = AsyncStream.makeStream()
     }
 
-    /// Lives until drained, or until its task is canceled: then attempts under way are canceled, and their deliveries are
-    /// attempted again after the next start.
+    /// Lives until drained, or until its task is canceled: then attempts under way are canceled, and their deliveries
+    /// are attempted again after the next start.
     package func run() async {
         perform(machine.started(now: clock.now))
         await withDiscardingTaskGroup { group in
@@ -119,7 +119,8 @@ package actor Dispatcher {
         let actions = machine.attemptFinished(
             delivery, result, startedAt: startedAt, now: now, random: random())
         guard !Task.isCancelled else {
-            // Cut short by us: the backend may or may not have it, so it is attempted again after the next start. Not so what it accepted.
+            // Cut short by us: the backend may or may not have it, so it is attempted again after the next start. Not
+            // so what it accepted.
             if result.outcome == .accepted { try? await queue.settle(actions.settle) }
             return
         }
@@ -130,8 +131,8 @@ package actor Dispatcher {
         perform(actions)
     }
 
-    /// Records what has been decided, over and over until nothing is left: settlements that come while one write is under way share the
-    /// next one.
+    /// Records what has been decided, over and over until nothing is left: settlements that come while one write is
+    /// under way share the next one.
     private func settle() async {
         while !unrecorded.isEmpty {
             let batch = unrecorded

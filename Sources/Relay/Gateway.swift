@@ -10,8 +10,8 @@ package actor Gateway: EnvelopeReceiver {
     package struct Configuration: Sendable {
         package var router: Router
         package var unrouted: UnroutedPolicy
-        /// Payload bytes that may wait for the store at the same time. What comes beyond that is not acknowledged, so that Slack
-        /// sends it again: memory stays bounded whatever the disk does.
+        /// Payload bytes that may wait for the store at the same time. What comes beyond that is not acknowledged, so
+        /// that Slack sends it again: memory stays bounded whatever the disk does.
         package var maxPendingBytes: Int
 
         package init(router: Router, unrouted: UnroutedPolicy = .init(), maxPendingBytes: Int = 64 << 20) {

@@ -3,8 +3,8 @@
 package import RelayCore
 import ServiceLifecycle
 
-/// Prunes the queue in small steps, and asks it now and then whether it can write: a dead disk is noticed, and one that is back is used,
-/// without any traffic.
+/// Prunes the queue in small steps, and asks it now and then whether it can write: a dead disk is noticed, and one that
+/// is back is used, without any traffic.
 package struct QueueKeeper: Service {
     private let queue: any DeliveryQueue
     private let health: QueueHealth

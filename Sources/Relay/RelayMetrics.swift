@@ -1,4 +1,5 @@
-// What Gateway and Dispatcher count. Names and labels as in docs/operations.md; labels come from the configuration or a closed set.
+// What Gateway and Dispatcher count. Names and labels as in docs/operations.md; labels come from the configuration or a
+// closed set.
 
 package import Metrics
 package import RelayCore
@@ -13,7 +14,8 @@ final class CounterFamily<Key: Hashable & Sendable>: Sendable {
 
     func increment(_ key: Key) { counter(key).increment() }
 
-    /// Makes the counter, at zero: what is counted from the first scrape on can be alerted on from the first increment on.
+    /// Makes the counter, at zero: what is counted from the first scrape on can be alerted on from the first increment
+    /// on.
     func begin(_ key: Key) { _ = counter(key) }
 
     private func counter(_ key: Key) -> Counter {

@@ -15,7 +15,8 @@ package struct SystemClock: RelayClock {
 
     package var minimumResolution: Duration { .nanoseconds(1) }
 
-    /// Sleeps in steps of at most a minute and looks at the wall clock after each, so that a clock that was set makes a sleeper late by no more.
+    /// Sleeps in steps of at most a minute and looks at the wall clock after each, so that a clock that was set makes a
+    /// sleeper late by no more.
     package func sleep(until deadline: Timestamp, tolerance: Duration?) async throws {
         while true {
             let left = now.duration(to: deadline)

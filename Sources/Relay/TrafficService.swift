@@ -1,11 +1,12 @@
-// The life of what carries envelopes: the connections to Slack and the dispatchers. They run together, and are drained together.
+// The life of what carries envelopes: the connections to Slack and the dispatchers. They run together, and are drained
+// together.
 
 import RelayCore
 import ServiceLifecycle
 import SlackConnector
 
-/// Runs until the group shuts down. Then, all at once and within one drain timeout: no new attempt is started, the connections end with
-/// close frames, and what is in flight finishes.
+/// Runs until the group shuts down. Then, all at once and within one drain timeout: no new attempt is started, the
+/// connections end with close frames, and what is in flight finishes.
 struct TrafficService: Service {
     let connector: SlackConnector
     let dispatchers: [Dispatcher]

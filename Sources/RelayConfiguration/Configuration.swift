@@ -38,7 +38,8 @@ package struct Configuration: Sendable, Equatable {
 
     package static let defaultRouteName: RouteName = "default"
 
-    /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of relay.yaml.example.
+    /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of
+    /// relay.yaml.example.
     enum Key: String, ConfigurationKey {
         case version, slack, queue, backends, routes, unrouted, health, log
         static let later = ["apps", "admin", "alarms"]

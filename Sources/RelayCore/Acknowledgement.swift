@@ -1,7 +1,7 @@
 // The two ports between the sockets and the gateway: envelopes go up, acknowledgements go down.
 
-/// One WebSocket to Slack, numbered over the life of the process: a late callback or acknowledgement of an old connection cannot
-/// be taken for one of a new connection.
+/// One WebSocket to Slack, numbered over the life of the process: a late callback or acknowledgement of an old
+/// connection cannot be taken for one of a new connection.
 package struct ConnectionID: Hashable, Sendable, Comparable, CustomStringConvertible {
     package var number: UInt64
 
@@ -13,8 +13,9 @@ package struct ConnectionID: Hashable, Sendable, Comparable, CustomStringConvert
 
 /// Takes what the sockets read. The adapter is `Gateway`.
 package protocol EnvelopeReceiver: Sendable {
-    /// Takes envelopes that were read together, in order, and sends their acknowledgements through `acknowledger` when they may be
-    /// sent. Returns when it is done with all of them, acknowledged or not. The reader does not wait for it.
+    /// Takes envelopes that were read together, in order, and sends their acknowledgements through `acknowledger` when
+    /// they may be sent. Returns when it is done with all of them, acknowledged or not. The reader does not wait for
+    /// it.
     func receive(
         _ envelopes: [Envelope], on connection: ConnectionID, acknowledgeThrough acknowledger: any Acknowledger)
         async
@@ -22,8 +23,8 @@ package protocol EnvelopeReceiver: Sendable {
 
 /// Sends acknowledgements to Slack. The adapter is `SlackConnector`.
 package protocol Acknowledger: Sendable {
-    /// Sends a bare acknowledgement for each envelope, in one write, on the connection it came from, or where that one is gone on
-    /// another open connection of the same app. Does not wait for the socket; does not fail: an acknowledgement that
-    /// cannot be sent is counted, and Slack sends the envelope again.
+    /// Sends a bare acknowledgement for each envelope, in one write, on the connection it came from, or where that one
+    /// is gone on another open connection of the same app. Does not wait for the socket; does not fail: an
+    /// acknowledgement that cannot be sent is counted, and Slack sends the envelope again.
     func acknowledge(_ envelopeIDs: [String], on connection: ConnectionID)
 }

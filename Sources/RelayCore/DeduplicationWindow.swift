@@ -50,7 +50,8 @@ struct DeduplicationWindow: Sendable {
         trim()
     }
 
-    /// Forgets up to `steps` keys whose window has ended, counting `steps` down. Returns whether more could be forgotten.
+    /// Forgets up to `steps` keys whose window has ended, counting `steps` down. Returns whether more could be
+    /// forgotten.
     mutating func prune(now: Timestamp, steps: inout Int) -> Bool {
         while head < order.count, order[head].at.advanced(by: window) <= now {
             guard steps > 0 else { return true }

@@ -1,6 +1,7 @@
 // The duty to hand one payload to one backend, and what became of each attempt at it.
 
-/// Names a delivery for ever: the same over retries, restarts and replays. Sent to the backend as `X-Relay-Delivery-Id`.
+/// Names a delivery for ever: the same over retries, restarts and replays. Sent to the backend as
+/// `X-Relay-Delivery-Id`.
 package struct DeliveryID: Hashable, Sendable, CustomStringConvertible {
     /// Random, drawn once when a queue is created: keeps the ids of several gateways apart.
     package var queue: UInt32
@@ -89,7 +90,8 @@ package enum DeliveryState: String, Sendable, CaseIterable {
     }
 }
 
-/// Why an attempt was not accepted. The text is used in logs, metrics and the store; the set is closed but for the status.
+/// Why an attempt was not accepted. The text is used in logs, metrics and the store; the set is closed but for the
+/// status.
 package enum AttemptReason: Hashable, Sendable, CustomStringConvertible {
     case dnsError
     case connectionRefused
@@ -155,7 +157,8 @@ package struct AttemptResult: Sendable, Equatable {
     package var status: Int?
     /// `Retry-After` of a 429 or 503, as sent (not yet capped).
     package var retryAfter: Duration?
-    /// For people: what went wrong in detail ("connect to 127.0.0.1 port 3000: refused"). Holds no secret and no payload.
+    /// For people: what went wrong in detail ("connect to 127.0.0.1 port 3000: refused"). Holds no secret and no
+    /// payload.
     package var detail: String
 
     package init(_ outcome: AttemptOutcome, status: Int? = nil, retryAfter: Duration? = nil, detail: String = "") {

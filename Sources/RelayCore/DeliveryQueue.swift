@@ -3,42 +3,45 @@
 /// Holds deliveries from the moment an envelope is stored until they are settled. One conformance suite
 /// (`DeliveryQueueConformance` in RelayTestKit) says what each adapter must do.
 ///
-/// The verbs fit a database file and a replicated log alike: a log publishes on `enqueue` and leases nothing back, fetches on
-/// `lease`, acknowledges, delays or terminates a message on `settle`, and redelivers when a lease is lost.
-/// Times are arguments: an adapter reads no clock. A call that has begun is finished although its task is canceled: what was
-/// asked to be stored may be stored.
+/// The verbs fit a database file and a replicated log alike: a log publishes on `enqueue` and leases nothing back,
+/// fetches on `lease`, acknowledges, delays or terminates a message on `settle`, and redelivers when a lease is lost.
+/// Times are arguments: an adapter reads no clock. A call that has begun is finished although its task is canceled:
+/// what was asked to be stored may be stored.
 package protocol DeliveryQueue: Sendable {
     /// Stores each envelope with a delivery to each of its targets, all of them or none, in the order given.
     ///
-    /// Durable when it returns. An envelope whose `deduplicationKey` was stored for the same app within the deduplication
-    /// window (counted from the `receivedAt` of the first, its end excluded) is not stored again, and takes no room; that holds for two copies in
-    /// one call, too. A copy that comes while the first one is being stored waits for it.
-    /// When it throws, nothing was stored and no key is remembered.
+    /// Durable when it returns. An envelope whose `deduplicationKey` was stored for the same app within the
+    /// deduplication window (counted from the `receivedAt` of the first, its end excluded) is not stored again, and
+    /// takes no room; that holds for two copies in one call, too. A copy that comes while the first one is being stored
+    /// waits for it. When it throws, nothing was stored and no key is remembered.
     /// - Returns: one result per request, in order.
     func enqueue(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult]
 
-    /// Takes waiting deliveries of a backend whose time has come, the earliest due first, first stored first among equals, as many as
-    /// `bounds` allow. A new delivery is due when it was received. A delivery is leased to one holder at a time, until settled,
-    /// released, or the process ends (then it waits again). With a `count` of 0 it only tells when the next one is due.
+    /// Takes waiting deliveries of a backend whose time has come, the earliest due first, first stored first among
+    /// equals, as many as `bounds` allow. A new delivery is due when it was received. A delivery is leased to one
+    /// holder at a time, until settled, released, or the process ends (then it waits again). With a `count` of 0 it
+    /// only tells when the next one is due.
     func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) async throws(QueueError) -> LeaseResult
 
-    /// Gives leases back without an attempt: the deliveries wait again as they did before. Cannot fail; an unknown id is ignored.
+    /// Gives leases back without an attempt: the deliveries wait again as they did before. Cannot fail; an unknown id
+    /// is ignored.
     func release(_ ids: [DeliveryID]) async
 
-    /// Records what became of leased deliveries and ends their leases. Durable when it returns.
-    /// When it throws, the leases stand and the same call can be made again; settling twice changes nothing the second time, and
-    /// neither does settling a delivery that is not leased. Never refused for lack of room by `max_bytes`.
+    /// Records what became of leased deliveries and ends their leases. Durable when it returns. When it throws, the
+    /// leases stand and the same call can be made again; settling twice changes nothing the second time, and neither
+    /// does settling a delivery that is not leased. Never refused for lack of room by `max_bytes`.
     ///
-    /// A payload is kept while a delivery of its envelope is not settled, or dead (to be replayed), or delivered to a backend that
-    /// records payloads and within its retention.
+    /// A payload is kept while a delivery of its envelope is not settled, or dead (to be replayed), or delivered to a
+    /// backend that records payloads and within its retention.
     func settle(_ settlements: [Settlement]) async throws(QueueError)
 
-    /// Proves that an envelope could be stored now: writes durably, and throws `full` while the next `enqueue` would be refused for size.
-    /// What readiness and recovery after a full disk are built on.
+    /// Proves that an envelope could be stored now: writes durably, and throws `full` while the next `enqueue` would be
+    /// refused for size. What readiness and recovery after a full disk are built on.
     func probe() async throws(QueueError)
 
-    /// One small step of retention: removes settled deliveries and deduplication keys that are past their time, and delivered
-    /// ones while the queue is over its size. Short enough not to be felt by `enqueue`. Returns whether more is waiting to be removed.
+    /// One small step of retention: removes settled deliveries and deduplication keys that are past their time, and
+    /// delivered ones while the queue is over its size. Short enough not to be felt by `enqueue`. Returns whether more
+    /// is waiting to be removed.
     func prune(now: Timestamp) async throws(QueueError) -> Bool
 
     /// What waits and what was given up, per backend, for metrics. Backends without any delivery may be absent.
@@ -47,8 +50,8 @@ package protocol DeliveryQueue: Sendable {
     /// The backends that have deliveries to lease, now or later, sorted: the configured and the forgotten ones.
     func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName]
 
-    /// Finishes what was called before, ends all leases and lets go of files. Later calls throw `QueueError.Code.closed`; closing twice
-    /// is harmless.
+    /// Finishes what was called before, ends all leases and lets go of files. Later calls throw
+    /// `QueueError.Code.closed`; closing twice is harmless.
     func close() async
 }
 
@@ -77,8 +80,8 @@ package struct EnqueueRequest: Sendable, Equatable {
 }
 
 package enum EnqueueResult: Sendable, Equatable {
-    /// Stored. `leased` holds the deliveries that the queue leased to the caller at once, so that they need not be read again: all of
-    /// them (SQLite, memory) or none (a replicated log).
+    /// Stored. `leased` holds the deliveries that the queue leased to the caller at once, so that they need not be read
+    /// again: all of them (SQLite, memory) or none (a replicated log).
     case stored(leased: [Delivery])
     /// Stored before, within the deduplication window. To be acknowledged all the same.
     case duplicate
@@ -99,7 +102,8 @@ package struct LeaseBounds: Sendable, Hashable {
 
 package struct LeaseResult: Sendable, Equatable {
     package var deliveries: [Delivery]
-    /// When the next delivery that was not leased is due: at or before `now` when the bounds cut the list; nil when none waits.
+    /// When the next delivery that was not leased is due: at or before `now` when the bounds cut the list; nil when
+    /// none waits.
     package var nextDue: Timestamp?
 
     package init(deliveries: [Delivery], nextDue: Timestamp?) {
@@ -137,7 +141,8 @@ package struct Settlement: Sendable, Equatable {
 }
 
 package struct QueueStatistics: Sendable, Equatable {
-    /// Deliveries in each state that is not final; leased ones count as `inFlight`. A state without deliveries is absent.
+    /// Deliveries in each state that is not final; leased ones count as `inFlight`. A state without deliveries is
+    /// absent.
     package var waiting: [DeliveryState: Int]
     /// All deliveries that are not settled.
     package var waitingCount: Int { waiting.values.reduce(0, +) }
@@ -159,8 +164,8 @@ package struct QueueStatistics: Sendable, Equatable {
 }
 
 extension EnqueueRequest {
-    /// What the request counts against `QueueLimits.maxBytes` until the last record of its envelope is removed: the payload, and what
-    /// a row for the envelope and one for each delivery take with their indexes, rounded up.
+    /// What the request counts against `QueueLimits.maxBytes` until the last record of its envelope is removed: the
+    /// payload, and what a row for the envelope and one for each delivery take with their indexes, rounded up.
     package var storedBytes: Int64 {
         Int64(envelope.payload.bytes.count) + Self.bytesPerEnvelope + Self.bytesPerDelivery * Int64(targets.count)
     }
@@ -171,16 +176,16 @@ extension EnqueueRequest {
 
 /// Bounds of a queue; the same for each adapter.
 package struct QueueLimits: Sendable, Equatable {
-    /// Payloads and their records together, as `EnqueueRequest.storedBytes` counts them: a file can be somewhat larger, and does not
-    /// shrink.
+    /// Payloads and their records together, as `EnqueueRequest.storedBytes` counts them: a file can be somewhat larger,
+    /// and does not shrink.
     package var maxBytes: Int64
     package var whenFull: WhenFull
     package var deduplicationWindow: Duration
     package var deliveredRetention: Duration
     /// Of dead, expired and canceled deliveries.
     package var deadRetention: Duration
-    /// Backends whose payloads are removed once delivered (`record_payloads: false`): the payload of an envelope goes when its last
-    /// delivery is settled, none is dead and all its backends are among these.
+    /// Backends whose payloads are removed once delivered (`record_payloads: false`): the payload of an envelope goes
+    /// when its last delivery is settled, none is dead and all its backends are among these.
     package var backendsWithoutRecords: Set<BackendName>
 
     /// The room that a probe asks for: that of a usual envelope, less in a tiny queue.
@@ -189,11 +194,13 @@ package struct QueueLimits: Sendable, Equatable {
     }
 
     package enum WhenFull: String, Sendable, CaseIterable {
-        // Both first remove what was delivered, expired or canceled, the longest settled first. Dead letters stay for their retention.
+        // Both first remove what was delivered, expired or canceled, the longest settled first. Dead letters stay for
+        // their retention.
 
         /// Throw `QueueError.Code.full`: nothing is acknowledged, Slack sends again.
         case refuse
-        /// Remove the oldest deliveries that wait (leased ones stay), counting them; throw `full` when that is not enough.
+        /// Remove the oldest deliveries that wait (leased ones stay), counting them; throw `full` when that is not
+        /// enough.
         case dropOldest = "drop_oldest"
     }
 
@@ -228,7 +235,8 @@ package struct QueueError: Error, Sendable, Equatable, CustomStringConvertible {
         case closed
         /// Opening: another process holds it (exit code 73).
         case locked
-        /// Opening: it was written by a newer Relay, lies on a network file system, or is not a Relay queue (exit code 73).
+        /// Opening: it was written by a newer Relay, lies on a network file system, or is not a Relay queue (exit code
+        /// 73).
         case unusable
     }
 

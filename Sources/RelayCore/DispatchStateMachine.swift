@@ -4,16 +4,18 @@
 ///
 /// Responsibilities:
 /// 1. attempt deliveries in the order they fell due, at most `maxInFlight` at a time;
-/// 2. take just-stored deliveries from memory while there is room, and send the rest back to the queue (the backlog is on disk);
+/// 2. take just-stored deliveries from memory while there is room, and send the rest back to the queue (the backlog is
+///    on disk);
 /// 3. lease from the queue when memory runs low, and wake when the next one falls due;
 /// 4. turn each attempt's result into a settlement: complete, reschedule, dead-letter, expire;
 /// 5. leave the backend alone for as long as its `Retry-After` asks;
 /// 6. drain: start nothing more, give back what was not started, and say when all is settled.
 ///
-/// The one surprising rule: deliveries that come from memory are taken only while nothing waits in the queue. Otherwise new
-/// deliveries would overtake the backlog, and a backlog that shrinks slower than it grows would never be reached.
+/// The one surprising rule: deliveries that come from memory are taken only while nothing waits in the queue. Otherwise
+/// new deliveries would overtake the backlog, and a backlog that shrinks slower than it grows would never be reached.
 ///
-/// A delivery is *held* from the moment it is leased until its settlement is durable; held deliveries and their bytes are bounded.
+/// A delivery is *held* from the moment it is leased until its settlement is durable; held deliveries and their bytes
+/// are bounded.
 package struct DispatchStateMachine: Sendable {
     package struct Configuration: Sendable, Equatable {
         package var maxInFlight: Int
@@ -25,8 +27,8 @@ package struct DispatchStateMachine: Sendable {
         package var maxAge: [Kind: Duration]
         /// How long to wait after the queue could not be read.
         package var leaseRetryDelay: Duration
-        /// The queue is looked into again at the latest after so long, whatever it said last: nothing that was stored can be
-        /// forgotten for good, not even when the clock was set back.
+        /// The queue is looked into again at the latest after so long, whatever it said last: nothing that was stored
+        /// can be forgotten for good, not even when the clock was set back.
         package var longestIdle: Duration
 
         package init(
@@ -122,8 +124,8 @@ package struct DispatchStateMachine: Sendable {
         next(now: now)
     }
 
-    /// New deliveries were stored. `leased` holds those that the queue leased to us at once; `othersWait` says that there are more,
-    /// not leased.
+    /// New deliveries were stored. `leased` holds those that the queue leased to us at once; `othersWait` says that
+    /// there are more, not leased.
     package mutating func deliveriesStored(_ leased: [Delivery], othersWait: Bool, now: Timestamp) -> Actions {
         var surplus: [DeliveryID] = []
         let mustQueueUp = isDraining || queueState == .mayHaveMore || releasesUnderWay > 0

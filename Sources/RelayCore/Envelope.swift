@@ -25,7 +25,8 @@ package struct Payload: Sendable, Hashable, CustomStringConvertible, CustomDebug
     package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
-/// Slack sent this envelope before and saw no acknowledgement in time. Only events are sent again (slack-protocol.md §3.6).
+/// Slack sent this envelope before and saw no acknowledgement in time. Only events are sent again (slack-protocol.md
+/// §3.6).
 package struct SlackRetry: Sendable, Hashable {
     /// `retry_attempt`, 1 to 3 by Slack's schedule; kept as sent.
     package var attempt: Int
@@ -74,7 +75,8 @@ package struct Envelope: Sendable, Equatable {
     }
 }
 
-/// The fields of a payload that routes match on. Absent fields are nil or empty; every field is optional in real payloads.
+/// The fields of a payload that routes match on. Absent fields are nil or empty; every field is optional in real
+/// payloads.
 package struct EnvelopeAttributes: Sendable, Hashable {
     /// `payload.type` (`event_callback`, `block_actions`, …); nil for commands.
     package var payloadType: String?

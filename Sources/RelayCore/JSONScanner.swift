@@ -2,8 +2,9 @@
 
 /// Walks a JSON document (RFC 8259) from front to back, without a tree and without copying.
 ///
-/// The reader says what it wants as it goes: enter a container, take its members or elements in order, and for each value
-/// either enter it in turn, decode it, or step over it. Every byte is looked at once, whatever is taken out of it.
+/// The reader says what it wants as it goes: enter a container, take its members or elements in order, and for each
+/// value either enter it in turn, decode it, or step over it. Every byte is looked at once, whatever is taken out of
+/// it.
 ///
 ///     var scanner = JSONScanner(frame)
 ///     try scanner.enterObject()
@@ -13,10 +14,11 @@
 ///     }
 ///     try scanner.finish()
 ///
-/// A range it gives is a complete, well-formed JSON value: brackets pair up, numbers, literals and escapes follow the grammar.
-/// Lenient in two places, because bytes are handed on as they came and refusing them helps nobody (slack-protocol.md §2.10, F18):
-/// ill-formed UTF-8 and raw control characters inside strings are stepped over, and decode as U+FFFD and as themselves.
-/// Duplicate keys are given as often as they occur; most parsers let the last one win.
+/// A range it gives is a complete, well-formed JSON value: brackets pair up, numbers, literals and escapes follow the
+/// grammar. Lenient in two places, because bytes are handed on as they came and refusing them helps nobody
+/// (slack-protocol.md §2.10, F18): ill-formed UTF-8 and raw control characters inside strings are stepped over, and
+/// decode as U+FFFD and as themselves. Duplicate keys are given as often as they occur; most parsers let the last one
+/// win.
 ///
 /// Any bytes can be fed to it: it traps on none, recurses never, and nests at most `maximumDepth` deep.
 /// Out of order calls (`nextKey` inside an array) are errors like any other.
@@ -112,7 +114,8 @@ extension JSONScanner {
     /// Steps into the array that comes next.
     package mutating func enterArray() throws(JSONError) { try enter(UInt8(ascii: "[")) }
 
-    /// The key of the object's next member, whose value must be taken before the next call; nil when the object ended, and was left.
+    /// The key of the object's next member, whose value must be taken before the next call; nil when the object ended,
+    /// and was left.
     package mutating func nextKey() throws(JSONError) -> JSONKey? {
         guard try !leave(atClosing: UInt8(ascii: "}")) else { return nil }
         guard try nextByte() == UInt8(ascii: "\"") else { throw JSONError(.unexpectedByte, at: position) }
@@ -124,7 +127,8 @@ extension JSONScanner {
         return key
     }
 
-    /// Whether the array has another element, which must be taken before the next call; when it has none, the array was left.
+    /// Whether the array has another element, which must be taken before the next call; when it has none, the array was
+    /// left.
     package mutating func nextElement() throws(JSONError) -> Bool {
         try !leave(atClosing: UInt8(ascii: "]"))
     }
@@ -223,7 +227,8 @@ extension JSONScanner {
         return String(decoding: decoded, as: UTF8.self)
     }
 
-    /// The scalar of the `\uXXXX` at an index, or of the surrogate pair there, and the index behind it. A lone surrogate is U+FFFD.
+    /// The scalar of the `\uXXXX` at an index, or of the surrogate pair there, and the index behind it. A lone
+    /// surrogate is U+FFFD.
     private func decodeUnicodeEscape(at index: Int, before end: Int) -> (Unicode.Scalar, next: Int) {
         let replacement: Unicode.Scalar = "\u{FFFD}"
         let unit = codeUnit(at: index + 2)
@@ -265,7 +270,8 @@ extension JSONScanner {
         isFirst = true
     }
 
-    /// Leaves the container when its end comes next; else steps over the comma that must stand before each but the first value.
+    /// Leaves the container when its end comes next; else steps over the comma that must stand before each but the
+    /// first value.
     private mutating func leave(atClosing closing: UInt8) throws(JSONError) -> Bool {
         let byte = try nextByte()
         if byte == closing, depth > 0 {
@@ -374,7 +380,8 @@ extension Span<UInt8> {
         return index
     }
 
-    /// The index behind the closing quote of the string whose content begins at `start`, and whether there were escapes.
+    /// The index behind the closing quote of the string whose content begins at `start`, and whether there were
+    /// escapes.
     fileprivate func endOfString(from start: Int) throws(JSONError) -> (end: Int, isEscaped: Bool) {
         var index = start
         var isEscaped = false

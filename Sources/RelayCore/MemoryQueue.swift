@@ -1,10 +1,12 @@
-// The queue behind `driver: memory` and `relay forward`: everything that the port promises, except to outlive the process.
+// The queue behind `driver: memory` and `relay forward`: everything that the port promises, except to outlive the
+// process.
 
-/// Holds deliveries in memory, bounded by the same limits as the durable queue. "Durable when it returns" means here: held.
+/// Holds deliveries in memory, bounded by the same limits as the durable queue. "Durable when it returns" means here:
+/// held.
 ///
-/// What was delivered, expired or canceled is removed at once, because nothing could read it after a restart; dead letters are
-/// kept for their retention. Deduplication keys have a bound of their own, an eighth of `maxBytes`: beyond it the oldest are
-/// forgotten before their window ends.
+/// What was delivered, expired or canceled is removed at once, because nothing could read it after a restart; dead
+/// letters are kept for their retention. Deduplication keys have a bound of their own, an eighth of `maxBytes`: beyond
+/// it the oldest are forgotten before their window ends.
 package actor MemoryQueue: DeliveryQueue {
     private let limits: QueueLimits
     private let queueID: UInt32

@@ -1,6 +1,7 @@
 // The order in which a backend's waiting deliveries are leased.
 
-/// Where a waiting delivery stands in line for its backend: the earliest due first, the first stored first among equals.
+/// Where a waiting delivery stands in line for its backend: the earliest due first, the first stored first among
+/// equals.
 package struct QueuePosition: Hashable, Comparable, Sendable {
     package var due: Timestamp
     /// `DeliveryID.sequence`

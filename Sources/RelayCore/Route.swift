@@ -198,8 +198,8 @@ package struct Router: Sendable, Equatable {
 
     package init(routes: [Route]) { self.routes = routes }
 
-    /// The deliveries that an envelope asks for, one per backend; where two routes name a backend, the first one counts.
-    /// Empty: unrouted.
+    /// The deliveries that an envelope asks for, one per backend; where two routes name a backend, the first one
+    /// counts. Empty: unrouted.
     package func targets(for envelope: Envelope) -> [EnqueueRequest.Target] {
         var targets: [EnqueueRequest.Target] = []
         for route in routes where verdict(of: route, on: envelope) == .matched {
@@ -225,7 +225,8 @@ package struct Router: Sendable, Equatable {
     package enum Verdict: Sendable, Equatable {
         case matched
         case mismatched(Match.Mismatch)
-        /// It matches, but the envelope's kind would be answered, and holding the acknowledgement for the answer is not in this version.
+        /// It matches, but the envelope's kind would be answered, and holding the acknowledgement for the answer is not
+        /// in this version.
         case needsAnswerMode
     }
 

@@ -27,7 +27,8 @@ package enum SecretReference: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Gives the present value of a secret. A file is read again when it has changed, so that a rotated secret needs no restart.
+/// Gives the present value of a secret. A file is read again when it has changed, so that a rotated secret needs no
+/// restart.
 package protocol SecretReader: Sendable {
     /// Throws `SecretError` when the variable is not set, or the file cannot be read or is empty.
     func secret(_ reference: SecretReference) throws(SecretError) -> Secret

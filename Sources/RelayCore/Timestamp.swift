@@ -1,6 +1,7 @@
 // Points in wall-clock time, and the clock that Relay is run on.
 
-/// A point in wall-clock time, in nanoseconds since the Unix epoch. Range: the years 1677 to 2262; arithmetic saturates there.
+/// A point in wall-clock time, in nanoseconds since the Unix epoch. Range: the years 1677 to 2262; arithmetic saturates
+/// there.
 ///
 /// Wall-clock, not monotonic, because due times and ages outlive the process: they are stored with a delivery.
 package struct Timestamp: InstantProtocol, Hashable {

@@ -2,7 +2,8 @@
 
 @preconcurrency import Dispatch
 
-/// Runs an actor's jobs one after the other on a serial dispatch queue. (On Linux, Swift 6.3 has no `DispatchSerialQueue`.)
+/// Runs an actor's jobs one after the other on a serial dispatch queue. (On Linux, Swift 6.3 has no
+/// `DispatchSerialQueue`.)
 final class DispatchQueueExecutor: SerialExecutor {
     private let queue: DispatchQueue
 

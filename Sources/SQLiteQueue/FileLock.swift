@@ -3,7 +3,8 @@
 import Foundation
 import RelayCore
 
-/// An exclusive `flock` on a file, held from `init` to `deinit`. The kernel ends it with the process, however that dies.
+/// An exclusive `flock` on a file, held from `init` to `deinit`. The kernel ends it with the process, however that
+/// dies.
 ///
 /// The file stays when the lock ends: removing it would let two processes hold locks on two files of one name.
 struct FileLock: ~Copyable {

@@ -3,18 +3,19 @@
 import CPosix
 import Foundation
 
-/// What is known of the file system under a path. SQLite's write-ahead log needs shared memory and honest locks, which network
-/// file systems do not give (https://www.sqlite.org/wal.html, "does not work over a network filesystem").
+/// What is known of the file system under a path. SQLite's write-ahead log needs shared memory and honest locks, which
+/// network file systems do not give (https://www.sqlite.org/wal.html, "does not work over a network filesystem").
 enum FileSystemKind: Equatable, Sendable {
     case local
     /// Refused.
     case network
-    /// Shared by a host with a container or virtual machine (9p, virtiofs, FUSE of an unknown sort): accepted with a warning, because
-    /// gVisor, Kata, WSL and desktop container tools show local disks this way, and nothing tells them from a remote one.
+    /// Shared by a host with a container or virtual machine (9p, virtiofs, FUSE of an unknown sort): accepted with a
+    /// warning, because gVisor, Kata, WSL and desktop container tools show local disks this way, and nothing tells them
+    /// from a remote one.
     case shared
 
-    /// - Parameter typeName: as the kernel names it in `/proc/self/mountinfo`; `fuse.` is followed by the program that serves it.
-    ///   The name is used and not the magic number of statfs(2), in which all of FUSE is one.
+    /// - Parameter typeName: as the kernel names it in `/proc/self/mountinfo`; `fuse.` is followed by the program that
+    ///   serves it. The name is used and not the magic number of statfs(2), in which all of FUSE is one.
     init(typeName: String) {
         let network: Set = [
             "nfs", "nfs4", "cifs", "smb3", "smbfs", "smb2", "ncpfs", "ncp", "afs", "kafs", "auristorfs", "coda", "ceph",
@@ -43,8 +44,8 @@ enum FileSystemKind: Equatable, Sendable {
         return typeName(ofDevice: status.device, in: mounts)
     }
 
-    /// The type of the file system on a device, from the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5): the third field is
-    /// `major:minor`, the first one after ` - ` is the type).
+    /// The type of the file system on a device, from the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5): the
+    /// third field is `major:minor`, the first one after ` - ` is the type).
     static func typeName(ofDevice device: UInt64, in mounts: String) -> String? {
         // As makedev(3) packs them.
         let major = device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000

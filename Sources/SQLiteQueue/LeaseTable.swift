@@ -4,10 +4,10 @@ import RelayCore
 
 /// The leases, and what is needed to find the next delivery to lease without reading past those that are leased.
 ///
-/// Three parties use it, each step under one lock: the writer, which stores and settles; the reader, which looks for waiting rows
-/// while the writer goes on; and the callers that give leases back. The reader sees a snapshot that may be older than the
-/// table. Hence: what ends while a read goes on is remembered until the read is over, and no row is leased that
-/// the read could have seen in an outdated state.
+/// Three parties use it, each step under one lock: the writer, which stores and settles; the reader, which looks for
+/// waiting rows while the writer goes on; and the callers that give leases back. The reader sees a snapshot that may be
+/// older than the table. Hence: what ends while a read goes on is remembered until the read is over, and no row is
+/// leased that the read could have seen in an outdated state.
 struct LeaseTable: Sendable {
     struct Lease: Sendable, Equatable {
         var backend: BackendName
@@ -77,7 +77,8 @@ extension LeaseTable {
     /// A read found nothing out: the error is the caller's matter.
     mutating func readFailed() { read = nil }
 
-    /// What statistics are made of: counts, and for each backend with unfinished deliveries where the oldest is looked for.
+    /// What statistics are made of: counts, and for each backend with unfinished deliveries where the oldest is looked
+    /// for.
     func snapshot() -> [BackendName: (count: Ledger.Count, leased: Ledger.Count, oldest: Int64)] {
         ledger.backends.reduce(into: [:]) {
             $0[$1.key] = ($1.value, leased[$1.key] ?? .init(), oldest[$1.key] ?? 0)
@@ -100,8 +101,8 @@ extension LeaseTable {
     /// A sequence below which every delivery of every backend is settled.
     var oldestUnfinished: Int64 { oldest.values.min() ?? 0 }
 
-    /// The database was opened, or opened anew. Leases on deliveries that are settled there are ended: a commit that was
-    /// reported as failed may have reached the disk.
+    /// The database was opened, or opened anew. Leases on deliveries that are settled there are ended: a commit that
+    /// was reported as failed may have reached the disk.
     mutating func loaded(_ ledger: Ledger, oldest: [BackendName: Int64], settled: [Int64]) {
         for sequence in settled { remove(sequence) }
         let dropped = self.ledger.backends.mapValues(\.dropped)
@@ -127,7 +128,8 @@ extension LeaseTable {
         lookFromTheBeginning()
     }
 
-    /// A transaction failed: whatever it had claimed waits as before. There is one writer, so there are no claims but its own.
+    /// A transaction failed: whatever it had claimed waits as before. There is one writer, so there are no claims but
+    /// its own.
     mutating func unclaimAll() { unclaim(claims) }
 
     /// A transaction is durable: what it stored is leased, what it settled is not any more.

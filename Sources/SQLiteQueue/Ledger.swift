@@ -2,7 +2,8 @@
 
 import RelayCore
 
-/// Counts as of a committed transaction. A transaction works on a copy, which takes the place of the original once it is durable.
+/// Counts as of a committed transaction. A transaction works on a copy, which takes the place of the original once it
+/// is durable.
 struct Ledger: Sendable, Equatable {
     /// The sequence of the next delivery: all below it were stored.
     var nextSequence: Int64 = 1

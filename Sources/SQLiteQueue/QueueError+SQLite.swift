@@ -24,8 +24,8 @@ extension QueueError {
 }
 
 extension DatabaseError {
-    /// Whether the store as a whole is at fault, so that trying parts of a transaction by themselves cannot help. A full disk is not
-    /// among these: a settlement can still find room where a payload does not.
+    /// Whether the store as a whole is at fault, so that trying parts of a transaction by themselves cannot help. A
+    /// full disk is not among these: a settlement can still find room where a payload does not.
     var concernsWholeStore: Bool {
         switch resultCode {
         case .SQLITE_IOERR, .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_READONLY,

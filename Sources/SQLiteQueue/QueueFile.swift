@@ -42,8 +42,8 @@ struct QueueFile: Sendable {
 
     var lockPath: String { path + ".lock" }
 
-    /// Creates the file when it is missing, and sees to it that only its owner can read it and what SQLite puts beside it. SQLite
-    /// gives the write-ahead log and its index the permissions of the database.
+    /// Creates the file when it is missing, and sees to it that only its owner can read it and what SQLite puts beside
+    /// it. SQLite gives the write-ahead log and its index the permissions of the database.
     /// - Throws: `unusable`, and changes nothing, when the file is something else than a queue.
     func claim() throws(QueueError) {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
@@ -64,7 +64,8 @@ struct QueueFile: Sendable {
         do { try checkHeader(descriptor) } catch { throw .unavailable(error.message) }
     }
 
-    /// An empty file will be a queue; any other must say in its header that it is one (https://www.sqlite.org/fileformat.html §1.3).
+    /// An empty file will be a queue; any other must say in its header that it is one
+    /// (https://www.sqlite.org/fileformat.html §1.3).
     private func checkHeader(_ descriptor: CInt) throws(QueueError) {
         var status = relay_file_status()
         guard relay_descriptor_status(descriptor, &status) == 0 else {
@@ -105,8 +106,8 @@ extension QueueFile {
         var configuration = makeConfiguration(label: "relay.queue.write")
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA synchronous = FULL")
-            // Before the change to WAL, so that the id stands in the database itself and not only in its log. Pages of 8 KiB hold
-            // three usual events; in the default 4 KiB there is often room for one only.
+            // Before the change to WAL, so that the id stands in the database itself and not only in its log. Pages of
+            // 8 KiB hold three usual events; in the default 4 KiB there is often room for one only.
             if try Int32.fetchOne(db, sql: "PRAGMA application_id") == 0 {
                 try db.execute(sql: "PRAGMA page_size = 8192; PRAGMA application_id = \(QueueSchema.applicationID)")
             }

@@ -97,7 +97,8 @@ extension QueueReader {
         return (positions, nil)
     }
 
-    /// Reads deliveries until their payloads together would be larger than allowed; the first one is read whatever its size.
+    /// Reads deliveries until their payloads together would be larger than allowed; the first one is read whatever its
+    /// size.
     /// - Returns: those read, and the position of the first one that was left out.
     private func fetch(
         _ positions: [QueuePosition], maxBytes: Int, _ db: Database

@@ -7,8 +7,8 @@ enum QueueSchema {
     /// `application_id` in the header of the file, "Rlay" (https://www.sqlite.org/pragma.html#pragma_application_id).
     static let applicationID: Int32 = 0x526C_6179
 
-    /// Append-only: a migration that was released is never edited. Each runs in one transaction, so after a crash a database
-    /// has all of a migration or nothing of it.
+    /// Append-only: a migration that was released is never edited. Each runs in one transaction, so after a crash a
+    /// database has all of a migration or nothing of it.
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator().disablingDeferredForeignKeyChecks()
         migrator.registerMigration("1: envelopes, deliveries, deduplication keys") { db in
@@ -19,8 +19,9 @@ enum QueueSchema {
 
     /// Times are nanoseconds since the epoch, states the raw values of `DeliveryState`.
     ///
-    /// An envelope's id is the sequence of its first delivery, and its deliveries are numbered on from there: no index is
-    /// needed to go from one to the other. Payloads stand last in rows of their own, which are not rewritten when a delivery changes.
+    /// An envelope's id is the sequence of its first delivery, and its deliveries are numbered on from there: no index
+    /// is needed to go from one to the other. Payloads stand last in rows of their own, which are not rewritten when a
+    /// delivery changes.
     private static let first = """
         CREATE TABLE meta (
             id INTEGER PRIMARY KEY CHECK (id = 1),

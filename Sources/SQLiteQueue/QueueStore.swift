@@ -102,8 +102,8 @@ extension QueueStore {
         try run(forgetKey, [key.databaseValue, app.text.databaseValue])
     }
 
-    /// Forgets those of the first `limit` keys that were not seen within a span of time: before it, or (the clock was set back) long after
-    /// it, where they would keep all that follow from being forgotten. Returns how many.
+    /// Forgets those of the first `limit` keys that were not seen within a span of time: before it, or (the clock was
+    /// set back) long after it, where they would keep all that follow from being forgotten. Returns how many.
     func forgetKeys(notSeenWithin span: ClosedRange<Timestamp>, limit: Int) throws -> Int {
         try run(pruneKeys, [limit.databaseValue, span.lowerBound.databaseValue, span.upperBound.databaseValue])
         return db.changesCount
@@ -203,7 +203,8 @@ extension QueueStore {
         var size: Int64
     }
 
-    /// Those that are not settled, leased or not, in the order of arrival from a sequence on, until `body` returns false.
+    /// Those that are not settled, leased or not, in the order of arrival from a sequence on, until `body` returns
+    /// false.
     func forEachUnfinished(from sequence: Int64, _ body: (UnfinishedDelivery) throws -> Bool) throws {
         try forEach(unfinishedDeliveries, [sequence.databaseValue]) {
             try body(

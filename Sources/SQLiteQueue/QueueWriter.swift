@@ -7,8 +7,9 @@ import RelayCore
 
 /// Owns the lock and the writing connection, on a dispatch queue of its own.
 ///
-/// Group commit without a leader to elect: each caller leaves its call in the inbox and then comes here for the outcome. The first to
-/// come runs a transaction with all that the inbox holds; the others, who waited for the actor meanwhile, find their outcome made.
+/// Group commit without a leader to elect: each caller leaves its call in the inbox and then comes here for the
+/// outcome. The first to come runs a transaction with all that the inbox holds; the others, who waited for the actor
+/// meanwhile, find their outcome made.
 actor QueueWriter {
     private let executor = DispatchQueueExecutor(label: "relay.queue.writer")
     private let inbox = WriteInbox()
@@ -107,7 +108,8 @@ extension QueueWriter {
         return outcomes
     }
 
-    /// A statement that failed cannot be used again (https://www.sqlite.org/c3ref/reset.html), and some failures spoil the connection.
+    /// A statement that failed cannot be used again (https://www.sqlite.org/c3ref/reset.html), and some failures spoil
+    /// the connection.
     private func recover(_ connection: Connection, from error: DatabaseError) {
         giveUpConnection()
         guard !error.needsNewConnection,

@@ -5,23 +5,25 @@ package import RelayCore
 
 /// Holds deliveries in an SQLite database.
 ///
-/// One connection writes, with the calls that arrive together sharing a transaction and its sync to the disk; another one reads,
-/// so that leasing and statistics never wait for a sync. Leases are kept in memory only: the process holds the
-/// database exclusively, and whoever opens it next finds every unfinished delivery waiting.
+/// One connection writes, with the calls that arrive together sharing a transaction and its sync to the disk; another
+/// one reads, so that leasing and statistics never wait for a sync. Leases are kept in memory only: the process holds
+/// the database exclusively, and whoever opens it next finds every unfinished delivery waiting.
 ///
-/// When the disk is full, read-only or fails, calls throw `unavailable` and change nothing; they succeed again when the disk does.
+/// When the disk is full, read-only or fails, calls throw `unavailable` and change nothing; they succeed again when the
+/// disk does.
 package final class SQLiteQueue: DeliveryQueue {
     private let state: QueueState
     let writer: QueueWriter
     private let reader: QueueReader
     private let queueID: UInt32
 
-    /// Opens the queue, creating the file (0600) when it is missing, and locks it until `close()` or the end of the process.
+    /// Opens the queue, creating the file (0600) when it is missing, and locks it until `close()` or the end of the
+    /// process.
     /// - Parameters:
     ///   - path: the database; its directory must exist, on a local disk. Beside it come `-wal`, `-shm` and `.lock`.
     ///   - logger: told of a shared file system, and of recoveries.
-    /// - Throws: `locked` when another process holds it; `unusable` when the file is something else, was written by a newer Relay,
-    ///   or lies on a network file system; `corrupt`; `unavailable` when it cannot be written now.
+    /// - Throws: `locked` when another process holds it; `unusable` when the file is something else, was written by a
+    ///   newer Relay, or lies on a network file system; `corrupt`; `unavailable` when it cannot be written now.
     package init(path: String, limits: QueueLimits = .init(), logger: Logger) async throws(QueueError) {
         state = QueueState()
         writer = QueueWriter(path: path, limits: limits, state: state, logger: logger)

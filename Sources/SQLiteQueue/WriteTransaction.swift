@@ -2,8 +2,8 @@
 
 import RelayCore
 
-/// Collects the calls that share a transaction. Changes rows through a `QueueStore`, and its own copy of the ledger; the
-/// lease table learns of it only when the transaction is committed.
+/// Collects the calls that share a transaction. Changes rows through a `QueueStore`, and its own copy of the ledger;
+/// the lease table learns of it only when the transaction is committed.
 struct WriteTransaction {
     /// How many settled deliveries, and how many bytes, one step of retention removes at most: a few milliseconds.
     static let removalLimit = (deliveries: 256, bytes: Int64(4 << 20))
@@ -61,8 +61,8 @@ struct WriteTransaction {
 // MARK: - Enqueue
 
 extension WriteTransaction {
-    /// After a crash there is each envelope with all its deliveries, its key and its bytes counted, or nothing of it: all are
-    /// written by this one transaction.
+    /// After a crash there is each envelope with all its deliveries, its key and its bytes counted, or nothing of it:
+    /// all are written by this one transaction.
     /// - Throws: `QueueError.full`, before anything was stored for these requests.
     mutating func enqueue(_ requests: [EnqueueRequest], in store: QueueStore) throws -> [EnqueueResult] {
         try makeRoom(for: requests, in: store)
@@ -115,7 +115,8 @@ extension WriteTransaction {
 // MARK: - Room
 
 extension WriteTransaction {
-    /// Makes room, or throws `full` before anything was stored. What was removed of settled deliveries stays removed either way.
+    /// Makes room, or throws `full` before anything was stored. What was removed of settled deliveries stays removed
+    /// either way.
     private mutating func makeRoom(for requests: [EnqueueRequest], in store: QueueStore) throws {
         let most = requests.reduce(0) { $0 + $1.storedBytes }
         guard effects.ledger.bytes + most > limits.maxBytes else { return }
@@ -182,8 +183,8 @@ extension WriteTransaction {
         static var unlimited: Self { .init(deliveries: .max, bytes: .max) }
     }
 
-    /// Removes the oldest waiting deliveries until no more than so many bytes are held; removes nothing and returns false when that
-    /// many are leased, dead, or settled.
+    /// Removes the oldest waiting deliveries until no more than so many bytes are held; removes nothing and returns
+    /// false when that many are leased, dead, or settled.
     private mutating func dropOldest(downTo goal: Int64, in store: QueueStore) throws -> Bool {
         var victims: [QueueStore.UnfinishedDelivery] = []
         var chosen: Set<Int64> = []
@@ -228,8 +229,8 @@ extension WriteTransaction {
 // MARK: - Settle
 
 extension WriteTransaction {
-    /// After a crash a delivery waits as before, to be attempted once more, or is settled: its attempt, its state and what becomes
-    /// of its payload are written by this one transaction.
+    /// After a crash a delivery waits as before, to be attempted once more, or is settled: its attempt, its state and
+    /// what becomes of its payload are written by this one transaction.
     mutating func settle(_ settlements: [Settlement], in store: QueueStore) throws {
         for settlement in settlements
         where settlement.id.queue == queueID && effects.ended[settlement.id.sequence] == nil {
@@ -272,7 +273,8 @@ extension WriteTransaction {
 // MARK: - Retention
 
 extension WriteTransaction {
-    /// One step. After a crash a delivery is there with its envelope, or gone. Returns whether more is waiting to be removed.
+    /// One step. After a crash a delivery is there with its envelope, or gone. Returns whether more is waiting to be
+    /// removed.
     mutating func prune(now: Timestamp, in store: QueueStore) throws -> Bool {
         let oldestDelivered = now.advanced(by: .zero - limits.deliveredRetention)
         let oldestDead = now.advanced(by: .zero - limits.deadRetention)

@@ -15,7 +15,8 @@ package enum SlackSignature {
         return "v0=" + hexadecimal(HMACSHA256.authenticationCode(key: secret, pieces: [prefix, body]))
     }
 
-    /// Whether a signature is the right one; takes the same time wherever it differs. The age of the timestamp is the caller's to check.
+    /// Whether a signature is the right one; takes the same time wherever it differs. The age of the timestamp is the
+    /// caller's to check.
     package static func verify(_ signature: String, secret: [UInt8], timestamp: Int64, body: [UInt8]) -> Bool {
         constantTimeEqual(Array(signature.utf8), Array(sign(secret: secret, timestamp: timestamp, body: body).utf8))
     }

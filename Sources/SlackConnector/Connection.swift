@@ -28,8 +28,8 @@ final class Connection: Sendable {
     func drain() { onLoop { $0.drain() } }
     func close(_ reason: EndReason) { onLoop { $0.close(reason) } }
 
-    /// Closes, and waits until TCP has ended: at most the close timeout. Waits also in a canceled task, so that every exit is an
-    /// orderly one.
+    /// Closes, and waits until TCP has ended: at most the close timeout. Waits also in a canceled task, so that every
+    /// exit is an orderly one.
     func end(_ reason: EndReason) async {
         close(reason)
         try? await channel.closeFuture.get()

@@ -6,7 +6,8 @@ import NIOWebSocket
 import RelayCore
 import SocketMode
 
-/// The last handler of an upgraded channel; lives on its event loop. Each method feeds `ConnectionStateMachine` and does what it returns.
+/// The last handler of an upgraded channel; lives on its event loop. Each method feeds `ConnectionStateMachine` and
+/// does what it returns.
 final class ConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = WebSocketFrame
     typealias OutboundOut = WebSocketFrame
@@ -82,8 +83,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         context.fireChannelInactive()
     }
 
-    /// TCP has ended. Told twice, by `channelInactive` and by the channel's close future: a connection that is never seen to end would hold
-    /// its slot for ever.
+    /// TCP has ended. Told twice, by `channelInactive` and by the channel's close future: a connection that is never
+    /// seen to end would hold its slot for ever.
     func transportClosed() {
         deliverBatch()
         perform(machine.transportClosed())

@@ -3,7 +3,8 @@
 import RelayCore
 import Synchronization
 
-/// Finds a connection by its number, or another one in its place. Used from the gateway's tasks and from event loops alike.
+/// Finds a connection by its number, or another one in its place. Used from the gateway's tasks and from event loops
+/// alike.
 final class ConnectionRegistry: Sendable {
     private struct State {
         var all: [ConnectionID: Connection] = [:]

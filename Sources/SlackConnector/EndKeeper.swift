@@ -2,9 +2,10 @@
 
 import NIOCore
 
-/// Stands before the HTTP decoder of a dial. Slack can send its 101, a `disconnect` and the end of TCP at once (slack-protocol.md §2.4), and
-/// NIO takes its HTTP decoder out one turn of the event loop after the 101. A decoder that hears of the end before its turn throws
-/// the frame behind the 101 away: `too_many_websockets` would look like a reset, and be dialed again at once. So the end waits for a turn, too.
+/// Stands before the HTTP decoder of a dial. Slack can send its 101, a `disconnect` and the end of TCP at once
+/// (slack-protocol.md §2.4), and NIO takes its HTTP decoder out one turn of the event loop after the 101. A decoder
+/// that hears of the end before its turn throws the frame behind the 101 away: `too_many_websockets` would look like a
+/// reset, and be dialed again at once. So the end waits for a turn, too.
 final class EndKeeper: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 

@@ -3,7 +3,8 @@
 import NIOCore
 import NIOWebSocket
 
-/// Tells of every frame, fragments included, because each of them is a sign of life; and refuses what RFC 6455 forbids a server to send.
+/// Tells of every frame, fragments included, because each of them is a sign of life; and refuses what RFC 6455 forbids
+/// a server to send.
 final class FrameInspector: ChannelInboundHandler {
     typealias InboundIn = WebSocketFrame
     typealias InboundOut = WebSocketFrame

@@ -13,8 +13,8 @@ struct ProxyAddress: Equatable, Sendable {
     /// Value of `Proxy-Authorization`; nil without user information. A secret.
     var authorization: String?
 
-    /// Reads `http://user:password@host:port`. As with libcurl the scheme may be absent (then `http`), and the port (then 1080, or 443
-    /// for `https`).
+    /// Reads `http://user:password@host:port`. As with libcurl the scheme may be absent (then `http`), and the port
+    /// (then 1080, or 443 for `https`).
     init(_ text: String) throws(ConnectFailure) {
         let hasScheme = text.contains("://")
         guard let parts = URLComponents(string: hasScheme ? text : "http://\(text)"), let host = parts.host,
@@ -37,9 +37,10 @@ struct ProxyAddress: Equatable, Sendable {
 extension ProxyAddress {
     /// The proxy for a WebSocket to a host; nil: none.
     ///
-    /// With `configured` that one, whatever the environment says. Else as libcurl does it (libcurl-env(3), `detect_proxy` in its
-    /// url.c): `wss_proxy`, `https_proxy`, `all_proxy`, each also in capitals (for plain WebSockets `ws_proxy`, `http_proxy` in
-    /// lower case only), unless `no_proxy` names the host. Empty variables count as not set.
+    /// With `configured` that one, whatever the environment says. Else as libcurl does it (libcurl-env(3),
+    /// `detect_proxy` in its url.c): `wss_proxy`, `https_proxy`, `all_proxy`, each also in capitals (for plain
+    /// WebSockets `ws_proxy`, `http_proxy` in lower case only), unless `no_proxy` names the host. Empty variables count
+    /// as not set.
     static func select(
         for url: WebSocketURL, configured: String?, environment: [String: String]
     ) throws(ConnectFailure) -> ProxyAddress? {
@@ -59,8 +60,8 @@ extension ProxyAddress {
     }
 }
 
-/// The hosts of `no_proxy`: names separated by commas or blanks, each for itself and all below it, addresses, networks like
-/// `10.0.0.0/8`, or `*` for everything (CURLOPT_NOPROXY(3)).
+/// The hosts of `no_proxy`: names separated by commas or blanks, each for itself and all below it, addresses, networks
+/// like `10.0.0.0/8`, or `*` for everything (CURLOPT_NOPROXY(3)).
 struct NoProxyList: Equatable, Sendable {
     private let entries: [String]
 

@@ -17,8 +17,8 @@ extension SlackConnector {
         }
     }
 
-    /// Dials, unless given up, and stays until the connection has ended. The handler reports the upgrade and what follows it; a dial
-    /// that fails is reported here.
+    /// Dials, unless given up, and stays until the connection has ended. The handler reports the upgrade and what
+    /// follows it; a dial that fails is reported here.
     func connect(_ id: ConnectionID, to url: Secret, until abandoned: AsyncStream<Never>) async {
         await unless(abandoned) {
             do throws(ConnectFailure) {

@@ -11,10 +11,11 @@ package import RelayCore
 import SocketMode
 import Synchronization
 
-/// Holds the connections of one Slack app, hands what they read to an `EnvelopeReceiver` and sends its acknowledgements.
+/// Holds the connections of one Slack app, hands what they read to an `EnvelopeReceiver` and sends its
+/// acknowledgements.
 ///
-/// `run()` is the whole life: connections, dials and the receiver's work are child tasks of it. Everything that happens is told to one
-/// `PoolStateMachine`, in one place, one event after the other.
+/// `run()` is the whole life: connections, dials and the receiver's work are child tasks of it. Everything that happens
+/// is told to one `PoolStateMachine`, in one place, one event after the other.
 package final class SlackConnector: Acknowledger, Sendable {
     let configuration: SlackConnectorConfiguration
     let urls: any ConnectionURLSource
@@ -76,8 +77,8 @@ package final class SlackConnector: Acknowledger, Sendable {
         shared = Mutex(Shared(status: ConnectorStatus(app: configuration.app)))
     }
 
-    /// Connects, and stays connected until `drain` is through. In a canceled task it ends as soon as each connection has sent its
-    /// close frame, at most the close timeout later. Call it once.
+    /// Connects, and stays connected until `drain` is through. In a canceled task it ends as soon as each connection
+    /// has sent its close frame, at most the close timeout later. Call it once.
     package func run() async throws {
         let isFirst = shared.withLock { shared in
             defer { shared.hasStarted = true }
@@ -95,13 +96,14 @@ package final class SlackConnector: Acknowledger, Sendable {
                 driver.take(event, in: &group)
                 if driver.isFinished { break }
             }
-            // After a drain only the wait for backends can be left. In a canceled task every child ends its connection in order.
+            // After a drain only the wait for backends can be left. In a canceled task every child ends its connection
+            // in order.
             group.cancelAll()
         }
     }
 
-    /// Lets each connection finish what it has, sends close frames, and returns when all sockets are gone: at most the timeout and the
-    /// close timeout later. A second call with a shorter timeout hurries the first one.
+    /// Lets each connection finish what it has, sends close frames, and returns when all sockets are gone: at most the
+    /// timeout and the close timeout later. A second call with a shorter timeout hurries the first one.
     package func drain(timeout: Duration) async {
         report(.drain(timeout: timeout))
         await withCheckedContinuation { continuation in

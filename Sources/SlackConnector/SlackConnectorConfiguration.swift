@@ -8,8 +8,8 @@ package struct SlackConnectorConfiguration: Sendable {
     package var app: AppName
     /// Without a slash at its end. `http` is for simulators: only then a WebSocket URL without TLS is accepted.
     package var apiURL: String
-    /// For the API and the WebSocket alike; nil: as the environment says (`HTTPS_PROXY`, `NO_PROXY`). With user information it
-    /// authenticates (Basic).
+    /// For the API and the WebSocket alike; nil: as the environment says (`HTTPS_PROXY`, `NO_PROXY`). With user
+    /// information it authenticates (Basic).
     package var proxy: String?
     /// A PEM file of certificate authorities, trusted beside those of the system. Read again for each dial.
     package var caFile: String?

@@ -4,8 +4,8 @@ import NIOCore
 import NIOHTTP1
 import SocketMode
 
-/// Sits behind NIO's upgrade handler, which adds the headers of RFC 6455, takes a good 101 away and removes this handler. Whatever
-/// reaches this one instead is a failed upgrade.
+/// Sits behind NIO's upgrade handler, which adds the headers of RFC 6455, takes a good 101 away and removes this
+/// handler. Whatever reaches this one instead is a failed upgrade.
 final class UpgradeRequestHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPClientResponsePart
     typealias OutboundOut = HTTPClientRequestPart

@@ -9,8 +9,8 @@ import NIOSSL
 import NIOWebSocket
 import SocketMode
 
-/// Resolves, connects (over all addresses of a name, RFC 8305), goes through a proxy, speaks TLS and upgrades. Holds nothing between dials:
-/// neither addresses (Slack's live for 10 s, F52) nor tickets nor a TLS context.
+/// Resolves, connects (over all addresses of a name, RFC 8305), goes through a proxy, speaks TLS and upgrades. Holds
+/// nothing between dials: neither addresses (Slack's live for 10 s, F52) nor tickets nor a TLS context.
 struct WebSocketDialer: Sendable {
     let group: any EventLoopGroup
     let caFile: String?

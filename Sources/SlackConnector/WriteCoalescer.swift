@@ -2,8 +2,8 @@
 
 import NIOCore
 
-/// Stands between the frame encoder and the socket: a hundred acknowledgements that are written together leave as one buffer, in one
-/// TLS record and one system call.
+/// Stands between the frame encoder and the socket: a hundred acknowledgements that are written together leave as one
+/// buffer, in one TLS record and one system call.
 final class WriteCoalescer: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

@@ -22,10 +22,12 @@ package struct CommandForm: Sendable, Equatable {
 
     package private(set) var fields: [Field]
 
-    /// Reads a command's payload. Fields that Slack's HTTP mode is not known to send come last, in the order of the payload.
+    /// Reads a command's payload. Fields that Slack's HTTP mode is not known to send come last, in the order of the
+    /// payload.
     ///
-    /// Values are strings there; should one be something else, a number or Boolean becomes its JSON text, an object or array too,
-    /// and null is left out, as an absent field is. Of a name that comes twice the last value counts, as in JSON parsers.
+    /// Values are strings there; should one be something else, a number or Boolean becomes its JSON text, an object or
+    /// array too, and null is left out, as an absent field is. Of a name that comes twice the last value counts, as in
+    /// JSON parsers.
     package init(payload: Payload) throws(JSONError) {
         var values: [String: String?] = [:]
         var names: [String] = []

@@ -6,8 +6,9 @@ internal import RelayCore
 struct HTTPDate: Equatable {
     var secondsSinceEpoch: Int64
 
-    /// Reads `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` or `Sun Nov  6 08:49:37 1994`; nil for anything else.
-    /// The day of the week is not checked. Two digits of a year are the nearest such year not more than 50 years after `now`.
+    /// Reads `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` or `Sun Nov  6 08:49:37 1994`; nil for
+    /// anything else. The day of the week is not checked. Two digits of a year are the nearest such year not more than
+    /// 50 years after `now`.
     init?(_ text: Substring, now: Timestamp) {
         let parts = text.split { $0 == " " || $0 == "," || $0 == "-" }.map(String.init)
         let isComplete = parts.count == 6 && parts[5] == "GMT"
@@ -40,7 +41,8 @@ struct HTTPDate: Equatable {
         return year > thisYear + 50 ? year - 100 : year
     }
 
-    /// Days from 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+    /// Days from 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date
+    /// Algorithms").
     private static func days(_ year: Int64, _ month: Int, _ day: Int64) -> Int64 {
         // Years that begin in March, so that the leap day comes last.
         let year = month <= 2 ? year - 1 : year

@@ -6,7 +6,8 @@ package enum RetryAfter {
     /// - Parameters:
     ///   - value: of the header: seconds, or a date in any of the three forms of RFC 9110 §5.6.7.
     ///   - now: what a date is counted from.
-    /// - Returns: not negative, a past date gives zero; at most 10 years, whatever is asked; nil for anything malformed.
+    /// - Returns: not negative, a past date gives zero; at most 10 years, whatever is asked; nil for anything
+    ///   malformed.
     package static func parse(_ value: String, now: Timestamp) -> Duration? {
         let value = value.trimmed
         guard !value.isEmpty else { return nil }

@@ -35,8 +35,8 @@ struct RetryFields: Sendable, Equatable {
 }
 
 extension SlackRetryReason {
-    /// The socket says `timeout` where HTTP says `http_timeout`, and shares the other words. A word that Slack does not document
-    /// is not let into a header.
+    /// The socket says `timeout` where HTTP says `http_timeout`, and shares the other words. A word that Slack does not
+    /// document is not let into a header.
     init(socketWord: String) {
         self = socketWord == "timeout" ? .timeout : SlackRetryReason(rawValue: socketWord) ?? .unknown
     }

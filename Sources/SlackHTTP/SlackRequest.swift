@@ -1,8 +1,10 @@
-// The POST that Slack's HTTP mode would have sent for a payload: body and headers to the letter of slack-protocol.md §4.
+// The POST that Slack's HTTP mode would have sent for a payload: body and headers to the letter of slack-protocol.md
+// §4.
 
 package import RelayCore
 
-/// A request for a backend, made in two steps, because the signature is over the body: render it, sign `body`, ask for `headers`.
+/// A request for a backend, made in two steps, because the signature is over the body: render it, sign `body`, ask for
+/// `headers`.
 package struct SlackRequest: Sendable, Equatable {
     package typealias Header = Backend.Header
 
@@ -33,8 +35,8 @@ package struct SlackRequest: Sendable, Equatable {
             relayHeaders: relayHeaders(delivery, attempt: attempt), backend: backend)
     }
 
-    /// The body alone. An event's is the payload as it is; a command's is a form of its fields; the other kinds send a form of
-    /// one field, `payload`, that holds the JSON as it is.
+    /// The body alone. An event's is the payload as it is; a command's is a form of its fields; the other kinds send a
+    /// form of one field, `payload`, that holds the JSON as it is.
     package static func renderBody(_ kind: Kind, _ payload: Payload) throws(RenderError) -> [UInt8] {
         switch kind {
         case .event:
@@ -52,8 +54,8 @@ package struct SlackRequest: Sendable, Equatable {
         }
     }
 
-    /// All headers but `Host` and `Content-Length`: those of Slack in its order, Relay's own, the configured ones. A configured
-    /// header takes the place of one that has its name.
+    /// All headers but `Host` and `Content-Length`: those of Slack in its order, Relay's own, the configured ones. A
+    /// configured header takes the place of one that has its name.
     /// - Parameters:
     ///   - timestamp: of this attempt, Unix seconds.
     ///   - signature: `v0=…` over that timestamp and `body`.

@@ -4,7 +4,8 @@ package import RelayCore
 
 /// What the next WebSocket upgrades get in place of a 101.
 package enum UpgradeFault: Sendable, Equatable {
-    /// This status, with headers like those of Slack's edge (`via`, `server`, slack-protocol.md §2.2) unless `headers` has them.
+    /// This status, with headers like those of Slack's edge (`via`, `server`, slack-protocol.md §2.2) unless `headers`
+    /// has them.
     case status(Int, headers: [Backend.Header] = [], body: String = "")
     /// A company proxy's page: 200 and HTML (F40).
     case html
@@ -44,7 +45,8 @@ package enum ConnectionSelection: Sendable, Equatable {
 package enum ConnectionFault: Sendable, Equatable {
     /// Asks for a refresh, first with a warning when `warningLead` is set.
     case refresh
-    /// Sends a disconnect with this reason. After any but `warning` the close frame follows when `closeDelay` has passed.
+    /// Sends a disconnect with this reason. After any but `warning` the close frame follows when `closeDelay` has
+    /// passed.
     case disconnect(reason: String)
     /// Sends a close frame with this code now.
     case close(code: UInt16)

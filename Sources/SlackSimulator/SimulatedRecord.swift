@@ -91,8 +91,8 @@ package struct ConnectionEvent: Sendable, Equatable {
     package var at: Timestamp
     package var connection: ConnectionID
     package var what: What
-    /// Connections that the client could be reached through, after this event. Never 0 between the first and the last: no
-    /// moment without a connection.
+    /// Connections that the client could be reached through, after this event. Never 0 between the first and the last:
+    /// no moment without a connection.
     package var connected: Int
 
     package enum What: String, Sendable, CaseIterable {

@@ -29,7 +29,8 @@ final class SimulatorLoop {
         self.slack = SlackStateMachine(configuration)
         self.eventLoop = eventLoop
         self.logger = logger
-        // Sample ids differ between runs, so that a backend's or Relay's deduplication does not take a new run for an old one.
+        // Sample ids differ between runs, so that a backend's or Relay's deduplication does not take a new run for an
+        // old one.
         self.sampleCount = Int(clock.now.millisecondsSinceEpoch)
     }
 
@@ -126,7 +127,8 @@ final class SimulatorLoop {
 
     // MARK: Waiting
 
-    /// Succeeds as soon as the condition holds; fails when the simulator stops or `cancelWaiter` is called with the number.
+    /// Succeeds as soon as the condition holds; fails when the simulator stops or `cancelWaiter` is called with the
+    /// number.
     func wait(until condition: @escaping (SlackStateMachine) -> Bool, promise: EventLoopPromise<Void>) -> Int {
         waiterCount += 1
         if isStopped {

@@ -10,10 +10,11 @@ import NIOWebSocket
 import ServiceLifecycle
 import Synchronization
 
-/// Listens from `start` until `stop`. Everything happens on one event loop of its own; the methods may be called from anywhere.
+/// Listens from `start` until `stop`. Everything happens on one event loop of its own; the methods may be called from
+/// anywhere.
 ///
-/// The methods that wait return as soon as what they wait for has happened, and throw `CancellationError` when their task is
-/// canceled or the simulator stops. None of them polls.
+/// The methods that wait return as soon as what they wait for has happened, and throw `CancellationError` when their
+/// task is canceled or the simulator stops. None of them polls.
 package final class SlackSimulator: Sendable {
     package let host: String
     /// The port listened on, also when the configuration said 0.
@@ -118,7 +119,8 @@ extension SlackSimulator {
         try await onLoop { $0.failUpgrades(count, with: fault) }
     }
 
-    /// The next calls of apps.connections.open fail like this, after those that were told to before; 0 takes all orders back.
+    /// The next calls of apps.connections.open fail like this, after those that were told to before; 0 takes all orders
+    /// back.
     package func failAPICalls(_ count: Int, with fault: APIFault) async throws {
         try await onLoop { $0.failAPICalls(count, with: fault) }
     }

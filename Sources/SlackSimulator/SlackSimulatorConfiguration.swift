@@ -22,8 +22,8 @@ package struct SlackSimulatorConfiguration: Sendable {
     /// From `hello` to the first server ping; later ones come each `pingInterval`.
     package var firstPing: Duration
     package var pingInterval: Duration
-    /// How long a connection lives before it is refreshed, told in `hello` in seconds; nil: until it is asked to be. With
-    /// `debug_reconnects=true` in its URL a connection lives 360 s, or shorter when this is.
+    /// How long a connection lives before it is refreshed, told in `hello` in seconds; nil: until it is asked to be.
+    /// With `debug_reconnects=true` in its URL a connection lives 360 s, or shorter when this is.
     package var connectionLifetime: Duration?
     /// From `warning` to `refresh_requested`; nil: refresh without a warning.
     package var warningLead: Duration?
@@ -31,7 +31,8 @@ package struct SlackSimulatorConfiguration: Sendable {
     package var closeDelay: Duration
     /// Each connection is reset (RST) this long after its `hello`; nil: never.
     package var resetAfter: Duration?
-    /// Whether TCP is closed once both close frames were sent. Slack does not do so reliably (§2.9), so by default neither does this.
+    /// Whether TCP is closed once both close frames were sent. Slack does not do so reliably (§2.9), so by default
+    /// neither does this.
     package var closesTCP: Bool
     /// Text is sent in frames of at most this many payload bytes; nil: each text in one frame, as Slack seems to do.
     package var fragmentBytes: Int?
@@ -58,7 +59,8 @@ package struct SlackSimulatorConfiguration: Sendable {
         }
     }
 
-    /// A client frame with a larger payload closes its connection with 1009 (§2.10). Not a setting: RFC 6455 has no such limit, Slack has.
+    /// A client frame with a larger payload closes its connection with 1009 (§2.10). Not a setting: RFC 6455 has no
+    /// such limit, Slack has.
     package static let clientFrameLimit = 20_480
     /// Nearly at once, a minute, five minutes (§3.6).
     package static let slackRedelivery: [Duration] = [.milliseconds(500), .seconds(60), .seconds(300)]

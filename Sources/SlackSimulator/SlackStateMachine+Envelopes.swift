@@ -155,8 +155,8 @@ extension SlackStateMachine {
         return records
     }
 
-    /// Drops the oldest settled records over the limit. One that still waits is kept, as if it had come last; a few steps per
-    /// envelope are enough to get back under the limit, and never a long one.
+    /// Drops the oldest settled records over the limit. One that still waits is kept, as if it had come last; a few
+    /// steps per envelope are enough to get back under the limit, and never a long one.
     private mutating func forgetOldest() {
         var steps = 0
         while items.count > configuration.recordLimit, steps < 8 {

@@ -1,11 +1,12 @@
-// Slack's side of Socket Mode as a value: fed with what clients and time do, it says what to do. It does no I/O and reads no clock.
+// Slack's side of Socket Mode as a value: fed with what clients and time do, it says what to do. It does no I/O and
+// reads no clock.
 
 import RelayCore
 
 /// Tickets, connections, and envelopes until they are acknowledged or lost.
 ///
-/// Here: the state, and the way in (API call and upgrade). `+Connections` has the life of a connection, `+Envelopes` what is sent.
-/// Not thread-safe: `SimulatorLoop` feeds it on one event loop.
+/// Here: the state, and the way in (API call and upgrade). `+Connections` has the life of a connection, `+Envelopes`
+/// what is sent. Not thread-safe: `SimulatorLoop` feeds it on one event loop.
 struct SlackStateMachine {
     /// What the driver does, in order.
     enum Action: Equatable {

@@ -46,7 +46,8 @@ final class WebSocketHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard let id, !isSilent else { return }
         let frame = Self.unwrapInboundIn(data)
-        // RFC 6455 §5.1: a client masks every frame. No extension is ever agreed on, so no reserved bit may be set (§5.2).
+        // RFC 6455 §5.1: a client masks every frame. No extension is ever agreed on, so no reserved bit may be set
+        // (§5.2).
         guard frame.maskKey != nil, !frame.rsv1, !frame.rsv2, !frame.rsv3 else {
             return loop.brokenFrameReceived(id, code: 1002)
         }

@@ -1,9 +1,9 @@
 // The text that acknowledges an envelope.
 
 package enum AcknowledgementFrame {
-    /// Slack closes the connection with 1009, or drops the message in silence, when a frame's payload has more than 20,480 bytes;
-    /// whether that number itself is allowed is not known (slack-protocol.md §2.10). Relay keeps a margin: an acknowledgement
-    /// larger than this, in UTF-8 bytes, is not sent.
+    /// Slack closes the connection with 1009, or drops the message in silence, when a frame's payload has more than
+    /// 20,480 bytes; whether that number itself is allowed is not known (slack-protocol.md §2.10). Relay keeps a
+    /// margin: an acknowledgement larger than this, in UTF-8 bytes, is not sent.
     package static let maximumBytes = 20_000
 
     /// A bare acknowledgement: `{"envelope_id":"…"}`, in UTF-8. The id is given as it was decoded, and escaped here.

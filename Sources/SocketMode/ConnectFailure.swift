@@ -51,7 +51,8 @@ package struct ConnectFailure: Error, Equatable, Sendable, CustomStringConvertib
     package var detail: String
     /// Of the HTTP answer, if there was one.
     package var status: Int?
-    /// The `via` and `server` headers of a refused upgrade: they tell Slack's edge from a proxy or a wrong front end (F39).
+    /// The `via` and `server` headers of a refused upgrade: they tell Slack's edge from a proxy or a wrong front end
+    /// (F39).
     package var via: String?
     package var server: String?
     /// As the peer asked; `PoolStateMachine` caps it.

@@ -7,12 +7,13 @@
 /// 3. counts the envelopes that the receiver still works on, so that it can be closed between two of them,
 /// 4. leaves with a close frame on every path, and cuts TCP when Slack does not.
 ///
-/// The surprising rule of the protocol is the last one: after both close frames Slack often leaves TCP open (slack-protocol.md §2.9), and a
-/// socket that is not cut counts against the app's ten for hours, receiving its share of envelopes.
+/// The surprising rule of the protocol is the last one: after both close frames Slack often leaves TCP open
+/// (slack-protocol.md §2.9), and a socket that is not cut counts against the app's ten for hours, receiving its share
+/// of envelopes.
 ///
-/// Feed it what happened, do what it returns. It reports `.closing` at most once and `.closed` exactly once. Timers that it asks for belong to
-/// this connection; one that fires when it no longer matters is answered with nothing. `now` is the time since any fixed moment, by a
-/// clock that does not jump.
+/// Feed it what happened, do what it returns. It reports `.closing` at most once and `.closed` exactly once. Timers
+/// that it asks for belong to this connection; one that fires when it no longer matters is answered with nothing. `now`
+/// is the time since any fixed moment, by a clock that does not jump.
 package struct ConnectionStateMachine: ~Copyable {
     private let timing: ConnectionTiming
     private let limits: ConnectionLimits
@@ -26,7 +27,8 @@ package struct ConnectionStateMachine: ~Copyable {
         case awaitingHello
         /// To `retiring`, `closing`, `closed`.
         case connected
-        /// Closes, for this reason, as soon as nothing is outstanding; still takes envelopes. To `draining`, `closing`, `closed`.
+        /// Closes, for this reason, as soon as nothing is outstanding; still takes envelopes. To `draining`, `closing`,
+        /// `closed`.
         case retiring(EndReason)
         /// As `retiring`, but leaves new envelopes to Slack. To `closing`, `closed`.
         case draining
@@ -77,7 +79,8 @@ package struct ConnectionStateMachine: ~Copyable {
         return [.cancel(.hello), .report(.connected)]
     }
 
-    /// Slack said `disconnect`. A refresh is for the pool to plan; the other causes, and any of them in place of `hello`, are the end.
+    /// Slack said `disconnect`. A refresh is for the pool to plan; the other causes, and any of them in place of
+    /// `hello`, are the end.
     package mutating func disconnectReceived(_ cause: SlackDisconnect) -> [Action] {
         switch (state, cause) {
         case (_, .linkDisabled): close(.linkDisabled)
@@ -90,8 +93,8 @@ package struct ConnectionStateMachine: ~Copyable {
         }
     }
 
-    /// Envelopes were read. Those that come before `hello`, or while this connection is closing, are worth as much as others: their
-    /// acknowledgements take another connection.
+    /// Envelopes were read. Those that come before `hello`, or while this connection is closing, are worth as much as
+    /// others: their acknowledgements take another connection.
     package mutating func envelopesReceived(_ count: Int, bytes: Int) -> OnEnvelopes {
         switch state {
         case .draining, .closed:
@@ -124,7 +127,8 @@ package struct ConnectionStateMachine: ~Copyable {
         close(violation == .messageTooLarge ? .messageTooLarge : .protocolError)
     }
 
-    /// Slack's close frame. Ours follows once everything outstanding is acknowledged, for which the close timer's time is left.
+    /// Slack's close frame. Ours follows once everything outstanding is acknowledged, for which the close timer's time
+    /// is left.
     package mutating func closeFrameReceived() -> [Action] {
         switch state {
         case .awaitingHello, .connected, .retiring, .draining:
@@ -154,8 +158,8 @@ package struct ConnectionStateMachine: ~Copyable {
 
     // MARK: What the pool asks
 
-    /// Close when nothing is outstanding; take envelopes until then. After the retire timeout close all the same: what is still
-    /// outstanding is acknowledged on the connection that took over.
+    /// Close when nothing is outstanding; take envelopes until then. After the retire timeout close all the same: what
+    /// is still outstanding is acknowledged on the connection that took over.
     package mutating func retire() -> [Action] {
         switch state {
         case .connected:
@@ -167,8 +171,9 @@ package struct ConnectionStateMachine: ~Copyable {
         }
     }
 
-    /// Close when nothing is outstanding, and for ever. As there will be no other connection to acknowledge on, envelopes are taken
-    /// for a short grace only, then left to Slack, which sends them to another gateway or again later.
+    /// Close when nothing is outstanding, and for ever. As there will be no other connection to acknowledge on,
+    /// envelopes are taken for a short grace only, then left to Slack, which sends them to another gateway or again
+    /// later.
     package mutating func drain() -> [Action] {
         switch state {
         case .connected, .retiring:
@@ -315,7 +320,8 @@ package struct ConnectionTiming: Sendable, Equatable {
     }
 }
 
-/// How far the receiver may fall behind before envelopes are left to Slack. Slack gives up waiting after 3 s, so more would not help.
+/// How far the receiver may fall behind before envelopes are left to Slack. Slack gives up waiting after 3 s, so more
+/// would not help.
 package struct ConnectionLimits: Sendable, Equatable {
     package var maxOutstanding: Int
     package var maxOutstandingBytes: Int

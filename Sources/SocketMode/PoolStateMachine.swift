@@ -5,17 +5,21 @@ import RelayCore
 /// The connections of one Slack app.
 ///
 /// 1. A fixed number of slots, each with one connection, or two while one is replaced: never more (F8).
-/// 2. One attempt under way at a time, however many slots are empty; each attempt has its own number, its own URL and one outcome (F1).
-/// 3. After a failed attempt, or a connection that ended unasked, everything waits: the wait is drawn by one `Backoff`, which is reset by a
-///    connection that stayed up for the stable time, not by one that opened (F2). A planned refresh does not wait (F33).
+/// 2. One attempt under way at a time, however many slots are empty; each attempt has its own number, its own URL and
+///    one outcome (F1).
+/// 3. After a failed attempt, or a connection that ended unasked, everything waits: the wait is drawn by one `Backoff`,
+///    which is reset by a connection that stayed up for the stable time, not by one that opened (F2). A planned refresh
+///    does not wait (F33).
 /// 4. At Slack's cap of connections the old one is closed before the new one is dialed; below it, after.
-/// 5. What waiting does not cure (a revoked token, Socket Mode switched off) is tried again slowly, not never and not fast (F35).
+/// 5. What waiting does not cure (a revoked token, Socket Mode switched off) is tried again slowly, not never and not
+///    fast (F35).
 ///
-/// The surprising rule is the number: a connection is numbered before its URL is asked for, and every later event and timer names the number.
-/// An event that comes late, from a connection that is gone, finds no such number and changes nothing (F4, F49).
+/// The surprising rule is the number: a connection is numbered before its URL is asked for, and every later event and
+/// timer names the number. An event that comes late, from a connection that is gone, finds no such number and changes
+/// nothing (F4, F49).
 ///
-/// Feed it events, do what it returns, in order. Whatever it asks to open or dial must be answered with one `opened`, `upgraded` or
-/// `attemptFailed`, and whatever was upgraded with one `closed`.
+/// Feed it events, do what it returns, in order. Whatever it asks to open or dial must be answered with one `opened`,
+/// `upgraded` or `attemptFailed`, and whatever was upgraded with one `closed`.
 package struct PoolStateMachine: ~Copyable {
     let configuration: PoolConfiguration
     var phase = Phase.idle

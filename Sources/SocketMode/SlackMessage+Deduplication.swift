@@ -3,14 +3,15 @@
 import RelayCore
 
 extension SlackMessageFields {
-    /// The same for each copy that Slack sends of one happening, and for nothing else; nil: nothing in the payload tells.
+    /// The same for each copy that Slack sends of one happening, and for nothing else; nil: nothing in the payload
+    /// tells.
     ///
     /// Never the `envelope_id`, which is new in each copy (F21). Per kind (slack-protocol.md §3.6):
     /// - event: `event_id`
     /// - command: `trigger_id`
-    /// - interaction: `trigger_id`, which each click and each submission gets anew. Without one: the view's id and hash (for a
-    ///   view that is submitted again after an error these stay the same, so they come second), or where and when the action
-    ///   happened (container and `action_ts`).
+    /// - interaction: `trigger_id`, which each click and each submission gets anew. Without one: the view's id and hash
+    ///   (for a view that is submitted again after an error these stay the same, so they come second), or where and
+    ///   when the action happened (container and `action_ts`).
     /// - options: none, asking twice does no harm
     func deduplicationKey(for kind: Kind) -> String? {
         switch kind {

@@ -3,10 +3,11 @@
 package import RelayCore
 
 extension SlackMessage {
-    /// Understands one text frame. Never throws and never traps, whatever the bytes; unknown fields, reasons and types are no errors.
+    /// Understands one text frame. Never throws and never traps, whatever the bytes; unknown fields, reasons and types
+    /// are no errors.
     ///
-    /// The payload is copied once, as it stands in the frame. Of duplicate keys the last one wins, as in most JSON parsers.
-    /// What is read where is told in `SlackMessageField`.
+    /// The payload is copied once, as it stands in the frame. Of duplicate keys the last one wins, as in most JSON
+    /// parsers. What is read where is told in `SlackMessageField`.
     /// - Parameters:
     ///   - frame: the whole message, continuation frames joined.
     ///   - receivedAt: when the frame had been read.
@@ -85,8 +86,8 @@ extension SlackRetry {
 }
 
 extension Kind {
-    /// An `interactive` envelope asks for options when its payload's type says so, or when it is a legacy menu that sends what was
-    /// typed (`name` and `value`) in place of `actions` (slack-protocol.md §3.4).
+    /// An `interactive` envelope asks for options when its payload's type says so, or when it is a legacy menu that
+    /// sends what was typed (`name` and `value`) in place of `actions` (slack-protocol.md §3.4).
     fileprivate init(_ fields: SlackMessageFields, envelopeType: String) {
         switch (envelopeType, fields.text(.payloadType)) {
         case ("events_api", _): self = .event

@@ -10,8 +10,9 @@ package enum SlackMessage: Sendable, Equatable {
     case disconnect(Disconnect)
     /// A payload that wants an acknowledgement.
     case envelope(Envelope)
-    /// Has an `envelope_id`, but a type we do not know or no payload that is an object: to be acknowledged and logged, because
-    /// what is never acknowledged comes again (slack-protocol.md §3.1, F18). `type` is as sent, empty when it has none.
+    /// Has an `envelope_id`, but a type we do not know or no payload that is an object: to be acknowledged and logged,
+    /// because what is never acknowledged comes again (slack-protocol.md §3.1, F18). `type` is as sent, empty when it
+    /// has none.
     case unsupported(type: String, envelopeID: String)
     /// Nothing to do but to log it: such text comes in practice and says nothing about the connection (F17, F47).
     case ignored(Reason)

@@ -14,10 +14,10 @@ enum SlackMessageField: Int, CaseIterable {
 
     /// Where the field is read; the first path counts that has a value (for identifiers: a string that is not empty).
     ///
-    /// Slack names the same thing in different ways, by kind and by age of the feature; a kind simply lacks the places of the
-    /// others. Events have theirs under `payload.event`, interactions and commands under `payload`; where both `x` and `x.id` are
-    /// listed, `x` is a string in some payloads and an object in others.
-    /// Sources: slack-protocol.md §2.3, §2.4, §3.1 to §3.4; the less common places bolt-python, slack_bolt/request/internals.py.
+    /// Slack names the same thing in different ways, by kind and by age of the feature; a kind simply lacks the places
+    /// of the others. Events have theirs under `payload.event`, interactions and commands under `payload`; where both
+    /// `x` and `x.id` are listed, `x` is a string in some payloads and an object in others. Sources: slack-protocol.md
+    /// §2.3, §2.4, §3.1 to §3.4; the less common places bolt-python, slack_bolt/request/internals.py.
     var paths: [String] {
         switch self {
         case .type: ["type"]

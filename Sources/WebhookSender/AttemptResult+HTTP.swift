@@ -19,8 +19,9 @@ extension AttemptResult {
             self.init(.failed(AttemptReason(error.code)), detail: error.message)
             return
         }
-        // The backend has decided, and only its status is asked for: a body that is too long, is cut off, never ends or is encoded in a
-        // way nobody knows changes nothing. To try again would give it the same delivery again and again.
+        // The backend has decided, and only its status is asked for: a body that is too long, is cut off, never ends or
+        // is encoded in a way nobody knows changes nothing. To try again would give it the same delivery again and
+        // again.
         self.init(
             AttemptOutcome(status: status, noRetry: false), status: status,
             detail: "HTTP \(status); its body could not be read: \(error.message)")

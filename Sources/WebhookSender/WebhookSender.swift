@@ -7,8 +7,8 @@ internal import SlackHTTP
 
 /// Sends deliveries to the backends of a configuration, each as the signed POST that Slack would have sent.
 ///
-/// Keeps no state about backends: how many attempts run at a time, when the next one is made and what an outcome leads to is the
-/// dispatcher's business.
+/// Keeps no state about backends: how many attempts run at a time, when the next one is made and what an outcome leads
+/// to is the dispatcher's business.
 package final class WebhookSender: AttemptSender {
     /// Longer response bodies are not read to their end; the status counts all the same.
     package static let maxResponseBytes = 1 << 20

@@ -40,8 +40,8 @@ func unreadableReason(_ path: String) -> String {
 }
 
 extension Configuration {
-    /// The secrets that must be there at the start, so that a forgotten variable, or a token of the wrong kind, is found now and not at
-    /// the first delivery.
+    /// The secrets that must be there at the start, so that a forgotten variable, or a token of the wrong kind, is
+    /// found now and not at the first delivery.
     func checkSecrets(_ secrets: any SecretReader) throws {
         var references = [("slack.app_token", slack.appToken), ("slack.signing_secret", slack.signingSecret)]
         for backend in backends {

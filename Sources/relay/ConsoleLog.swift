@@ -24,7 +24,8 @@ enum ConsoleLog {
 
     private static let lock = Mutex<Void>(())
 
-    /// Writes a line to standard error: one write, so that lines of different threads do not mix. A standard error that is gone loses the line, nothing else.
+    /// Writes a line to standard error: one write, so that lines of different threads do not mix. A standard error that
+    /// is gone loses the line, nothing else.
     static func write(_ line: String) {
         lock.withLock { _ in
             var rest = Array((line + "\n").utf8)[...]
@@ -118,7 +119,8 @@ enum LogTime {
             second % 60, Int(milliseconds % 1000))
     }
 
-    /// The Gregorian date, for days from the epoch on (https://howardhinnant.github.io/date_algorithms.html, civil_from_days).
+    /// The Gregorian date, for days from the epoch on (https://howardhinnant.github.io/date_algorithms.html,
+    /// civil_from_days).
     private static func date(daysSinceEpoch days: Int) -> (year: Int, month: Int, day: Int) {
         let shifted = days + 719_468
         let era = shifted / 146_097

@@ -158,7 +158,8 @@ import Testing
             var scanner = JSONScanner(bytes)
             let isTaken = (try? scanner.readValue()) != nil && (try? scanner.finish()) != nil
             let isJSON = (try? JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)) != nil
-            // Foundation takes a comma before a closing bracket; RFC 8259 does not, nor do the scanner and most backends.
+            // Foundation takes a comma before a closing bracket; RFC 8259 does not, nor do the scanner and most
+            // backends.
             let text = String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self)
             if isJSON, !text.contains(",]"), !text.contains(",}") {
                 #expect(isTaken, "\(String(decoding: bytes, as: UTF8.self))")

@@ -144,7 +144,8 @@ struct DurabilityTests {
 
     @Test("an event that Slack sends again, because it did not see the acknowledgement, is not delivered again")
     func redelivery() async throws {
-        // Too short for anybody: every event is sent again until an acknowledgement happens to be quick enough, or never is.
+        // Too short for anybody: every event is sent again until an acknowledgement happens to be quick enough, or
+        // never is.
         let slack = try await Stage.makeSlack(
             .init(acknowledgementDeadline: .zero, redelivery: SlackSimulatorConfiguration.fastRedelivery))
         let backend = try await RecordingBackend()

@@ -1,4 +1,5 @@
-// Real input, real backends: apps written for Slack's HTTP mode, with their signature check on, stand behind the gateway.
+// Real input, real backends: apps written for Slack's HTTP mode, with their signature check on, stand behind the
+// gateway.
 
 import Foundation
 import RelayCore

@@ -23,7 +23,8 @@ struct ReconnectTests {
             #expect(failures.map { $0["status"] } == Array(repeating: "409", count: 8))
             #expect(failures.allSatisfy { $0["outcome"] == "upgrade_rejected" && $0["server"] == "envoy" })
             #expect(waits.count == 8)
-            // Each is random up to a bound that grows from 50 to 400 ms: that eight are so short together happens to nobody.
+            // Each is random up to a bound that grows from 50 to 400 ms: that eight are so short together happens to
+            // nobody.
             #expect(waits.reduce(0) { $0 + ($1["wait_ms"].flatMap { Int($0) } ?? 0) } >= 100)
             for (wait, next) in zip(waits, failures.dropFirst()) {
                 let milliseconds = try #require(wait["wait_ms"].flatMap { Double($0) })

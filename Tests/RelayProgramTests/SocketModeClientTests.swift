@@ -27,8 +27,8 @@ struct SocketModeClientTests {
             #expect(payload == (sample == .command ? #"{"text": "answered"}"# : nil), "\(sample)")
         }
 
-        // On the warning the client dials a new connection and closes the old one. (It would dial a third on a refresh_requested that
-        // comes in between; the long lead keeps that out.)
+        // On the warning the client dials a new connection and closes the old one. (It would dial a third on a
+        // refresh_requested that comes in between; the long lead keeps that out.)
         try await slack.disturb(.oldest, .refresh)
         try await slack.wait(for: .hello, times: 2)
         try await slack.wait(for: .ended)

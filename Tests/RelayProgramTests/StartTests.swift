@@ -1,4 +1,5 @@
-// What `serve` says and does before it serves: the queue that it cannot have, the secrets that it lacks, the guarantees that it gives up.
+// What `serve` says and does before it serves: the queue that it cannot have, the secrets that it lacks, the guarantees
+// that it gives up.
 
 import Foundation
 import RelayTestKit

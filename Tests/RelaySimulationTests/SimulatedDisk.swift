@@ -24,7 +24,8 @@ final class SimulatedDisk: Sendable {
     func isStored(_ key: String) -> Bool { content.withLock { $0.keys.contains(key) } }
 }
 
-/// One process's view of the disk: a queue whose commits take time, fail, or come too late because the process has died.
+/// One process's view of the disk: a queue whose commits take time, fail, or come too late because the process has
+/// died.
 final class SimulatedQueue: DeliveryQueue {
     private let disk: SimulatedDisk
     private let clock: VirtualClock

@@ -1,4 +1,5 @@
-// The whole gateway on virtual time: real Gateway and Dispatchers between a simulated Slack, disk and backends, in a process that dies.
+// The whole gateway on virtual time: real Gateway and Dispatchers between a simulated Slack, disk and backends, in a
+// process that dies.
 
 import Logging
 import Metrics

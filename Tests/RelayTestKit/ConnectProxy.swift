@@ -5,8 +5,8 @@ internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
 
-/// Answers CONNECT (RFC 9110 §9.3.6) with a tunnel, without the right credentials with a 407, and anything else with the end of the
-/// connection. Stop it with `shutDown()`.
+/// Answers CONNECT (RFC 9110 §9.3.6) with a tunnel, without the right credentials with a 407, and anything else with
+/// the end of the connection. Stop it with `shutDown()`.
 package final class ConnectProxy: Sendable {
     fileprivate struct State {
         var targets: [String] = []

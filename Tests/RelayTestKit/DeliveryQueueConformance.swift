@@ -3,7 +3,8 @@
 package import RelayCore
 import Testing
 
-/// The conformance suite: run each of `facts` against an adapter, with `@Test(arguments: DeliveryQueueConformance.facts)`.
+/// The conformance suite: run each of `facts` against an adapter, with `@Test(arguments:
+/// DeliveryQueueConformance.facts)`.
 package enum DeliveryQueueConformance {
     /// Opens a new, empty queue.
     package typealias MakeQueue = @Sendable (QueueLimits) async throws -> any DeliveryQueue

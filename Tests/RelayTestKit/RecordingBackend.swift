@@ -74,7 +74,8 @@ package final class RecordingBackend: Sendable {
     private let listener: any Channel
     private let isTLS: Bool
 
-    /// Listens on 127.0.0.1 (`port` 0: any free one), or on a Unix domain socket at `unixSocket`, with TLS where there is a certificate.
+    /// Listens on 127.0.0.1 (`port` 0: any free one), or on a Unix domain socket at `unixSocket`, with TLS where there
+    /// is a certificate.
     package init(
         port: Int = 0, unixSocket: String? = nil, tls: TestCertificate? = nil,
         answer script: @escaping Script = { _ in .ok }, answerHead headScript: @escaping HeadScript = { _ in nil }
@@ -118,7 +119,8 @@ package final class RecordingBackend: Sendable {
     /// Connections accepted until now.
     package var connectionCount: Int { state.value.withLock { $0.connections } }
 
-    /// Waits until this many requests have been received since the start. Returns fewer when the task is canceled: its time is over.
+    /// Waits until this many requests have been received since the start. Returns fewer when the task is canceled: its
+    /// time is over.
     package func requests(atLeast count: Int) async -> [Request] {
         let number = state.value.withLock { state in
             state.lastWaiter += 1
@@ -245,8 +247,9 @@ extension Channel {
         case .close:
             close(promise: nil)
         case .reset:
-            // A socket that lingers for no time is closed with a reset (socket(7), SO_LINGER: an int for on, an int for seconds).
-            // As bytes, because which module the C structure belongs to depends on what else has been imported.
+            // A socket that lingers for no time is closed with a reset (socket(7), SO_LINGER: an int for on, an int for
+            // seconds). As bytes, because which module the C structure belongs to depends on what else has been
+            // imported.
             guard let options = self as? any SocketOptionProvider else { return close(promise: nil) }
             options.getSoLinger().flatMap { value in
                 var value = value

@@ -3,9 +3,11 @@
 package import RelayCore
 import Synchronization
 
-/// Runs tasks and default actors one job at a time on the thread that calls `runUntilIdle`, in an order drawn from a seed.
+/// Runs tasks and default actors one job at a time on the thread that calls `runUntilIdle`, in an order drawn from a
+/// seed.
 ///
-/// Only structured tasks inherit it (`Task(executorPreference:)` at the root); that is why the code under test starts no others.
+/// Only structured tasks inherit it (`Task(executorPreference:)` at the root); that is why the code under test starts
+/// no others.
 package final class SeededExecutor: TaskExecutor {
     private struct State {
         var jobs: [UnownedJob] = []
@@ -94,8 +96,8 @@ package final class VirtualClock: RelayClock {
         }
     }
 
-    /// Goes on to the next time at which somebody wakes, and wakes them in the order in which they went to sleep. False when
-    /// nobody sleeps.
+    /// Goes on to the next time at which somebody wakes, and wakes them in the order in which they went to sleep. False
+    /// when nobody sleeps.
     package func advance() -> Bool {
         let woken = state.withLock { state -> [Sleeper] in
             guard let next = state.sleepers.values.map(\.deadline).min() else { return [] }

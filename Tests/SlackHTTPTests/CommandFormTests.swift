@@ -63,7 +63,8 @@ import Testing
     }
 }
 
-/// Decodes a form as Python's urllib.parse.parse_qsl does: split at `&` and the first `=`, `+` is a blank, `%XX` a byte.
+/// Decodes a form as Python's urllib.parse.parse_qsl does: split at `&` and the first `=`, `+` is a blank, `%XX` a
+/// byte.
 func formDecoded(_ body: [UInt8]) -> [(name: String, value: String)] {
     body.split(separator: UInt8(ascii: "&")).map { field in
         let parts = field.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)

@@ -1,4 +1,5 @@
-// Real-shaped frames, as they are and mutated. Without the samples (RELAY_SAMPLES, or ../shared/samples) the built-in ones do.
+// Real-shaped frames, as they are and mutated. Without the samples (RELAY_SAMPLES, or ../shared/samples) the built-in
+// ones do.
 
 import Foundation
 import RelayCore
@@ -100,7 +101,8 @@ private enum Samples {
 }
 
 extension SeededRandom {
-    /// One to three random changes: a byte replaced, removed or inserted, a stretch removed or doubled, the end cut off.
+    /// One to three random changes: a byte replaced, removed or inserted, a stretch removed or doubled, the end cut
+    /// off.
     fileprivate mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
         var bytes = bytes
         let structural = Array(#"{}[]",:\u0e-.tn "#.utf8)

@@ -1,4 +1,5 @@
-// Bytes from a backend that has lost its mind: whatever comes back, an attempt has an outcome, and was made at most once.
+// Bytes from a backend that has lost its mind: whatever comes back, an attempt has an outcome, and was made at most
+// once.
 
 import RelayCore
 import RelayTestKit
@@ -33,7 +34,8 @@ import WebhookSender
                 #expect(!result.detail.isEmpty)
                 if result.outcome == .failed(.connectionReset) { lost.append(String(number)) }
             }
-            // The server closes each connection after its response. A request that crosses that is lost, and said to be; none comes twice.
+            // The server closes each connection after its response. A request that crosses that is lost, and said to
+            // be; none comes twice.
             let received = backend.requests.map(\.text)
             #expect(Set(received).count == received.count)
             #expect(Set((0..<40).map(String.init)).subtracting(lost).isSubset(of: received))

@@ -17,7 +17,8 @@ final class ChildProcess {
 
     /// Starts a program.
     /// - Parameters:
-    ///   - speaks: whether it takes commands on standard input and replies on standard output (Sources/BenchmarkSupport).
+    ///   - speaks: whether it takes commands on standard input and replies on standard output
+    ///     (Sources/BenchmarkSupport).
     ///   - log: where its standard error goes (and its standard output, when it does not speak); nil: the runner's.
     init(
         _ executable: URL, _ arguments: [String] = [], environment: [String: String] = [:], speaks: Bool,

@@ -21,7 +21,8 @@ final class EventLoad: Sendable {
         eventIDs.withLock { for (envelope, number) in zip(envelopes, numbers) { $0[envelope] = "Ev\(number)" } }
     }
 
-    /// Sends on and on, never more than `window` ahead of the acknowledgements, until canceled or `limit` events are out.
+    /// Sends on and on, never more than `window` ahead of the acknowledgements, until canceled or `limit` events are
+    /// out.
     func run(window: Int = 200, limit: Int) async throws {
         var sent = 0
         while sent < limit {
@@ -52,7 +53,8 @@ final class EventLoad: Sendable {
 }
 
 extension RecordingBackend {
-    /// Waits until all these events have come; returns every request until then. A test that is out of time gets what there is.
+    /// Waits until all these events have come; returns every request until then. A test that is out of time gets what
+    /// there is.
     func events(_ ids: Set<String>) async -> [Request] {
         var missing = ids
         var seen = 0

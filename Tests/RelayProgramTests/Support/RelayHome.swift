@@ -24,7 +24,8 @@ final class RelayHome: Sendable {
     ///   - backends: each one's keys as a YAML flow mapping without its braces: `url: http://…, max_in_flight: 1`.
     ///   - routes: items of the list, each a flow mapping without its braces; none: events go to the only backend.
     ///   - queue: the keys of `queue` in the same way; nil: a database in the folder.
-    ///   - slack: more keys of the section `slack`, each `key: value`; a `backoff` among them takes the place of the short one.
+    ///   - slack: more keys of the section `slack`, each `key: value`; a `backoff` among them takes the place of the
+    ///     short one.
     ///   - environment: beside the one that every relay under test has.
     init(
         apiURL: String, backends: [String: String], routes: [String] = [], queue: String? = nil, slack: [String] = [],

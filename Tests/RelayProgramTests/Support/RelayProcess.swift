@@ -35,7 +35,8 @@ final class ChildProcess: Sendable {
         if exit.isUnset { kill(pid, signal) }
     }
 
-    /// The exit code; 128 + the number of the signal that ended it. Ends it when the task is canceled (its time is over).
+    /// The exit code; 128 + the number of the signal that ended it. Ends it when the task is canceled (its time is
+    /// over).
     @discardableResult
     func waitForExit() async -> Int32 {
         await withTaskCancellationHandler {
@@ -98,8 +99,8 @@ final class LineLog: Sendable {
     private let state = Mutex(State())
     let pipe = Pipe()
 
-    /// Read by a thread, which ends with the output. (A readability handler loses the end now and then: its dispatch source may still be
-    /// registered when the next pipe gets the same descriptor.)
+    /// Read by a thread, which ends with the output. (A readability handler loses the end now and then: its dispatch
+    /// source may still be registered when the next pipe gets the same descriptor.)
     init() {
         let input = pipe.fileHandleForReading
         Thread.detachNewThread { [weak self] in
@@ -116,7 +117,8 @@ final class LineLog: Sendable {
     var lines: [String] { state.withLock { $0.lines } }
     var text: String { lines.joined(separator: "\n") }
 
-    /// The first line that matches, waited for; nil when the output ends without one, or the task is canceled (its time is over).
+    /// The first line that matches, waited for; nil when the output ends without one, or the task is canceled (its time
+    /// is over).
     func first(where matches: @escaping @Sendable (String) -> Bool) async -> String? {
         let number = state.withLock { state in
             state.lastWaiter += 1

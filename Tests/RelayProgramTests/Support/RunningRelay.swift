@@ -63,7 +63,8 @@ final class RunningRelay: Sendable {
 extension RunningRelay {
     var log: [LogRecord] { process.errors.lines.compactMap(LogRecord.init) }
 
-    /// The first line with this message that matches, waited for. Throws, with the whole log, when relay ends without it.
+    /// The first line with this message that matches, waited for. Throws, with the whole log, when relay ends without
+    /// it.
     @discardableResult
     func logged(
         _ message: String, where matches: @escaping @Sendable (LogRecord) -> Bool = { _ in true },

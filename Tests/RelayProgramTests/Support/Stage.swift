@@ -52,8 +52,8 @@ struct Stage: Sendable {
 // MARK: Load
 
 extension Stage {
-    /// Sends message events, always with some that are not acknowledged yet, until this has happened to connections so often; then waits
-    /// until each is acknowledged or lost.
+    /// Sends message events, always with some that are not acknowledged yet, until this has happened to connections so
+    /// often; then waits until each is acknowledged or lost.
     /// - Returns: how many events were sent, each with an id of its own.
     func sendEvents(until what: ConnectionEvent.What, times: Int, outstanding: Int = 40) async throws -> Int {
         var sent = 0
@@ -65,7 +65,8 @@ extension Stage {
         return sent
     }
 
-    /// Waits until the backend has got as many requests as events were sent, and returns the ids of the events they carry.
+    /// Waits until the backend has got as many requests as events were sent, and returns the ids of the events they
+    /// carry.
     func deliveredEvents(atLeast count: Int) async -> [String] {
         await backend.requests(atLeast: count).compactMap(\.eventID)
     }
