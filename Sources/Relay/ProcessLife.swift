@@ -23,9 +23,9 @@ struct ProcessLife: Sendable {
                 for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
                     signals += 1
                     // Somebody is in a hurry: durable state is safe at any moment.
-                    if signals > 1 { exit(128 + signal.number) }
-                    logger.notice("draining", metadata: [LogKey.signal: "\(signal)"])
+                    if signals > 1 { _exit(128 + signal.number) }
                     await group.triggerGracefulShutdown()
+                    logger.notice("draining", metadata: [LogKey.signal: "\(signal)"])
                 }
             }
             tasks.addTask { try await group.run() }

@@ -2,6 +2,7 @@
 
 import Foundation
 import GRDB
+import Logging
 import RelayCore
 
 /// Owns a connection that only reads, on a dispatch queue of its own.
@@ -10,11 +11,15 @@ actor QueueReader {
     private let opened: QueueWriter.Opened
     private let state: QueueState
     private var connection: DatabaseQueue?
+    private let logger: Logger
+    /// Deliveries that cannot be read, each said once.
+    private var unreadable: Set<Int64> = []
     private var isClosed = false
 
-    init(_ opened: QueueWriter.Opened, state: QueueState) {
+    init(_ opened: QueueWriter.Opened, state: QueueState, logger: Logger) {
         self.opened = opened
         self.state = state
+        self.logger = logger
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -106,12 +111,26 @@ extension QueueReader {
         var found: [(delivery: Delivery, lease: LeaseTable.Lease)] = []
         var bytes = 0
         for position in positions {
-            guard let row = try fetch(position.sequence, db) else { continue }
+            guard let row = try fetchReadable(position.sequence, db) else { continue }
             bytes += row.delivery.payload.bytes.count
             guard found.isEmpty || bytes <= maxBytes else { return (found, position) }
             found.append(row)
         }
         return (found, nil)
+    }
+
+    /// nil when it was removed meanwhile, or when it cannot be read: one delivery must not keep the others back.
+    private func fetchReadable(
+        _ sequence: Int64, _ db: Database
+    ) throws -> (delivery: Delivery, lease: LeaseTable.Lease)? {
+        do {
+            return try fetch(sequence, db)
+        } catch let error as QueueError where error.code == .corrupt {
+            if unreadable.insert(sequence).inserted {
+                logger.error("a delivery cannot be read and is left where it is", metadata: [LogKey.error: "\(error)"])
+            }
+            return nil
+        }
     }
 
     /// nil when it was removed meanwhile.

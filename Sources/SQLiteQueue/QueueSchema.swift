@@ -20,7 +20,7 @@ enum QueueSchema {
     /// Times are nanoseconds since the epoch, states the raw values of `DeliveryState`.
     ///
     /// An envelope's id is the sequence of its first delivery, and its deliveries are numbered on from there: no index
-    /// is needed to go from one to the other. Payloads stand last in rows of their own, which are not rewritten when a
+    /// is needed to go from one to the other. Strict tables hold the types that the reader expects. Payloads stand last in rows of their own, which are not rewritten when a
     /// delivery changes.
     private static let first = """
         CREATE TABLE meta (
@@ -29,7 +29,7 @@ enum QueueSchema {
             next_sequence INTEGER NOT NULL,   -- of the next delivery; never goes back
             bytes INTEGER NOT NULL,           -- sum of envelope.size
             probes INTEGER NOT NULL           -- counts up with each probe: something to write
-        );
+        ) STRICT;
         CREATE TABLE envelope (
             id INTEGER PRIMARY KEY,           -- sequence of the first delivery
             deliveries INTEGER NOT NULL,      -- stored with it: id ..< id + deliveries
@@ -41,7 +41,7 @@ enum QueueSchema {
             retry_attempt INTEGER,            -- null in Slack's first copy
             retry_reason TEXT,
             payload BLOB                      -- null once removed
-        );
+        ) STRICT;
         CREATE TABLE delivery (
             id INTEGER PRIMARY KEY,           -- DeliveryID.sequence
             envelope INTEGER NOT NULL,
@@ -57,7 +57,7 @@ enum QueueSchema {
             outcome TEXT,
             reason TEXT,
             dead_reason TEXT
-        );
+        ) STRICT;
         -- settled_at, which is always null here, makes the index cover the queries that name it.
         CREATE INDEX delivery_waiting ON delivery (backend, due_at, id, state, settled_at) WHERE settled_at IS NULL;
         CREATE INDEX delivery_settled ON delivery (state, settled_at) WHERE settled_at IS NOT NULL;
@@ -66,7 +66,7 @@ enum QueueSchema {
             seen_at INTEGER NOT NULL,         -- received_at of the first copy
             app TEXT NOT NULL,
             key TEXT NOT NULL
-        );
+        ) STRICT;
         CREATE UNIQUE INDEX deduplication_key ON deduplication (key, app);
         """
 }

@@ -28,7 +28,7 @@ package final class SQLiteQueue: DeliveryQueue {
         state = QueueState()
         writer = QueueWriter(path: path, limits: limits, state: state, logger: logger)
         let opened = try await writer.open()
-        reader = QueueReader(opened, state: state)
+        reader = QueueReader(opened, state: state, logger: logger)
         queueID = opened.queueID
     }
 

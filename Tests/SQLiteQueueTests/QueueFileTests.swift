@@ -177,3 +177,21 @@ func run(_ path: String, _ arguments: String...) throws -> Int32 {
         #expect(synchronous == 2)
     }
 }
+
+@Suite struct UnreadableDeliveryTests {
+    @Test("a delivery that cannot be read does not keep the ones behind it back")
+    func skipped() async throws {
+        let directory = try TemporaryDirectory()
+        var queue = try await directory.open()
+        let ids = try await queue.store(.event(at: 1)) + queue.store(.event(at: 2))
+        await queue.close()
+        let database = try DatabaseQueue(path: directory.database)
+        try await database.write { db in
+            try db.execute(sql: "UPDATE envelope SET kind = 'of a later version' WHERE id = 1")
+        }
+        try database.close()
+        queue = try await directory.open()
+        #expect(try await queue.waitingIDs() == [ids[1]])
+        await queue.close()
+    }
+}
