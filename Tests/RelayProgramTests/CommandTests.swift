@@ -172,7 +172,7 @@ struct CommandTests {
         let backend = try await RecordingBackend { $0.eventID == nil ? .status(500) : .ok }
         let process = try ChildProcess.relay(
             ["forward", "\(backend.url)/slack/events", "--api-url", slack.apiURL],
-            environment: ["SLACK_APP_TOKEN": "xapp-x", "SLACK_SIGNING_SECRET": "x"])
+            environment: RelayHome.environment)
         try await slack.waitForConnections(atLeast: 1)
 
         _ = try await slack.send(.message)
@@ -201,7 +201,7 @@ struct CommandTests {
         let arguments = [
             "forward", "\(backend.url)/slack/events", "--api-url", slack.apiURL, "--queue", folder.path("queue.db"),
         ]
-        let environment = ["SLACK_APP_TOKEN": "xapp-x", "SLACK_SIGNING_SECRET": "x"]
+        let environment = RelayHome.environment
         let first = try ChildProcess.relay(arguments, environment: environment)
         try await slack.waitForConnections(atLeast: 1)
         _ = try await slack.send(.message)

@@ -32,8 +32,10 @@ final class PythonApp: Sendable {
     }
 
     /// What it has handled until now: one entry per request, values as text.
-    var record: [[String: String]] {
-        process.output.lines.compactMap { line in
+    var record: [[String: String]] { Self.record(process.output.lines) }
+
+    private static func record(_ lines: [String]) -> [[String: String]] {
+        lines.compactMap { line in
             let object = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
             return object?.mapValues { "\($0)" }
         }
@@ -42,11 +44,13 @@ final class PythonApp: Sendable {
     /// Sends something, and waits until so many requests have been handled since the start. Returns the last of them.
     func handled<Sent>(_ count: Int, sending send: () async throws -> Sent) async throws -> [String: String] {
         _ = try await send()
-        while record.count < count {
-            let seen = Set(process.output.lines)
+        while true {
+            let lines = process.output.lines
+            let record = Self.record(lines)
+            if record.count >= count { return record[count - 1] }
             // Each line is unlike the others: it names the delivery and the attempt.
+            let seen = Set(lines)
             _ = try #require(await process.output.first { !seen.contains($0) }, "the app ended: \(process.errors.text)")
         }
-        return record[count - 1]
     }
 }

@@ -2,6 +2,7 @@
 
 import Foundation
 import Logging
+import RelayCore
 import RelayTestKit
 import SlackSimulator
 
@@ -42,9 +43,11 @@ struct Stage: Sendable {
         await backend.shutDown()
     }
 
-    /// A simulator that logs nothing.
+    /// A simulator that logs nothing, and knows the app token of `RelayHome` only.
     static func makeSlack(_ configuration: SlackSimulatorConfiguration = .init()) async throws -> SlackSimulator {
-        try await SlackSimulator.start(
+        var configuration = configuration
+        configuration.appToken = Secret(RelayHome.appToken)
+        return try await SlackSimulator.start(
             configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 }
