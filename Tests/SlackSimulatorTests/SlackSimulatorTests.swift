@@ -12,8 +12,10 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct SlackSimulatorTests {
     /// Runs a simulator on a free port for the length of a test.
+    /// By default it waits longer for acknowledgements than Slack does: a busy machine must not make redeliveries.
     private func withSlack(
-        _ configuration: SlackSimulatorConfiguration = .init(), _ body: (SlackSimulator) async throws -> Void
+        _ configuration: SlackSimulatorConfiguration = .init(acknowledgementDeadline: .seconds(60)),
+        _ body: (SlackSimulator) async throws -> Void
     ) async throws {
         let slack = try await SlackSimulator.start(configuration)
         do {
