@@ -14,9 +14,9 @@ enum Write: Sendable {
 /// What a call came to.
 enum Written: Sendable {
     case enqueued([EnqueueResult])
-    case settled
+    /// Settled or probed: there is nothing to tell.
+    case done
     case pruned(isMoreWaiting: Bool)
-    case probed
 }
 
 /// Calls that wait for a transaction, in the order in which they came.

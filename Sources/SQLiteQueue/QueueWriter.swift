@@ -132,7 +132,7 @@ extension QueueWriter {
             case .prune(let now): return .success(.pruned(isMoreWaiting: try transaction.prune(now: now, in: store)))
             case .probe: try transaction.probe(in: store)
             }
-            return .success(.settled)
+            return .success(.done)
         } catch let error as QueueError {
             return .failure(error)
         }

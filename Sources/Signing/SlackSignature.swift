@@ -3,9 +3,6 @@
 /// The value of `X-Slack-Signature`: `v0=` and the HMAC-SHA-256 of `v0:TIMESTAMP:BODY` in lower-case hexadecimal digits
 /// (docs.slack.dev, "Verifying requests from Slack").
 package enum SlackSignature {
-    /// How far a timestamp may be from now before receivers refuse the request, in seconds.
-    package static let toleranceSeconds: Int64 = 300
-
     /// - Parameters:
     ///   - secret: the signing secret, as its UTF-8 bytes.
     ///   - timestamp: of the attempt, Unix seconds; the same as in `X-Slack-Request-Timestamp`.

@@ -24,7 +24,6 @@ package struct ConnectorStatus: Sendable, Equatable {
 
     /// Connections that had their `hello` and are not being replaced.
     package var connectedCount: Int { connections.count { $0.state == .connected } }
-    package var isFatal: Bool { fatal != nil }
 }
 
 package struct ConnectionStatus: Sendable, Equatable {

@@ -7,6 +7,8 @@ package final class Gate: Sendable {
     private struct State {
         var isOpen = false
         var waiting: [CheckedContinuation<Void, Never>] = []
+        /// Those who want to know that somebody waits.
+        var watchers: [CheckedContinuation<Void, Never>] = []
     }
 
     private let state = Mutex(State())
@@ -15,11 +17,24 @@ package final class Gate: Sendable {
 
     package func pass() async {
         await withCheckedContinuation { continuation in
-            let isOpen = state.withLock { state in
+            let (isOpen, watchers) = state.withLock { state in
                 if !state.isOpen { state.waiting.append(continuation) }
-                return state.isOpen
+                defer { state.watchers = [] }
+                return (state.isOpen, state.watchers)
             }
             if isOpen { continuation.resume() }
+            for watcher in watchers { watcher.resume() }
+        }
+    }
+
+    /// Returns when somebody waits at the gate, or has passed it since.
+    package func waitForArrival() async {
+        await withCheckedContinuation { continuation in
+            let hasArrived = state.withLock { state in
+                if state.waiting.isEmpty { state.watchers.append(continuation) }
+                return !state.waiting.isEmpty
+            }
+            if hasArrived { continuation.resume() }
         }
     }
 

@@ -152,20 +152,20 @@ final class RecordingAcknowledger: Acknowledger {
 final class StubbornQueue: DeliveryQueue {
     private let queue = MemoryQueue(limits: .init(), queueID: 1)
     private let failure = Mutex<QueueError.Code?>(nil)
-    private let gate = Gate()
+    private let gate = Mutex<Gate?>(nil)
 
     func fails(with code: QueueError.Code?) { failure.withLock { $0 = code } }
-    func holds() { gate.close() }
-    func letsGo() { gate.open() }
+    func holds() { gate.withLock { $0 = Gate() } }
+    func letsGo() { gate.withLock { $0 }?.open() }
     /// Returns when a call of `enqueue` is being held.
-    func waitForEnqueue() async { await gate.waitForArrival() }
+    func waitForEnqueue() async { await gate.withLock { $0 }?.waitForArrival() }
 
     private func mayFail() throws(QueueError) {
         if let code = failure.withLock({ $0 }) { throw QueueError(code, "as told") }
     }
 
     func enqueue(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult] {
-        await gate.pass()
+        await gate.withLock { $0 }?.pass()
         try mayFail()
         return try await queue.enqueue(requests)
     }
@@ -186,51 +186,6 @@ final class StubbornQueue: DeliveryQueue {
     func statistics() async throws(QueueError) -> [BackendName: QueueStatistics] { try await queue.statistics() }
     func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName] { [] }
     func close() async { await queue.close() }
-}
-
-/// A door that callers wait at while it is closed.
-final class Gate: Sendable {
-    private struct State {
-        var isOpen = true
-        var held: [CheckedContinuation<Void, Never>] = []
-        var watchers: [CheckedContinuation<Void, Never>] = []
-    }
-
-    private let state = Mutex(State())
-
-    func close() { state.withLock { $0.isOpen = false } }
-
-    func open() {
-        let held = state.withLock { state in
-            state.isOpen = true
-            defer { state.held = [] }
-            return state.held
-        }
-        for caller in held { caller.resume() }
-    }
-
-    func pass() async {
-        await withCheckedContinuation { continuation in
-            let watchers = state.withLock { state -> [CheckedContinuation<Void, Never>]? in
-                guard !state.isOpen else { return nil }
-                state.held.append(continuation)
-                defer { state.watchers = [] }
-                return state.watchers
-            }
-            guard let watchers else { return continuation.resume() }
-            for watcher in watchers { watcher.resume() }
-        }
-    }
-
-    func waitForArrival() async {
-        await withCheckedContinuation { continuation in
-            let hasArrived = state.withLock { state in
-                if state.held.isEmpty { state.watchers.append(continuation) }
-                return !state.held.isEmpty
-            }
-            if hasArrived { continuation.resume() }
-        }
-    }
 }
 
 extension Timestamp {
