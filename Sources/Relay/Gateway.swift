@@ -82,7 +82,7 @@ package actor Gateway: EnvelopeReceiver {
         requests.reserveCapacity(envelopes.count)
         for envelope in envelopes {
             metrics.received(envelope)
-            let targets = configuration.router.targets(for: envelope)
+            let targets = configuration.router.plan(for: envelope).queued
             if targets.isEmpty {
                 noteUnrouted(envelope)
                 unrouted.append(envelope)
@@ -129,13 +129,7 @@ package actor Gateway: EnvelopeReceiver {
             "no route takes this envelope; further ones of its kind are counted, not logged",
             metadata: [
                 LogKey.envelopeID: "\(envelope.id)", LogKey.envelopeKind: "\(envelope.kind.rawValue)",
-                LogKey.reason: "\(unroutedReason(envelope))", LogKey.action: "\(action.rawValue)",
+                LogKey.action: "\(action.rawValue)",
             ])
-    }
-
-    private func unroutedReason(_ envelope: Envelope) -> String {
-        let verdicts = configuration.router.explain(envelope).map(\.verdict)
-        return verdicts.contains(.needsAnswerMode)
-            ? "answers to people are not in this version: a route needs mode: queue" : "no route matches"
     }
 }

@@ -37,7 +37,7 @@ extension Configuration {
                 appToken: appToken, signingSecret: signingSecret, startJitter: .zero, apiURL: slackURL),
             queue: path.flatMap { $0 }.map { QueueConfiguration(path: $0) } ?? QueueConfiguration(driver: .memory),
             backends: [backend],
-            routes: [Route(name: defaultRouteName, to: [backend.name], mode: .queue)],
+            routes: [Route(name: defaultRouteName, to: [backend.name])],
             health: nil)
     }
 

@@ -39,7 +39,7 @@ extension Route {
         let to = section.require(.to, "name a backend, or a list of them", .backendNames(among: backends))
         self.init(name: RouteName(name ?? ""), match: match ?? Match(), to: to ?? [])
         section.read(.path, into: &path, .orEmpty(.urlPath))
-        mode = section.read(.mode, .choice(later: ["answer"]))
+        mode = section.read(.mode, .choice)
         section.read(.continues, into: &continues, .boolean)
         if name == nil || to == nil { return nil }
         // Only of values that stand by themselves: the rest would be guesses.
@@ -49,18 +49,13 @@ extension Route {
     private func checkKinds(_ section: Section<Key>, checkingURLsOf backends: [Backend]) {
         if match.possibleKinds.isEmpty {
             section.note("\(section.path).match can never hold: its keys belong to different kinds", at: .match)
-        } else if mode == nil, match.isForPeople {
-            section.note(
-                "\(section.path) needs `mode: queue`: the default mode of commands, interactions and options "
-                    + "(`answer`: hold the acknowledgement for the reply) is not in this version",
-                at: .match)
         } else {
             checkURLs(of: backends.filter { to.contains($0.name) }, section)
         }
     }
 
     private func checkURLs(of backends: [Backend], _ section: Section<Key>) {
-        let kinds = mode == nil ? [.event] : match.possibleKinds
+        let kinds = match.possibleKinds
         for backend in backends {
             for kind in Kind.allCases where kinds.contains(kind) && backend.url(for: kind) == nil {
                 section.note(

@@ -16,6 +16,8 @@ package struct Backend: Sendable, Equatable {
     package var connectTimeout: Duration
     /// Deliveries attempted at the same time, 1 to 1,000.
     package var maxInFlight: Int
+    /// Requests whose answer somebody waits for, counted apart from deliveries, 1 to 100,000. More are not asked for.
+    package var maxWaiting: Int
     package var retry: RetryPolicy
     /// Older deliveries are `expired` instead of attempted; a kind without an entry never expires.
     package var maxAge: [Kind: Duration]
@@ -53,7 +55,8 @@ package struct Backend: Sendable, Equatable {
     package init(
         name: BackendName, url: String? = nil, urls: [Kind: String] = [:], unixSocket: String? = nil,
         signingSecret: SecretReference? = nil, timeout: Duration = .seconds(10),
-        connectTimeout: Duration = .seconds(3), maxInFlight: Int = 16, retry: RetryPolicy = .init(),
+        connectTimeout: Duration = .seconds(3), maxInFlight: Int = 16, maxWaiting: Int = 1_000,
+        retry: RetryPolicy = .init(),
         maxAge: [Kind: Duration] = Backend.defaultMaxAge, headers: [Header] = [], retryHeaders: RetryHeaders = .none,
         userAgent: String = Backend.defaultUserAgent, recordsPayloads: Bool = true
     ) {
@@ -65,6 +68,7 @@ package struct Backend: Sendable, Equatable {
         self.timeout = timeout
         self.connectTimeout = connectTimeout
         self.maxInFlight = maxInFlight
+        self.maxWaiting = maxWaiting
         self.retry = retry
         self.maxAge = maxAge
         self.headers = headers

@@ -3,7 +3,8 @@
 /// Names a delivery for ever: the same over retries, restarts and replays. Sent to the backend as
 /// `X-Relay-Delivery-Id`.
 package struct DeliveryID: Hashable, Sendable, CustomStringConvertible {
-    /// Random, drawn once when a queue is created: keeps the ids of several gateways apart.
+    /// Random, drawn once when a queue is created, and once per process for answers, which are not in a queue when they
+    /// are sent: keeps the ids of several gateways apart.
     package var queue: UInt32
     /// Counts up from 1 within the queue.
     package var sequence: Int64
@@ -78,7 +79,8 @@ package enum DeliveryState: String, Sendable, CaseIterable {
     case dead
     /// Taken back by a person.
     case canceled
-    /// Past its backend's `max_age`; nobody's fault.
+    /// Past its backend's `max_age`, nobody's fault; or an answer that failed, for which nobody waits any more (to
+    /// replay it would run a person's command a second time).
     case expired
 
     /// Whether nothing more will be attempted.

@@ -17,6 +17,10 @@ package protocol DeliveryQueue: Sendable {
     /// - Returns: one result per request, in order.
     func enqueue(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult]
 
+    /// Whether the envelope's `deduplicationKey` was stored within the deduplication window, so that `enqueue` would
+    /// call it a duplicate. False without a key.
+    func remembers(_ envelope: Envelope) async throws(QueueError) -> Bool
+
     /// Takes waiting deliveries of a backend whose time has come, the earliest due first, first stored first among
     /// equals, as many as `bounds` allow. A new delivery is due when it was received. A delivery is leased to one
     /// holder at a time, until settled, released, or the process ends (then it waits again). With a `count` of 0 it
@@ -58,8 +62,22 @@ package protocol DeliveryQueue: Sendable {
 /// One envelope to store, and to whom it goes.
 package struct EnqueueRequest: Sendable, Equatable {
     package var envelope: Envelope
-    /// At least one; no backend twice.
+    /// No backend twice; at least one, unless there is one that had its delivery already.
     package var targets: [Target]
+    /// A backend that was asked before anything was stored, with what became of that: kept as a record, like any
+    /// delivery that is settled.
+    package var settled: SettledTarget?
+
+    package struct SettledTarget: Sendable, Equatable {
+        package var target: Target
+        /// Its id is not one of the queue's own: the queue keeps it beside the one that it gives. Its verb is final.
+        package var settlement: Settlement
+
+        package init(target: Target, settlement: Settlement) {
+            self.target = target
+            self.settlement = settlement
+        }
+    }
 
     package struct Target: Sendable, Hashable {
         package var backend: BackendName
@@ -73,9 +91,10 @@ package struct EnqueueRequest: Sendable, Equatable {
         }
     }
 
-    package init(envelope: Envelope, targets: [Target]) {
+    package init(envelope: Envelope, targets: [Target], settled: SettledTarget? = nil) {
         self.envelope = envelope
         self.targets = targets
+        self.settled = settled
     }
 }
 
@@ -167,7 +186,8 @@ extension EnqueueRequest {
     /// What the request counts against `QueueLimits.maxBytes` until the last record of its envelope is removed: the
     /// payload, and what a row for the envelope and one for each delivery take with their indexes, rounded up.
     package var storedBytes: Int64 {
-        Int64(envelope.payload.bytes.count) + Self.bytesPerEnvelope + Self.bytesPerDelivery * Int64(targets.count)
+        Int64(envelope.payload.bytes.count) + Self.bytesPerEnvelope
+            + Self.bytesPerDelivery * Int64(targets.count + (settled == nil ? 0 : 1))
     }
 
     package static let bytesPerEnvelope: Int64 = 256

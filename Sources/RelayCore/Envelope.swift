@@ -52,6 +52,8 @@ package struct Envelope: Sendable, Equatable {
     package var deduplicationKey: String?
     /// `accepts_response_payload`
     package var acceptsResponsePayload: Bool
+    /// `payload.response_url`; nil where there is none.
+    package var responseURL: ResponseURL?
     /// nil for the first copy (`retry_attempt` 0 or absent).
     package var retry: SlackRetry?
     /// When its frame had been read.
@@ -60,8 +62,8 @@ package struct Envelope: Sendable, Equatable {
     package init(
         app: AppName = App.defaultName, id: String, kind: Kind, payload: Payload,
         attributes: EnvelopeAttributes = .init(),
-        deduplicationKey: String? = nil, acceptsResponsePayload: Bool = false, retry: SlackRetry? = nil,
-        receivedAt: Timestamp
+        deduplicationKey: String? = nil, acceptsResponsePayload: Bool = false,
+        responseURL: ResponseURL? = nil, retry: SlackRetry? = nil, receivedAt: Timestamp
     ) {
         self.app = app
         self.id = id
@@ -70,6 +72,7 @@ package struct Envelope: Sendable, Equatable {
         self.attributes = attributes
         self.deduplicationKey = deduplicationKey
         self.acceptsResponsePayload = acceptsResponsePayload
+        self.responseURL = responseURL
         self.retry = retry
         self.receivedAt = receivedAt
     }

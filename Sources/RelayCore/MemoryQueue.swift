@@ -75,6 +75,11 @@ package actor MemoryQueue: DeliveryQueue {
         }
     }
 
+    package func remembers(_ envelope: Envelope) async throws(QueueError) -> Bool {
+        try checkOpen()
+        return keys.duplicates(among: [EnqueueRequest(envelope: envelope, targets: [])]) == [true]
+    }
+
     package func lease(
         _ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp
     ) async throws(QueueError) -> LeaseResult {

@@ -8,26 +8,74 @@ package struct Route: Sendable, Equatable {
     package var to: [BackendName]
     /// Replaces the path of the backends' URLs; nil keeps them. Begins with `/`.
     package var path: String?
-    /// nil: the default of the kind (`queue` for events; `answer`, which is not in this version, for the rest).
+    /// nil: the default of the kind (`queue` for events, `answer` for the rest).
     package var mode: Mode?
+    /// When an event in mode `queue` is acknowledged.
+    package var acknowledge: Acknowledge
+    /// What a person is told when the backend fails.
+    package var failure: FailurePolicy
     /// Whether the routes after this one are looked at, too.
     package var continues: Bool
 
     package enum Mode: String, Sendable, CaseIterable {
+        /// Hold the acknowledgement for the first backend's reply.
+        case answer
         /// Acknowledge when stored.
         case queue
     }
 
+    package enum Acknowledge: String, Sendable, CaseIterable {
+        case stored
+        /// When the first backend has answered 2xx; if it does not within the deadline, not at all: Slack sends the
+        /// event again.
+        case delivered
+    }
+
+    /// What is said in place of an answer.
+    package struct FailurePolicy: Sendable, Hashable {
+        package var onFailure: OnFailure
+        /// Said in time, when `onFailure` is `message`. Not empty.
+        package var message: String
+        /// Posted to the `response_url` when the backend fails after the deadline. Not empty.
+        package var lateMessage: String
+
+        package enum OnFailure: String, Sendable, CaseIterable {
+            /// Do not acknowledge: the person sees Slack's error.
+            case withhold
+            /// Acknowledge with the message, where the envelope takes one (commands and legacy interactive messages).
+            case message
+        }
+
+        package init(
+            onFailure: OnFailure = .withhold, message: String = "That did not work. Please try again.",
+            lateMessage: String = "That did not finish. Please try again."
+        ) {
+            self.onFailure = onFailure
+            self.message = message
+            self.lateMessage = lateMessage
+        }
+    }
+
     package init(
         name: RouteName, match: Match = .init(), to: [BackendName], path: String? = nil, mode: Mode? = nil,
-        continues: Bool = false
+        acknowledge: Acknowledge = .stored, failure: FailurePolicy = .init(), continues: Bool = false
     ) {
         self.name = name
         self.match = match
         self.to = to
         self.path = path
         self.mode = mode
+        self.acknowledge = acknowledge
+        self.failure = failure
         self.continues = continues
+    }
+}
+
+extension Route {
+    /// Whether the acknowledgement of an envelope of this kind waits for the first backend: for its answer, or for its
+    /// 2xx.
+    package func asksFirstBackend(_ kind: Kind) -> Bool {
+        kind == .event ? acknowledge == .delivered : mode != .queue
     }
 }
 
@@ -192,46 +240,67 @@ package struct UnroutedPolicy: Sendable, Equatable {
     package func action(for kind: Kind) -> Action { kind == .event ? event : others }
 }
 
+/// What is done with one envelope.
+package struct RoutingPlan: Sendable, Equatable {
+    /// Whose reply the acknowledgement waits for; nil: the envelope is acknowledged when it is stored.
+    package var asked: Asked?
+    /// Stored, and delivered as events are; no backend twice, and not the asked one.
+    package var queued: [EnqueueRequest.Target]
+
+    /// No route takes the envelope.
+    package var isEmpty: Bool { asked == nil && queued.isEmpty }
+
+    package struct Asked: Sendable, Equatable {
+        package var target: EnqueueRequest.Target
+        package var failure: Route.FailurePolicy
+
+        package init(target: EnqueueRequest.Target, failure: Route.FailurePolicy = .init()) {
+            self.target = target
+            self.failure = failure
+        }
+    }
+
+    package init(asked: Asked? = nil, queued: [EnqueueRequest.Target] = []) {
+        self.asked = asked
+        self.queued = queued
+    }
+}
+
 /// Applies routes in order.
 package struct Router: Sendable, Equatable {
     package let routes: [Route]
 
     package init(routes: [Route]) { self.routes = routes }
 
-    /// The deliveries that an envelope asks for, one per backend; where two routes name a backend, the first one
-    /// counts. Empty: unrouted.
-    package func targets(for envelope: Envelope) -> [EnqueueRequest.Target] {
-        var targets: [EnqueueRequest.Target] = []
-        for route in routes where verdict(of: route, on: envelope) == .matched {
-            for backend in route.to where !targets.contains(where: { $0.backend == backend }) {
-                targets.append(.init(backend: backend, route: route.name, path: route.path))
+    /// Of the routes that match, the first that asks its first backend owns the answer; all other backends are queued,
+    /// each once: where two routes name one, the first route counts.
+    package func plan(for envelope: Envelope) -> RoutingPlan {
+        var plan = RoutingPlan()
+        for route in routes where route.match.mismatch(envelope) == nil {
+            for (index, backend) in route.to.enumerated() {
+                let target = EnqueueRequest.Target(backend: backend, route: route.name, path: route.path)
+                if index == 0, plan.asked == nil, route.asksFirstBackend(envelope.kind) {
+                    plan.asked = .init(target: target, failure: route.failure)
+                    plan.queued.removeAll { $0.backend == backend }
+                } else if plan.asked?.target.backend != backend, !plan.queued.contains(where: { $0.backend == backend })
+                {
+                    plan.queued.append(target)
+                }
             }
             guard route.continues else { break }
         }
-        return targets
+        return plan
     }
 
-    /// Each route with what it says to an envelope, up to and including the one that ends the search.
-    package func explain(_ envelope: Envelope) -> [(route: Route, verdict: Verdict)] {
-        var verdicts: [(route: Route, verdict: Verdict)] = []
+    /// Each route with what it says to an envelope, nil when it matches, up to and including the one that ends the
+    /// search.
+    package func explain(_ envelope: Envelope) -> [(route: Route, mismatch: Match.Mismatch?)] {
+        var verdicts: [(route: Route, mismatch: Match.Mismatch?)] = []
         for route in routes {
-            let verdict = verdict(of: route, on: envelope)
-            verdicts.append((route, verdict))
-            if verdict == .matched, !route.continues { break }
+            let mismatch = route.match.mismatch(envelope)
+            verdicts.append((route, mismatch))
+            if mismatch == nil, !route.continues { break }
         }
         return verdicts
-    }
-
-    package enum Verdict: Sendable, Equatable {
-        case matched
-        case mismatched(Match.Mismatch)
-        /// It matches, but the envelope's kind would be answered, and holding the acknowledgement for the answer is not
-        /// in this version.
-        case needsAnswerMode
-    }
-
-    private func verdict(of route: Route, on envelope: Envelope) -> Verdict {
-        if let mismatch = route.match.mismatch(envelope) { return .mismatched(mismatch) }
-        return envelope.kind == .event || route.mode == .queue ? .matched : .needsAnswerMode
     }
 }

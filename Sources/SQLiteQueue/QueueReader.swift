@@ -41,6 +41,15 @@ actor QueueReader {
         }
     }
 
+    /// When the first copy was received; nil when the key is not remembered.
+    func seenAt(_ key: String, of app: AppName) throws(QueueError) -> Timestamp? {
+        try read { db in
+            let statement = try db.cachedStatement(
+                sql: "SELECT seen_at FROM deduplication WHERE key = ? AND app = ?")
+            return try Int64.fetchOne(statement, arguments: [key, app.text]).map(Timestamp.init(nanosecondsSinceEpoch:))
+        }
+    }
+
     func statistics() throws(QueueError) -> [BackendName: QueueStatistics] {
         try read { db in
             var statistics: [BackendName: QueueStatistics] = [:]

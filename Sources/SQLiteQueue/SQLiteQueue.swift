@@ -16,6 +16,7 @@ package final class SQLiteQueue: DeliveryQueue {
     let writer: QueueWriter
     private let reader: QueueReader
     private let queueID: UInt32
+    private let limits: QueueLimits
 
     /// Opens the queue, creating the file (0600) when it is missing, and locks it until `close()` or the end of the
     /// process.
@@ -25,6 +26,7 @@ package final class SQLiteQueue: DeliveryQueue {
     /// - Throws: `locked` when another process holds it; `unusable` when the file is something else, was written by a
     ///   newer Relay, or lies on a network file system; `corrupt`; `unavailable` when it cannot be written now.
     package init(path: String, limits: QueueLimits = .init(), logger: Logger) async throws(QueueError) {
+        self.limits = limits
         state = QueueState()
         writer = QueueWriter(path: path, limits: limits, state: state, logger: logger)
         let opened = try await writer.open()
@@ -36,6 +38,14 @@ package final class SQLiteQueue: DeliveryQueue {
         try checkOpen()
         guard case .enqueued(let results) = try await writer.write(.enqueue(requests)) else { return [] }
         return results
+    }
+
+    package func remembers(_ envelope: Envelope) async throws(QueueError) -> Bool {
+        try checkOpen()
+        guard let key = envelope.deduplicationKey else { return false }
+        return try await reader.seenAt(key, of: envelope.app).map {
+            envelope.receivedAt < $0.advanced(by: limits.deduplicationWindow)
+        } ?? false
     }
 
     package func lease(

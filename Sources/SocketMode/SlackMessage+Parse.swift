@@ -54,6 +54,7 @@ extension SlackMessage {
                     attributes: EnvelopeAttributes(fields, kind: kind),
                     deduplicationKey: fields.deduplicationKey(for: kind),
                     acceptsResponsePayload: fields.boolean(.acceptsResponsePayload) ?? false,
+                    responseURL: fields.text(.responseURL).map(ResponseURL.init),
                     retry: SlackRetry(fields), receivedAt: receivedAt))
         case let type:
             if let id { return .unsupported(type: type ?? "", envelopeID: id) }

@@ -11,6 +11,8 @@ enum SlackMessageField: Int, CaseIterable {
     case channel, user, team, enterprise, app
     // To tell copies and options requests by
     case eventID, triggerID, viewID, viewHash, actionTimestamp, messageTimestamp, name, value
+    // To answer late by
+    case responseURL
 
     /// Where the field is read; the first path counts that has a value (for identifiers: a string that is not empty).
     ///
@@ -78,6 +80,7 @@ enum SlackMessageField: Int, CaseIterable {
         case .messageTimestamp: ["payload.container.message_ts", "payload.message_ts"]
         case .name: ["payload.name"]
         case .value: ["payload.value"]
+        case .responseURL: ["payload.response_url"]
         }
     }
 }

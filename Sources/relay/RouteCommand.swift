@@ -30,12 +30,13 @@ struct RouteCommand: AsyncParsableCommand {
             let envelope = try readEnvelope()
             let router = Router(routes: configuration.routes)
             print("kind: \(envelope.kind.rawValue)")
-            for (route, verdict) in router.explain(envelope) {
-                print("  \(route.name): \(verdict.explanation(route))")
+            for (route, mismatch) in router.explain(envelope) {
+                let goesOn = route.continues ? ", and the search goes on" : ""
+                print("  \(route.name): \(mismatch.map { "no: \($0)" } ?? "matches\(goesOn)")")
             }
-            let targets = router.targets(for: envelope)
-            guard targets.isEmpty else {
-                print("would go to: " + targets.map(\.summary).joined(separator: ", "))
+            let plan = router.plan(for: envelope)
+            guard plan.isEmpty else {
+                print("would go to: " + plan.summary(envelope.kind))
                 return
             }
             print("unrouted: \(configuration.unrouted.action(for: envelope.kind).rawValue)")
@@ -95,13 +96,12 @@ enum SampleEnvelope {
     }
 }
 
-extension Router.Verdict {
-    fileprivate func explanation(_ route: Route) -> String {
-        switch self {
-        case .matched: "matches" + (route.continues ? ", and the search goes on" : "")
-        case .mismatched(let mismatch): "no: \(mismatch)"
-        case .needsAnswerMode: "no: answers to people are not in this version; say mode: queue"
-        }
+extension RoutingPlan {
+    /// `orders (its answer is waited for), audit`
+    fileprivate func summary(_ kind: Kind) -> String {
+        let awaited = kind == .event ? "its 2xx is waited for" : "its answer is waited for"
+        let first = asked.map { "\($0.target.summary) (\(awaited))" }
+        return ([first].compactMap { $0 } + queued.map(\.summary)).joined(separator: ", ")
     }
 }
 

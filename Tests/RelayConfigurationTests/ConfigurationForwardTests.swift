@@ -36,7 +36,7 @@ struct ConfigurationForwardTests {
         let configuration = try Configuration.forward(url: "http://h/")
         let envelope = Envelope(
             id: "1", kind: kind, payload: Payload("{}"), receivedAt: Timestamp(nanosecondsSinceEpoch: 0))
-        #expect(Router(routes: configuration.routes).targets(for: envelope).map(\.backend) == ["local"])
+        #expect(Router(routes: configuration.routes).plan(for: envelope).asked?.target.backend == "local")
     }
 
     @Test("what is wrong is said without a place in a file, all at once")

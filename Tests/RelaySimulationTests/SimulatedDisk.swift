@@ -74,6 +74,10 @@ final class SimulatedQueue: DeliveryQueue {
         }
     }
 
+    func remembers(_ envelope: Envelope) async throws(QueueError) -> Bool {
+        try await read { content, _ in envelope.deduplicationKey.map(content.keys.contains) ?? false }
+    }
+
     func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) async throws(QueueError) -> LeaseResult {
         try await read { content, leases in
             let waiting = content.rows

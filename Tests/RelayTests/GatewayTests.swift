@@ -170,6 +170,11 @@ final class StubbornQueue: DeliveryQueue {
         return try await queue.enqueue(requests)
     }
 
+    func remembers(_ envelope: Envelope) async throws(QueueError) -> Bool {
+        try mayFail()
+        return try await queue.remembers(envelope)
+    }
+
     func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) async throws(QueueError) -> LeaseResult {
         try mayFail()
         return try await queue.lease(backend, bounds, now: now)
