@@ -59,7 +59,7 @@ let package = Package(
             name: "Relay",
             dependencies: [
                 "AdminServer", "CPosix", "Curl", "RelayConfiguration", "RelayCore", "SQLiteQueue", "SlackConnector",
-                "SocketMode", "WebhookSender", lifecycle, logging, metrics,
+                "SlackHTTP", "SocketMode", "WebhookSender", lifecycle, logging, metrics,
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

@@ -42,17 +42,35 @@ package struct Composition: Sendable {
     /// Throws `QueueError` when the queue cannot be opened, `HealthServerError` when its port cannot be listened on.
     package func run() async throws {
         let queue = try await openQueue()
+        let owed = try await queue.lateAnswerIDs()
         let client = CurlClient()
         let registry = MetricsRegistry(help: MetricNames.help)
         Gauge(label: MetricNames.info, dimensions: [("version", RelayVersion.text)], factory: registry).record(1)
 
         let health = QueueHealth(logger: logger)
-        let dispatchers = makeDispatchers(queue: queue, health: health, client: client, registry: registry)
+        let sender = makeSender(client)
+        let backendMetrics = Dictionary(
+            uniqueKeysWithValues: configuration.backends.map {
+                ($0.name, BackendMetrics(backend: $0.name, factory: registry))
+            })
+        let dispatchers = makeDispatchers(queue: queue, sender: sender, health: health, metrics: backendMetrics)
+        let intake = Intake(queue: queue, dispatchers: dispatchers, health: health)
+        let metrics = GatewayMetrics(factory: registry, apps: [App.defaultName])
+        let account = AnswerAccount(
+            gateway: metrics, backends: backendMetrics, factory: registry, apps: [App.defaultName], logger: logger,
+            observer: observer)
+        let poster = LateAnswerPoster(
+            poster: ResponseURLClient(http: client, configuration: .init(configuration.slack)), store: queue,
+            owed: owed, clock: clock, random: { Double.random(in: 0..<1) }, health: health, account: account)
+        let answerer = Answerer(
+            .init(
+                deadline: configuration.slack.answerDeadline, backends: configuration.backends,
+                instance: UInt32.random(in: .min ... .max)),
+            sender: sender, intake: intake, lateAnswers: queue, poster: poster, clock: clock, health: health,
+            account: account)
         let gateway = Gateway(
-            .init(router: Router(routes: configuration.routes), unrouted: configuration.unrouted), queue: queue,
-            dispatchers: dispatchers, clock: clock, health: health,
-            metrics: GatewayMetrics(factory: registry, apps: [App.defaultName]),
-            logger: logger)
+            .init(router: Router(routes: configuration.routes), unrouted: configuration.unrouted), intake: intake,
+            answerer: answerer, clock: clock, metrics: metrics, account: account, logger: logger)
         let connector = makeConnector(gateway: gateway, client: client, registry: registry)
 
         // Shut down from the last to the first: traffic ends, and only then health goes silent.
@@ -64,7 +82,7 @@ package struct Composition: Sendable {
         services.append(QueueKeeper(queue: queue, health: health, clock: clock))
         services.append(
             TrafficService(
-                connector: connector, dispatchers: Array(dispatchers.values),
+                connector: connector, dispatchers: Array(dispatchers.values), answerer: answerer, poster: poster,
                 drainTimeout: configuration.slack.drainTimeout, clock: clock))
         if endsWhenRefused { services.append(RefusalWatch(connector: connector)) }
 
@@ -91,8 +109,8 @@ package struct Composition: Sendable {
         logger.warning("deliveries that were not made are forgotten", metadata: [LogKey.waiting: "\(count)"])
     }
 
-    private func openQueue() async throws -> any DeliveryQueue {
-        let queue: any DeliveryQueue
+    private func openQueue() async throws -> any DeliveryQueue & LateAnswerStore {
+        let queue: any DeliveryQueue & LateAnswerStore
         let limits = configuration.queue.limits
         switch configuration.queue.driver {
         case .memory:
@@ -115,21 +133,23 @@ package struct Composition: Sendable {
         return queue
     }
 
-    private func makeDispatchers(
-        queue: any DeliveryQueue, health: QueueHealth, client: CurlClient, registry: MetricsRegistry
-    ) -> [BackendName: Dispatcher] {
-        let sender = WebhookSender(
+    private func makeSender(_ client: CurlClient) -> WebhookSender {
+        WebhookSender(
             backends: configuration.backends, signingSecrets: [App.defaultName: configuration.slack.signingSecret],
             secrets: secrets, client: client, now: { [clock] in clock.now })
-        return Dictionary(
-            uniqueKeysWithValues: configuration.backends.map { backend in
-                let dispatcher = Dispatcher(
-                    backend, queue: queue, sender: sender, clock: clock, random: { Double.random(in: 0..<1) },
-                    health: health, metrics: DispatcherMetrics(backend: backend.name, factory: registry),
-                    logger: logger,
-                    observer: observer)
-                return (backend.name, dispatcher)
-            })
+    }
+
+    private func makeDispatchers(
+        queue: any DeliveryQueue, sender: WebhookSender, health: QueueHealth, metrics: [BackendName: BackendMetrics]
+    ) -> [BackendName: Dispatcher] {
+        var dispatchers: [BackendName: Dispatcher] = [:]
+        for backend in configuration.backends {
+            guard let metrics = metrics[backend.name] else { continue }
+            dispatchers[backend.name] = Dispatcher(
+                backend, queue: queue, sender: sender, clock: clock, random: { Double.random(in: 0..<1) },
+                health: health, metrics: metrics, logger: logger, observer: observer)
+        }
+        return dispatchers
     }
 
     private func makeConnector(gateway: Gateway, client: CurlClient, registry: MetricsRegistry) -> SlackConnector {
@@ -161,7 +181,7 @@ package struct Composition: Sendable {
 
 extension SlackConnectorConfiguration {
     /// - Parameter waitForBackends: returns when the first dial may be made.
-    fileprivate init(_ slack: SlackConfiguration, waitForBackends: @escaping @Sendable () async -> Void) {
+    fileprivate init(_ slack: SlackConfiguration, waitForBackends: @escaping @Sendable () async -> Void = {}) {
         self.init(
             apiURL: slack.apiURL, proxy: slack.proxy, caFile: slack.caFile,
             pool: PoolConfiguration(

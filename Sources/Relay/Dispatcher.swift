@@ -22,7 +22,7 @@ package actor Dispatcher {
     private let clock: any RelayClock
     private let random: @Sendable () -> Double
     private let health: QueueHealth
-    private let metrics: DispatcherMetrics
+    private let metrics: BackendMetrics
     private let logger: Logger
     private let observer: (any DeliveryObserver)?
     private var machine: DispatchStateMachine
@@ -35,7 +35,7 @@ package actor Dispatcher {
     /// - Parameter random: gives numbers uniform in 0 ..< 1, for jitter.
     package init(
         _ backend: Backend, queue: any DeliveryQueue, sender: any AttemptSender, clock: any RelayClock,
-        random: @escaping @Sendable () -> Double, health: QueueHealth, metrics: DispatcherMetrics, logger: Logger,
+        random: @escaping @Sendable () -> Double, health: QueueHealth, metrics: BackendMetrics, logger: Logger,
         observer: (any DeliveryObserver)? = nil
     ) {
         self.backend = backend

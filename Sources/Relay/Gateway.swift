@@ -3,7 +3,8 @@
 package import Logging
 package import RelayCore
 
-/// Takes envelopes from the sockets and acknowledges each one when its deliveries are durable, never before.
+/// Takes envelopes from the sockets. Acknowledges each one when its deliveries are durable, never before; where somebody
+/// waits for an answer, the `Answerer` acknowledges it.
 ///
 /// Does no I/O of its own: the queue, the sockets and the dispatchers are ports or actors handed in.
 package actor Gateway: EnvelopeReceiver {
@@ -22,75 +23,122 @@ package actor Gateway: EnvelopeReceiver {
     }
 
     private let configuration: Configuration
-    private let queue: any DeliveryQueue
-    private let dispatchers: [BackendName: Dispatcher]
+    private let intake: Intake
+    private let answerer: Answerer
     private let clock: any RelayClock
-    private let health: QueueHealth
     private let metrics: GatewayMetrics
+    private let account: AnswerAccount
     private let logger: Logger
     private var pendingBytes = 0
     private var unroutedKinds: Set<Kind> = []
 
     package init(
-        _ configuration: Configuration, queue: any DeliveryQueue, dispatchers: [BackendName: Dispatcher],
-        clock: any RelayClock, health: QueueHealth, metrics: GatewayMetrics, logger: Logger
+        _ configuration: Configuration, intake: Intake, answerer: Answerer, clock: any RelayClock,
+        metrics: GatewayMetrics, account: AnswerAccount, logger: Logger
     ) {
         self.configuration = configuration
-        self.queue = queue
-        self.dispatchers = dispatchers
+        self.intake = intake
+        self.answerer = answerer
         self.clock = clock
-        self.health = health
         self.metrics = metrics
+        self.account = account
         self.logger = logger
     }
 
     package func receive(
         _ envelopes: [Envelope], on connection: ConnectionID, acknowledgeThrough acknowledger: any Acknowledger
     ) async {
-        let (requests, unrouted) = sort(envelopes)
-        let acknowledgeable = unrouted.filter { configuration.unrouted.action(for: $0.kind) == .acknowledge }
-        acknowledge(acknowledgeable, on: connection, through: acknowledger)
-        guard !requests.isEmpty else { return }
+        let sorted = sort(envelopes)
+        acknowledge(sorted.unwanted, on: connection, through: acknowledger)
+        guard !sorted.asked.isEmpty else {
+            return await store(sorted.stored, on: connection, through: acknowledger)
+        }
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.store(sorted.stored, on: connection, through: acknowledger) }
+            for (envelope, asked, queued) in sorted.asked {
+                group.addTask {
+                    await self.answerer.answer(
+                        envelope, asked, queued: envelope.kind == .event ? queued : [], on: connection,
+                        through: acknowledger)
+                }
+                // People's copies for the further backends wait for nobody, and nobody waits for them.
+                guard envelope.kind != .event, !queued.isEmpty else { continue }
+                group.addTask { await self.fanOut(EnqueueRequest(envelope: envelope, targets: queued)) }
+            }
+        }
+    }
 
-        let bytes = requests.reduce(0) { $0 + $1.envelope.payload.bytes.count }
-        guard pendingBytes == 0 || pendingBytes + bytes <= configuration.maxPendingBytes else {
-            metrics.withheld(requests.map(\.envelope), because: "overloaded")
+    /// Stores and acknowledges: what is not durable is not acknowledged.
+    private func store(
+        _ requests: [EnqueueRequest], on connection: ConnectionID, through acknowledger: any Acknowledger
+    ) async {
+        guard !requests.isEmpty else { return }
+        let envelopes = requests.map(\.envelope)
+        guard reserve(envelopes) else {
+            metrics.withheld(envelopes, because: "overloaded")
             logger.warning(
                 "too much waits to be stored: envelopes not acknowledged",
                 metadata: [LogKey.envelopeCount: "\(requests.count)"])
             return
         }
-        pendingBytes += bytes
-        defer { pendingBytes -= bytes }
+        defer { pendingBytes -= envelopes.payloadBytes }
         do {
-            let results = try await queue.enqueue(requests)
+            let results = try await intake.store(requests)
             // From here on the envelopes are durable, or were before.
-            health.worked(.store)
-            acknowledge(requests.map(\.envelope), on: connection, through: acknowledger)
-            await dispatch(requests, results)
+            acknowledge(envelopes, on: connection, through: acknowledger)
+            for (envelope, result) in zip(envelopes, results) where result == .duplicate { metrics.duplicate(envelope) }
+            await intake.handOn(requests, results)
         } catch {
-            health.failed(.store, error)
-            metrics.withheld(requests.map(\.envelope), because: "queue_\(error.code.rawValue)")
+            metrics.withheld(envelopes, because: "queue_\(error.code.rawValue)")
+        }
+    }
+
+    /// Whether the answer comes in time does not depend on it.
+    private func fanOut(_ request: EnqueueRequest) async {
+        guard reserve([request.envelope]) else {
+            return account.unstored(request.envelope, because: QueueError(.unavailable, "too much waits to be stored"))
+        }
+        defer { pendingBytes -= [request.envelope].payloadBytes }
+        do {
+            await intake.handOn([request], try await intake.store([request]))
+        } catch {
+            account.unstored(request.envelope, because: error)
         }
     }
 
     // MARK: -
 
-    private func sort(_ envelopes: [Envelope]) -> (requests: [EnqueueRequest], unrouted: [Envelope]) {
-        var requests: [EnqueueRequest] = []
-        var unrouted: [Envelope] = []
-        requests.reserveCapacity(envelopes.count)
+    private struct Sorted {
+        var stored: [EnqueueRequest] = []
+        var asked: [(envelope: Envelope, asked: RoutingPlan.Asked, queued: [EnqueueRequest.Target])] = []
+        /// Unrouted, and to be acknowledged all the same.
+        var unwanted: [Envelope] = []
+    }
+
+    private func sort(_ envelopes: [Envelope]) -> Sorted {
+        var sorted = Sorted()
+        sorted.stored.reserveCapacity(envelopes.count)
         for envelope in envelopes {
             metrics.received(envelope)
-            let targets = configuration.router.plan(for: envelope).queued
-            if targets.isEmpty {
-                noteUnrouted(envelope)
-                unrouted.append(envelope)
+            let plan = configuration.router.plan(for: envelope)
+            if let asked = plan.asked {
+                sorted.asked.append((envelope, asked, plan.queued))
+            } else if !plan.queued.isEmpty {
+                sorted.stored.append(EnqueueRequest(envelope: envelope, targets: plan.queued))
             } else {
-                requests.append(EnqueueRequest(envelope: envelope, targets: targets))
+                noteUnrouted(envelope)
+                if configuration.unrouted.action(for: envelope.kind) == .acknowledge { sorted.unwanted.append(envelope) }
             }
         }
-        return (requests, unrouted)
+        return sorted
+    }
+
+    /// Whether the payloads may wait for the store; then they are counted until they are stored.
+    private func reserve(_ envelopes: [Envelope]) -> Bool {
+        let bytes = envelopes.payloadBytes
+        guard pendingBytes == 0 || pendingBytes + bytes <= configuration.maxPendingBytes else { return false }
+        pendingBytes += bytes
+        return true
     }
 
     private func acknowledge(
@@ -100,25 +148,6 @@ package actor Gateway: EnvelopeReceiver {
         acknowledger.acknowledge(envelopes.map(\.id), on: connection)
         let now = clock.now
         for envelope in envelopes { metrics.acknowledged(envelope, at: now) }
-    }
-
-    private func dispatch(_ requests: [EnqueueRequest], _ results: [EnqueueResult]) async {
-        var leased: [BackendName: [Delivery]] = [:]
-        var waiting: Set<BackendName> = []
-        for (request, result) in zip(requests, results) {
-            switch result {
-            case .duplicate:
-                metrics.duplicate(request.envelope)
-            case .stored(let deliveries):
-                for delivery in deliveries { leased[delivery.backend, default: []].append(delivery) }
-                guard deliveries.count < request.targets.count else { continue }
-                waiting.formUnion(request.targets.map(\.backend))
-            }
-        }
-        for backend in waiting.union(leased.keys).sorted() {
-            await dispatchers[backend]?.deliveriesStored(
-                leased[backend] ?? [], othersWait: waiting.contains(backend))
-        }
     }
 
     private func noteUnrouted(_ envelope: Envelope) {
@@ -132,4 +161,8 @@ package actor Gateway: EnvelopeReceiver {
                 LogKey.action: "\(action.rawValue)",
             ])
     }
+}
+
+extension [Envelope] {
+    fileprivate var payloadBytes: Int { reduce(0) { $0 + $1.payload.bytes.count } }
 }

@@ -12,6 +12,8 @@ enum MetricNames {
         "relay_acknowledgement_duration_seconds": "From reading an envelope to acknowledging it.",
         "relay_acknowledgements_sent_total":
             "Acknowledgements by the connection they left on: same, other, or lost when none was open.",
+        "relay_answer_duration_seconds": "From reading an envelope to its backend's answer being sent to Slack.",
+        "relay_answers_total": "Envelopes whose acknowledgement waited for their backend, by what became of them.",
         "relay_attempt_duration_seconds": "Length of attempts.",
         "relay_attempts_total": "Finished attempts by outcome and reason.",
         "relay_connections": "Connections to Slack by state.",
@@ -24,13 +26,18 @@ enum MetricNames {
         "relay_duplicates_total": "Envelopes that Slack sent again although they were stored.",
         "relay_envelopes_total": "Envelopes read.",
         "relay_expired_total": "Deliveries that passed max_age before they could be made.",
+        "relay_fan_out_failures_total":
+            "Envelopes that were answered and could not be stored for the further backends of their route, by reason.",
         info: "Always 1; the label tells the version.",
         queueDepth: "Deliveries that wait, by state.",
         queueOldestAge: "Age of the oldest delivery that waits.",
         queueWritable: "1 while the queue stores what it is asked to, else 0.",
         "relay_reported_connections":
             "Connections that Slack counts for the app, other processes' and ghosts included.",
+        "relay_response_url_posts_total": "Posts of late answers to response URLs, by outcome.",
+        "relay_unrecorded_answers_total": "Answered envelopes without a record, by the reason why it was not stored.",
         "relay_unrouted_total": "Envelopes that no route takes, by what is done with them.",
+        "relay_unusable_replies_total": "Replies with a body that says nothing to Slack, by problem.",
         "relay_withheld_total": "Envelopes not acknowledged because they could not be stored, by reason.",
     ]
 }

@@ -88,7 +88,7 @@ package struct GatewayMetrics: Sendable {
     }
 }
 
-package struct DispatcherMetrics: Sendable {
+package struct BackendMetrics: Sendable {
     private let attempts: CounterFamily<AttemptOutcome>
     private let attemptDuration: Recorder
     private let deliveryDuration: Recorder

@@ -1,5 +1,5 @@
-// The life of what carries envelopes: the connections to Slack and the dispatchers. They run together, and are drained
-// together.
+// The life of what carries envelopes: the connections to Slack, the answerer and the dispatchers. They run together, and
+// are drained together.
 
 import RelayCore
 import ServiceLifecycle
@@ -10,6 +10,8 @@ import SlackConnector
 struct TrafficService: Service {
     let connector: SlackConnector
     let dispatchers: [Dispatcher]
+    let answerer: Answerer
+    let poster: LateAnswerPoster
     let drainTimeout: Duration
     let clock: any RelayClock
 
@@ -29,6 +31,8 @@ struct TrafficService: Service {
     private func runAll() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for dispatcher in dispatchers { group.addTask { await dispatcher.run() } }
+            group.addTask { await answerer.run() }
+            group.addTask { await poster.run() }
             group.addTask { try await connector.run() }
             try await group.waitForAll()
         }
@@ -37,7 +41,12 @@ struct TrafficService: Service {
     /// Returns when the time is up; `runAll` returns earlier when everything is drained earlier.
     private func drain() async {
         await withDiscardingTaskGroup { group in
-            group.addTask { await connector.drain(timeout: drainTimeout) }
+            group.addTask {
+                // In the order in which they give each other work.
+                await connector.drain(timeout: drainTimeout)
+                await answerer.drain()
+                await poster.drain()
+            }
             for dispatcher in dispatchers { group.addTask { await dispatcher.drain() } }
             group.addTask { try? await clock.sleep(for: drainTimeout) }
         }

@@ -27,4 +27,20 @@ package protocol Acknowledger: Sendable {
     /// is gone on another open connection of the same app. Does not wait for the socket; does not fail: an
     /// acknowledgement that cannot be sent is counted, and Slack sends the envelope again.
     func acknowledge(_ envelopeIDs: [String], on connection: ConnectionID)
+
+    /// Sends one acknowledgement, with the payload (a JSON object) or bare, on the connection the envelope came from, or
+    /// where that one is gone on another open connection of the same app. Returns when it was handed to the socket, and
+    /// says to which.
+    func acknowledge(_ envelopeID: String, with payload: Payload?, on connection: ConnectionID) async
+        -> AcknowledgementWay
+}
+
+/// How an acknowledgement left. The raw value is used in metrics.
+package enum AcknowledgementWay: String, Sendable, CaseIterable {
+    /// On the connection that its envelope came from.
+    case same
+    /// That one was gone. Whether Slack honours it is not known (slack-protocol.md §3.5).
+    case other
+    /// None was open: an event will come again, a person sees Slack's error.
+    case lost
 }

@@ -3,6 +3,7 @@
 /// Keys of structured log lines. The values hold no secret and no payload.
 package enum LogKey {
     package static let app = "app"
+    package static let answerDuration = "answer.duration_ms"
     package static let attemptNumber = "attempt.number"
     package static let attemptReason = "attempt.reason"
     package static let attemptDetail = "attempt.detail"
@@ -45,4 +46,6 @@ package enum LogKey {
     package static let closeCode = "close.code"
     package static let messageType = "message.type"
     package static let bytes = "bytes"
+    /// What `bytes` is too many for.
+    package static let limit = "limit"
 }

@@ -20,9 +20,19 @@ final class Connection: Sendable {
         self.channel = channel
     }
 
-    func acknowledge(_ envelopeIDs: [String], via: ConnectorMetrics.Via) {
+    func acknowledge(_ envelopeIDs: [String], via: AcknowledgementWay) {
         onLoop { $0.acknowledge(envelopeIDs, via: via) }
     }
+
+    /// Whether it could be handed to the socket.
+    func acknowledge(_ envelopeID: String, with payload: Payload?, via: AcknowledgementWay) async -> Bool {
+        let sent = channel.eventLoop.submit { [handler] in
+            handler.value.acknowledge(envelopeID, with: payload, via: via)
+        }
+        // An event loop that has ended sends nothing.
+        return (try? await sent.get()) ?? false
+    }
+
     func finished(_ count: Int, bytes: Int) { onLoop { $0.finished(count, bytes: bytes) } }
     func retire() { onLoop { $0.retire() } }
     func drain() { onLoop { $0.drain() } }

@@ -167,13 +167,23 @@ final class ConnectionHandler: ChannelInboundHandler {
     func close(_ reason: EndReason) { perform(machine.close(reason)) }
 
     /// One write for all of them, or all of them to another connection.
-    func acknowledge(_ envelopeIDs: [String], via: ConnectorMetrics.Via) {
+    func acknowledge(_ envelopeIDs: [String], via: AcknowledgementWay) {
         guard let context, context.channel.isActive, machine.maySend else { return around.passOn(envelopeIDs) }
         for id in envelopeIDs {
             write(.text, ByteBuffer(bytes: AcknowledgementFrame.encode(envelopeID: id)), context)
         }
         context.flush()
         around.metrics.acknowledged(envelopeIDs.count, via: via)
+    }
+
+    /// Returns false when nothing may be sent here any more.
+    func acknowledge(_ envelopeID: String, with payload: Payload?, via: AcknowledgementWay) -> Bool {
+        guard let context, context.channel.isActive, machine.maySend else { return false }
+        let frame = AcknowledgementFrame.encode(envelopeID: envelopeID, payload: payload)
+        write(.text, ByteBuffer(bytes: frame), context)
+        context.flush()
+        around.metrics.acknowledged(1, via: via)
+        return true
     }
 
     // MARK: What the machine decides

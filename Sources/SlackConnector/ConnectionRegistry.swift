@@ -33,7 +33,7 @@ final class ConnectionRegistry: Sendable {
     func connection(_ id: ConnectionID) -> Connection? { state.withLock { $0.all[id] } }
 
     /// The connection of this number, or the youngest other one that is open.
-    func route(_ id: ConnectionID) -> (connection: Connection, via: ConnectorMetrics.Via)? {
+    func route(_ id: ConnectionID) -> (connection: Connection, via: AcknowledgementWay)? {
         state.withLock { state in
             if let same = state.all[id] { return (same, .same) }
             return state.open.last.flatMap { state.all[$0] }.map { ($0, .other) }

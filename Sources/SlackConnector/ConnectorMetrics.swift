@@ -5,21 +5,11 @@ import RelayCore
 import SocketMode
 
 struct ConnectorMetrics: Sendable {
-    /// How an acknowledgement left.
-    enum Via: String, CaseIterable {
-        /// On the connection that its envelope came from.
-        case same
-        /// That one was gone.
-        case other
-        /// None was open: Slack will send the envelope again.
-        case lost
-    }
-
     private let states: [ConnectionState: Gauge]
     private let reported: Gauge
     private let connects: [ConnectOutcome: Counter]
     private let disconnects: [EndReason: Counter]
-    private let acknowledgements: [Via: Counter]
+    private let acknowledgements: [AcknowledgementWay: Counter]
 
     init(app: AppName, factory: any MetricsFactory) {
         func labels(_ name: String, _ value: String) -> [(String, String)] { [("app", app.text), (name, value)] }
@@ -43,7 +33,7 @@ struct ConnectorMetrics: Sendable {
 
     func attemptEnded(_ outcome: ConnectOutcome) { connects[outcome]?.increment() }
     func disconnected(_ reason: EndReason) { disconnects[reason]?.increment() }
-    func acknowledged(_ count: Int, via: Via) { acknowledgements[via]?.increment(by: count) }
+    func acknowledged(_ count: Int, via way: AcknowledgementWay) { acknowledgements[way]?.increment(by: count) }
 
     func show(_ status: ConnectorStatus) {
         for (state, gauge) in states { gauge.record(status.connections.count { $0.state == state }) }

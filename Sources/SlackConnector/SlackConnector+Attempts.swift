@@ -31,15 +31,18 @@ extension SlackConnector {
         }
     }
 
-    /// Hands each batch to the receiver, in a task of its own, until the connection ends.
+    /// Hands each batch to the receiver, in a task of its own, until the connection ends. Where somebody may wait for an
+    /// answer, an envelope is a batch of its own, so that it keeps no others open.
     private func serve(_ connection: Connection) async {
         await withDiscardingTaskGroup { group in
             for await batch in connection.batches {
-                // Started here and now, up to its first suspension: so batches reach an actor in the order read.
-                if #available(macOS 26, *) {
-                    group.addImmediateTask { await self.handOn(batch, from: connection) }
-                } else {
-                    group.addTask { await self.handOn(batch, from: connection) }
+                for part in batch.apart(where: { $0.kind != .event }) {
+                    // Started here and now, up to its first suspension: so batches reach an actor in the order read.
+                    if #available(macOS 26, *) {
+                        group.addImmediateTask { await self.handOn(part, from: connection) }
+                    } else {
+                        group.addTask { await self.handOn(part, from: connection) }
+                    }
                 }
             }
         }
@@ -92,5 +95,20 @@ extension SlackConnector {
             await group.next()
             group.cancelAll()
         }
+    }
+}
+
+extension [Envelope] {
+    /// In order, in as few parts as can be, with each of some in a part of its own.
+    fileprivate func apart(where standsAlone: (Envelope) -> Bool) -> [[Envelope]] {
+        guard contains(where: standsAlone) else { return [self] }
+        var parts: [[Envelope]] = []
+        var isOpen = false
+        for envelope in self {
+            let isAlone = standsAlone(envelope)
+            if isOpen, !isAlone { parts[parts.count - 1].append(envelope) } else { parts.append([envelope]) }
+            isOpen = !isAlone
+        }
+        return parts
     }
 }

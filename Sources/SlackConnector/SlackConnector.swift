@@ -138,8 +138,22 @@ package final class SlackConnector: Acknowledger, Sendable {
 
     package func acknowledge(_ envelopeIDs: [String], on connection: ConnectionID) {
         guard !envelopeIDs.isEmpty else { return }
-        guard let (connection, via) = registry.route(connection) else { return lost(envelopeIDs) }
+        guard let (connection, via) = registry.route(connection) else {
+            lost(envelopeIDs)
+            return
+        }
         connection.acknowledge(envelopeIDs, via: via)
+    }
+
+    package func acknowledge(
+        _ envelopeID: String, with payload: Payload?, on connection: ConnectionID
+    ) async -> AcknowledgementWay {
+        guard let (first, way) = registry.route(connection) else { return lost([envelopeID]) }
+        if await first.acknowledge(envelopeID, with: payload, via: way) { return way }
+        guard let other = registry.another(than: first.id),
+            await other.acknowledge(envelopeID, with: payload, via: .other)
+        else { return lost([envelopeID]) }
+        return .other
     }
 
     // MARK: For the driver and the connections
@@ -158,15 +172,20 @@ package final class SlackConnector: Acknowledger, Sendable {
 
     /// Acknowledgements that found their connection closing.
     func passOn(_ envelopeIDs: [String], from id: ConnectionID) {
-        guard let other = registry.another(than: id) else { return lost(envelopeIDs) }
+        guard let other = registry.another(than: id) else {
+            lost(envelopeIDs)
+            return
+        }
         other.acknowledge(envelopeIDs, via: .other)
     }
 
-    private func lost(_ envelopeIDs: [String]) {
+    @discardableResult
+    private func lost(_ envelopeIDs: [String]) -> AcknowledgementWay {
         metrics.acknowledged(envelopeIDs.count, via: .lost)
         logger.warning(
-            "no open connection to acknowledge on: Slack will send the envelopes again",
+            "no open connection to acknowledge on: events come again, people see Slack's error",
             metadata: [LogKey.envelopeCount: "\(envelopeIDs.count)"])
+        return .lost
     }
 
     private func ended() {

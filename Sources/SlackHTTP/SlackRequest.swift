@@ -26,13 +26,15 @@ package struct SlackRequest: Sendable, Equatable {
     /// - Parameters:
     ///   - attempt: its number, from 1.
     ///   - lastReason: why the attempt before did not succeed, where that is known; for `retry_headers: relay`.
+    ///   - timeLeft: until the answer is late, where somebody waits for one.
     package static func render(
-        _ delivery: Delivery, attempt: Int, for backend: Backend, lastReason: AttemptReason? = nil
+        _ delivery: Delivery, attempt: Int, for backend: Backend, lastReason: AttemptReason? = nil,
+        timeLeft: Duration? = nil
     ) throws(RenderError) -> SlackRequest {
         SlackRequest(
             body: try renderBody(delivery.kind, delivery.payload), kind: delivery.kind,
             retry: RetryFields(backend.retryHeaders, delivery, attempt: attempt, lastReason: lastReason),
-            relayHeaders: relayHeaders(delivery, attempt: attempt), backend: backend)
+            relayHeaders: relayHeaders(delivery, attempt: attempt, timeLeft: timeLeft), backend: backend)
     }
 
     /// The body alone. An event's is the payload as it is; a command's is a form of its fields; the other kinds send a
@@ -86,14 +88,18 @@ package struct SlackRequest: Sendable, Equatable {
     /// What Slack says it can decode; whoever sends it must decode it.
     package static let acceptEncoding = "gzip,deflate"
 
-    private static func relayHeaders(_ delivery: Delivery, attempt: Int) -> [Header] {
-        [
+    private static func relayHeaders(_ delivery: Delivery, attempt: Int, timeLeft: Duration?) -> [Header] {
+        let deadline = timeLeft.map {
+            Header(name: "X-Relay-Deadline-Ms", value: String(max(0, $0.milliseconds)))
+        }
+        return [
             Header(name: "X-Relay-Delivery-Id", value: delivery.id.description),
             Header(name: "X-Relay-Attempt", value: String(attempt)),
             Header(name: "X-Relay-Route", value: delivery.route.text),
             Header(name: "X-Relay-Received-At", value: String(delivery.receivedAt.millisecondsSinceEpoch)),
+            deadline,
             Header(name: "traceparent", value: TraceParent(delivery.id, attempt: attempt).description),
-        ]
+        ].compactMap { $0 }
     }
 }
 

@@ -5,11 +5,12 @@ package import RelayCore
 internal import Signing
 internal import SlackHTTP
 
-/// Sends deliveries to the backends of a configuration, each as the signed POST that Slack would have sent.
+/// Sends deliveries to the backends of a configuration, each as the signed POST that Slack would have sent; and asks for
+/// answers in the same way.
 ///
 /// Keeps no state about backends: how many attempts run at a time, when the next one is made and what an outcome leads
 /// to is the dispatcher's business.
-package final class WebhookSender: AttemptSender {
+package final class WebhookSender: AttemptSender, AnswerSender {
     /// Longer response bodies are not read to their end; the status counts all the same.
     package static let maxResponseBytes = 1 << 20
 
@@ -39,27 +40,54 @@ package final class WebhookSender: AttemptSender {
     }
 
     package func send(_ delivery: Delivery, attempt number: Int) async -> AttemptResult {
-        guard let backend = backends[delivery.backend] else {
-            return .requestError("backend \(delivery.backend) is not in the configuration")
+        let result =
+            switch await perform(delivery, attempt: number) {
+            case .response(let response): AttemptResult(response, now: now())
+            case .noResponse(let error): AttemptResult(error)
+            case .noRequest(let result): result
+            }
+        if backends[delivery.backend]?.retryHeaders == .relay {
+            lastReasons.attemptFinished(delivery.id, result.outcome)
         }
-        let result: AttemptResult
-        do {
-            let request = try makeRequest(delivery, attempt: number, for: backend)
-            result = AttemptResult(try await client.perform(request), now: now())
-        } catch let error as CurlError {
-            result = AttemptResult(error)
-        } catch let error as SlackRequest.RenderError {
-            // The payload will be no better next time.
-            result = AttemptResult(.rejected(.requestError), detail: error.description)
-        } catch {
-            result = .requestError("\(error)")
-        }
-        if backend.retryHeaders == .relay { lastReasons.attemptFinished(delivery.id, result.outcome) }
         return result
     }
 
+    package func ask(_ delivery: Delivery, attempt number: Int, deadline: Timestamp) async -> AskResult {
+        switch await perform(delivery, attempt: number, deadline: deadline) {
+        case .response(let response): AskResult(response, to: delivery.kind, now: now())
+        case .noResponse(let error): AskResult(error, to: delivery.kind)
+        case .noRequest(let result): AskResult(result)
+        }
+    }
+
+    private enum Exchange {
+        case response(CurlResponse)
+        case noResponse(CurlError)
+        case noRequest(AttemptResult)
+    }
+
+    private func perform(_ delivery: Delivery, attempt number: Int, deadline: Timestamp? = nil) async -> Exchange {
+        guard let backend = backends[delivery.backend] else {
+            return .noRequest(.requestError("backend \(delivery.backend) is not in the configuration"))
+        }
+        do {
+            let timeLeft = deadline.map { now().duration(to: $0) }
+            let request = try makeRequest(delivery, attempt: number, for: backend, timeLeft: timeLeft)
+            return .response(try await client.perform(request))
+        } catch let error as CurlError {
+            return .noResponse(error)
+        } catch let error as SlackRequest.RenderError {
+            // The payload will be no better next time.
+            return .noRequest(AttemptResult(.rejected(.requestError), detail: error.description))
+        } catch {
+            return .noRequest(.requestError("\(error)"))
+        }
+    }
+
     /// The request with a signature of this moment.
-    private func makeRequest(_ delivery: Delivery, attempt: Int, for backend: Backend) throws -> CurlRequest {
+    private func makeRequest(
+        _ delivery: Delivery, attempt: Int, for backend: Backend, timeLeft: Duration?
+    ) throws -> CurlRequest {
         guard let url = backend.url(for: delivery.kind) else {
             throw ConfigurationGap("backend \(backend.name) has no url for kind \(delivery.kind.rawValue)")
         }
@@ -67,7 +95,8 @@ package final class WebhookSender: AttemptSender {
             throw ConfigurationGap("backend \(backend.name) has no signing secret, and app \(delivery.app) neither")
         }
         let request = try SlackRequest.render(
-            delivery, attempt: attempt, for: backend, lastReason: lastReasons.reason(of: delivery.id))
+            delivery, attempt: attempt, for: backend, lastReason: lastReasons.reason(of: delivery.id),
+            timeLeft: timeLeft)
         let secret = try secrets.secret(reference)
         let timestamp = now().secondsSinceEpoch
         let signature = SlackSignature.sign(secret: secret.bytes, timestamp: timestamp, body: request.body)

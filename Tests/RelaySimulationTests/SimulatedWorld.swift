@@ -110,7 +110,7 @@ final class SimulatedWorld: Sendable {
         return Dispatcher(
             Backend(name: name, maxInFlight: 2, retry: retry), queue: process.queue, sender: process, clock: clock,
             random: { [random] in random.unit() }, health: QueueHealth(logger: .silent),
-            metrics: DispatcherMetrics(backend: name, factory: NOOPMetricsHandler.instance), logger: .silent)
+            metrics: BackendMetrics(backend: name, factory: NOOPMetricsHandler.instance), logger: .silent)
     }
 
     private func makeGateway(_ dispatchers: [BackendName: Dispatcher], _ process: SimulatedProcess) -> Gateway {

@@ -1,0 +1,336 @@
+// Waits for backends on behalf of people, and acknowledges with what they say.
+
+package import Logging
+package import RelayCore
+
+/// Drives one `AnswerStateMachine` per happening: asks the backend at once, tells Slack what the machine says, and keeps
+/// a record afterwards. Events that are acknowledged when delivered come the same way.
+///
+/// Does no I/O of its own: sender, sockets, queue and clock are ports.
+package actor Answerer {
+    package struct Configuration: Sendable {
+        /// `slack.answer_deadline`: from reading the envelope.
+        package var deadline: Duration
+        package var backends: [Backend]
+        /// The queue part of the ids of this process's answers, drawn at random.
+        package var instance: UInt32
+        /// Payloads of all that wait together; what comes beyond is withheld, so that memory stays bounded.
+        package var maxWaitingBytes: Int
+
+        package init(deadline: Duration, backends: [Backend], instance: UInt32, maxWaitingBytes: Int = 64 << 20) {
+            self.deadline = deadline
+            self.backends = backends
+            self.instance = instance
+            self.maxWaitingBytes = maxWaitingBytes
+        }
+    }
+
+    private let configuration: Configuration
+    private let sender: any AnswerSender
+    private let intake: Intake
+    private let lateAnswers: any LateAnswerStore
+    private let poster: LateAnswerPoster
+    private let clock: any RelayClock
+    private let health: QueueHealth
+    private let account: AnswerAccount
+
+    private var jobs: [AnswerNumber: AnswerJob] = [:]
+    private var jobOfKey: [RecentAnswers.Key: AnswerNumber] = [:]
+    private var recent = RecentAnswers()
+    private var lastNumber: AnswerNumber = 0
+    private var room: AnswerRoom
+    /// Events in line for their turn, each told whether it came.
+    private var line: [AnswerNumber: CheckedContinuation<Bool, Never>] = [:]
+    private var isDraining = false
+    private var drainers: [CheckedContinuation<Void, Never>] = []
+    private let work: AsyncStream<AnswerNumber>
+    private let workToDo: AsyncStream<AnswerNumber>.Continuation
+
+    package init(
+        _ configuration: Configuration, sender: any AnswerSender, intake: Intake, lateAnswers: any LateAnswerStore,
+        poster: LateAnswerPoster, clock: any RelayClock, health: QueueHealth, account: AnswerAccount
+    ) {
+        self.configuration = configuration
+        self.sender = sender
+        self.intake = intake
+        self.lateAnswers = lateAnswers
+        self.poster = poster
+        self.clock = clock
+        self.health = health
+        self.account = account
+        room = AnswerRoom(configuration.backends, maxBytes: configuration.maxWaitingBytes)
+        (work, workToDo) = AsyncStream.makeStream()
+    }
+
+    /// Lives until drained, or until its task is canceled: then nobody waits any more. A late answer that was promised
+    /// is posted after the next start.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            for await number in work {
+                group.addTask { await self.perform(number) }
+            }
+            // Drained: nothing is left. Canceled: so are they.
+        }
+        for job in jobs.values { end(job) }
+    }
+
+    /// Returns when nothing waits any more; `run` then ends. To be called when no envelopes come any more.
+    package func drain() async {
+        isDraining = true
+        await withCheckedContinuation { continuation in
+            drainers.append(continuation)
+            endIfDrained()
+        }
+    }
+
+    private func endIfDrained() {
+        guard isDraining, jobs.isEmpty else { return }
+        workToDo.finish()
+        for drainer in drainers { drainer.resume() }
+        drainers = []
+    }
+
+    /// Asks the backend, and acknowledges what it says. Returns when Slack has been told, or will not be in time; a late
+    /// answer goes on without the caller.
+    /// - Parameter queued: of an event: the backends that get it when the asked one has it.
+    func answer(
+        _ envelope: Envelope, _ asked: RoutingPlan.Asked, queued: [EnqueueRequest.Target], on connection: ConnectionID,
+        through acknowledger: any Acknowledger
+    ) async {
+        let asker = AnswerJob.Asker(envelope: envelope, connection: connection, acknowledger: acknowledger)
+        if envelope.kind == .event, await intake.remembers(envelope) {
+            account.duplicate(envelope)
+            await acknowledge([asker], .init(payload: nil))
+            return
+        }
+        let key = RecentAnswers.Key(envelope)
+        if let key, let number = jobOfKey[key], let job = jobs[number] {
+            account.duplicate(envelope)
+            return await join(job, asker)
+        }
+        if let key, let answer = recent[key] {
+            account.duplicate(envelope)
+            await acknowledge([asker], answer)
+            return
+        }
+        lastNumber += 1
+        let job = AnswerJob(
+            lastNumber, envelope, asked, queued: queued, instance: configuration.instance,
+            hasResponseURL: envelope.responseURL.map { poster.mayPost(to: $0) } ?? false)
+        jobs[job.number] = job
+        if let key { jobOfKey[key] = job.number }
+        await join(job, asker)
+    }
+
+    // MARK: Whoever waits
+
+    /// Waits until the envelope is acknowledged or withheld. Whoever comes after the acknowledgement gets the same one.
+    private func join(_ job: AnswerJob, _ asker: AnswerJob.Asker) async {
+        if let acknowledgement = job.acknowledgement {
+            await acknowledge([asker], acknowledgement)
+            return
+        }
+        let isFirst = job.askers.isEmpty
+        await withCheckedContinuation { continuation in
+            var asker = asker
+            asker.continuation = continuation
+            job.askers.append(asker)
+            guard isFirst else { return }
+            // After the drain, or when `run` has ended, nobody is asked any more.
+            if case .terminated = workToDo.yield(job.number) { end(job) }
+        }
+    }
+
+    private func release(_ job: AnswerJob) {
+        for index in job.askers.indices {
+            job.askers[index].continuation?.resume()
+            job.askers[index].continuation = nil
+        }
+    }
+
+    /// The job is over, whatever it came to.
+    private func end(_ job: AnswerJob) {
+        release(job)
+        guard jobs.removeValue(forKey: job.number) != nil else { return }
+        if let key = RecentAnswers.Key(job.envelope) {
+            jobOfKey[key] = nil
+            if job.outcome?.isAnswered == true, let answer = job.acknowledgement { recent.remember(key, answer) }
+        }
+        endIfDrained()
+    }
+
+    /// To all of them. Returns whether none of the acknowledgements could be sent.
+    @discardableResult
+    private func acknowledge(
+        _ askers: [AnswerJob.Asker], _ acknowledgement: AnswerJob.Acknowledgement
+    ) async -> Bool {
+        var isLost = true
+        for asker in askers {
+            let way = await asker.acknowledger.acknowledge(
+                asker.envelope.id, with: acknowledgement.payload, on: asker.connection)
+            guard way != .lost else { continue }
+            isLost = false
+            account.acknowledged(asker.envelope, at: clock.now)
+        }
+        return isLost
+    }
+}
+
+// MARK: - One job
+
+extension Answerer {
+    private func perform(_ number: AnswerNumber) async {
+        guard let job = jobs[number] else { return }
+        let bytes = job.envelope.payload.bytes.count
+        if room.enter(job.backend, bytes: bytes) {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.watchDeadline(number) }
+                await askBackend(job)
+                group.cancelAll()
+            }
+            if job.hasTurn { passTurn(job.backend) }
+            room.leave(job.backend, bytes: bytes)
+        } else {
+            await carryOut(job) { $0.refused() }
+        }
+        await record(job)
+        end(job)
+    }
+
+    private func watchDeadline(_ number: AnswerNumber) async {
+        guard let job = jobs[number] else { return }
+        let hasPassed = (try? await clock.sleep(until: deadline(of: job), tolerance: nil)) != nil
+        if hasPassed { await carryOut(job) { $0.deadlinePassed() } }
+        // An event whose turn has not come by now will come again.
+        line.removeValue(forKey: number)?.resume(returning: false)
+    }
+
+    private func deadline(of job: AnswerJob) -> Timestamp {
+        job.envelope.receivedAt.advanced(by: configuration.deadline)
+    }
+
+    private func askBackend(_ job: AnswerJob) async {
+        guard await waitForTurn(job) else {
+            await carryOut(job) { $0.refused() }
+            return
+        }
+        while true {
+            let delivery = job.delivery
+            let startedAt = clock.now
+            let result = await sender.ask(
+                delivery, attempt: delivery.attemptsMade + 1, deadline: deadline(of: job))
+            // Cut short by us: what the backend did is not known, and nobody can be told any more.
+            guard !Task.isCancelled || result.reply != nil else { return }
+            let attempt = Attempt(
+                number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: clock.now,
+                outcome: result.attempt.outcome)
+            job.lastAttempt = (attempt, result)
+            account.attempted(job, delivery)
+            guard let wait = await digest(job, attempt, result), (try? await clock.sleep(for: wait)) != nil else {
+                return
+            }
+        }
+    }
+
+    /// Tells the machine, and does what it says. Returns how long to wait before the backend is asked again.
+    private func digest(_ job: AnswerJob, _ attempt: Attempt, _ result: AskResult) async -> Duration? {
+        if job.shape == .event, !(await keepEvent(job, result)) { return await carryOut(job) { $0.failed() } }
+        if let reply = result.reply { return await carryOut(job) { $0.replied(reply) } }
+        if result.attempt.outcome == .failed(.connectionRefused) {
+            let left = clock.now.duration(to: deadline(of: job))
+            return await carryOut(job) { $0.connectionRefused(attempt: attempt.number, left: left) }
+        }
+        return await carryOut(job) { $0.failed(wantsNoRetry: result.wantsNoRetry) }
+    }
+
+    /// An event that the asked backend has, or never wants again, is remembered, and stored for the other backends,
+    /// before Slack is told. Returns whether Slack may be told.
+    private func keepEvent(_ job: AnswerJob, _ result: AskResult) async -> Bool {
+        guard result.reply != nil || result.wantsNoRetry, let request = job.record(now: clock.now) else { return true }
+        do {
+            let results = try await intake.store([request])
+            await intake.handOn([request], results)
+            return true
+        } catch {
+            account.unstored(job.envelope, because: error)
+            // The backend has it: that it is not remembered costs a second copy at worst. The others must not miss it.
+            return job.queued.isEmpty
+        }
+    }
+
+    /// Of an answer, when everybody has been told.
+    private func record(_ job: AnswerJob) async {
+        guard job.shape != .event, let request = job.record(now: clock.now) else { return }
+        do {
+            _ = try await intake.store([request])
+        } catch {
+            account.unrecorded(job.envelope, because: error)
+        }
+    }
+
+    /// People's requests go out at once. An event is a delivery: `max_in_flight` of them at a time.
+    private func waitForTurn(_ job: AnswerJob) async -> Bool {
+        if job.shape == .event {
+            job.hasTurn = room.takeTurn(job.backend, job.number)
+            if !job.hasTurn { job.hasTurn = await withCheckedContinuation { line[job.number] = $0 } }
+            return job.hasTurn
+        }
+        return true
+    }
+
+    private func passTurn(_ backend: BackendName) {
+        while let next = room.endTurn(backend) {
+            if let waiting = line.removeValue(forKey: next) { return waiting.resume(returning: true) }
+        }
+    }
+}
+
+// MARK: - What the machine decides
+
+extension Answerer {
+    @discardableResult
+    private func carryOut(
+        _ job: AnswerJob, _ event: (inout AnswerStateMachine) -> [AnswerStateMachine.Action]
+    ) async -> Duration? {
+        var actions = event(&job.machine)[...]
+        var wait: Duration?
+        while let action = actions.popFirst() {
+            switch action {
+            case .acknowledge(let payload):
+                let acknowledgement = AnswerJob.Acknowledgement(payload: payload)
+                job.acknowledgement = acknowledgement
+                let isLost = await acknowledge(job.askers, acknowledgement)
+                release(job)
+                actions += job.machine.acknowledged(isLost: isLost)
+            case .withhold:
+                release(job)
+            case .askAgain(let delay):
+                wait = delay
+            case .store(let reply):
+                actions += await store(job, reply) ? job.machine.stored() : job.machine.storingFailed()
+            case .post:
+                await poster.post(.stored(job.lateAnswerID))
+            case .postUnstored(let reply):
+                if let answer = job.lateAnswer(reply) { await poster.post(.unstored(answer)) }
+            case .forget:
+                await poster.forget(job.lateAnswerID)
+            case .finish(let outcome):
+                job.outcome = outcome
+                account.finished(job, outcome, now: clock.now)
+            }
+        }
+        return wait
+    }
+
+    private func store(_ job: AnswerJob, _ reply: Payload?) async -> Bool {
+        guard let answer = job.lateAnswer(reply) else { return false }
+        do {
+            try await lateAnswers.store(answer)
+            health.worked(.store)
+            return true
+        } catch {
+            health.failed(.store, error)
+            return false
+        }
+    }
+}

@@ -1,0 +1,55 @@
+// Where envelopes become deliveries: store them, then hand them to whom they go.
+
+import RelayCore
+
+/// The queue and the dispatchers, as Gateway and Answerer use them.
+package struct Intake: Sendable {
+    private let queue: any DeliveryQueue
+    private let dispatchers: [BackendName: Dispatcher]
+    private let health: QueueHealth
+
+    package init(queue: any DeliveryQueue, dispatchers: [BackendName: Dispatcher], health: QueueHealth) {
+        self.queue = queue
+        self.dispatchers = dispatchers
+        self.health = health
+    }
+
+    /// Durable when it returns; nothing was stored when it throws. What it returns is to be given to `handOn`.
+    func store(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult] {
+        do {
+            let results = try await queue.enqueue(requests)
+            health.worked(.store)
+            return results
+        } catch {
+            health.failed(.store, error)
+            throw error
+        }
+    }
+
+    /// Tells the dispatchers what was stored for them.
+    func handOn(_ requests: [EnqueueRequest], _ results: [EnqueueResult]) async {
+        var leased: [BackendName: [Delivery]] = [:]
+        var waiting: Set<BackendName> = []
+        for (request, result) in zip(requests, results) {
+            guard case .stored(let deliveries) = result else { continue }
+            for delivery in deliveries { leased[delivery.backend, default: []].append(delivery) }
+            guard deliveries.count < request.targets.count else { continue }
+            waiting.formUnion(request.targets.map(\.backend))
+        }
+        for backend in waiting.union(leased.keys).sorted() {
+            await dispatchers[backend]?.deliveriesStored(
+                leased[backend] ?? [], othersWait: waiting.contains(backend))
+        }
+    }
+
+    /// Whether a copy of the envelope was stored before. A queue that cannot be read remembers nothing: to deliver a
+    /// second time is better than not at all.
+    func remembers(_ envelope: Envelope) async -> Bool {
+        do {
+            return try await queue.remembers(envelope)
+        } catch {
+            health.failed(.lease, error)
+            return false
+        }
+    }
+}

@@ -1,0 +1,165 @@
+// Posts late answers to their response URLs, again and again while Slack takes them.
+
+package import Logging
+package import RelayCore
+import SocketMode
+
+/// One message per envelope, within the half hour that a response URL lives (slack-protocol.md §5). What is stored is
+/// read anew for each try: those that wait cost no memory, however many there are.
+package actor LateAnswerPoster {
+    /// A late answer, by where it is.
+    enum Post: Sendable {
+        case stored(LateAnswer.ID)
+        /// The store could not take it: it lives as long as the process.
+        case unstored(LateAnswer)
+    }
+
+    private static let maxConcurrent = 16
+    /// Of those that only memory holds.
+    private static let maxUnstored = 256
+
+    private let poster: any ResponsePoster
+    private let store: any LateAnswerStore
+    private let clock: any RelayClock
+    private let random: @Sendable () -> Double
+    private let health: QueueHealth
+    private let account: AnswerAccount
+    /// Places for tries that are under way, and who waits for one.
+    private var free = LateAnswerPoster.maxConcurrent
+    private var line = FIFO<CheckedContinuation<Void, Never>>()
+    /// Posts that are being tried or wait for a place; not those that wait for their next try.
+    private var busy = 0
+    private var unstored = 0
+    private var isDraining = false
+    private let work: AsyncStream<Post>
+    private let workToDo: AsyncStream<Post>.Continuation
+
+    /// - Parameters:
+    ///   - owed: what the last process left behind: posted first. Those without a reply say that it failed.
+    ///   - random: gives numbers uniform in 0 ..< 1, for jitter.
+    package init(
+        poster: any ResponsePoster, store: any LateAnswerStore, owed: [LateAnswer.ID], clock: any RelayClock,
+        random: @escaping @Sendable () -> Double, health: QueueHealth, account: AnswerAccount
+    ) {
+        self.poster = poster
+        self.store = store
+        self.clock = clock
+        self.random = random
+        self.health = health
+        self.account = account
+        (work, workToDo) = AsyncStream.makeStream()
+        busy = owed.count
+        for id in owed { workToDo.yield(.stored(id)) }
+    }
+
+    nonisolated func mayPost(to url: ResponseURL) -> Bool { poster.mayPost(to: url) }
+
+    /// Lives until drained, or until its task is canceled: what is stored is then posted after the next start.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            for await post in work {
+                group.addTask { await self.perform(post) }
+            }
+            // Whatever waits for its next try waits on disk.
+            group.cancelAll()
+        }
+    }
+
+    /// From now on `run` returns as soon as no try is under way. To be called when no posts come any more.
+    package func drain() {
+        isDraining = true
+        endIfDrained()
+    }
+
+    func post(_ post: Post) {
+        if case .unstored(let answer) = post {
+            guard unstored < Self.maxUnstored else { return account.posted(answer.id, .givenUp, detail: "too many") }
+            unstored += 1
+        }
+        busy += 1
+        workToDo.yield(post)
+    }
+
+    /// There is nothing to be posted after all.
+    func forget(_ id: LateAnswer.ID) async {
+        do {
+            try await store.remove(id)
+        } catch {
+            // After a restart a person is told of a failure that was none.
+            health.failed(.store, error)
+        }
+    }
+
+    // MARK: -
+
+    private func perform(_ post: Post) async {
+        defer { if case .unstored = post { unstored -= 1 } }
+        var backoff = Backoff(initial: .seconds(1), maximum: .seconds(60), minimum: .milliseconds(500))
+        while true {
+            await takePlace()
+            let next = await attempt(post)
+            givePlaceBack()
+            busy -= 1
+            endIfDrained()
+            guard case .again(let retryAfter) = next else { return }
+            let wait = backoff.failed(random: random(), lowerBound: retryAfter ?? .zero)
+            guard (try? await clock.sleep(for: wait)) != nil else { return }
+            busy += 1
+        }
+    }
+
+    private enum Next {
+        case over
+        case again(retryAfter: Duration?)
+    }
+
+    private func attempt(_ post: Post) async -> Next {
+        let answer: LateAnswer
+        switch post {
+        case .unstored(let value): answer = value
+        case .stored(let id):
+            do {
+                guard let value = try await store.lateAnswer(id) else { return .over }
+                answer = value
+            } catch {
+                health.failed(.lease, error)
+                return .again(retryAfter: nil)
+            }
+        }
+        guard clock.now < answer.expiresAt else { return await close(post, answer, .expired) }
+        switch await poster.post(answer.body, to: answer.responseURL) {
+        case .posted:
+            return await close(post, answer, .posted)
+        case .refused(let detail):
+            return await close(post, answer, .refused, detail)
+        case .failed(let retryAfter, let detail):
+            account.posted(answer.id, .failed, detail: detail)
+            return .again(retryAfter: retryAfter)
+        }
+    }
+
+    private func close(
+        _ post: Post, _ answer: LateAnswer, _ outcome: AnswerAccount.PostOutcome, _ detail: String = ""
+    ) async -> Next {
+        account.posted(answer.id, outcome, detail: detail)
+        // An unstored reply takes the place of a promise that may be stored.
+        await forget(answer.id)
+        return .over
+    }
+
+    private func takePlace() async {
+        guard free == 0 else {
+            free -= 1
+            return
+        }
+        await withCheckedContinuation { line.append($0) }
+    }
+
+    private func givePlaceBack() {
+        if let next = line.popFirst() { next.resume() } else { free += 1 }
+    }
+
+    private func endIfDrained() {
+        if isDraining, busy == 0 { workToDo.finish() }
+    }
+}

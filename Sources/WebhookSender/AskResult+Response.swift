@@ -1,0 +1,36 @@
+// What a response, or the lack of one, means to somebody who waits for an answer (design: "On the wire to a backend").
+
+internal import Curl
+internal import RelayCore
+internal import SlackHTTP
+
+extension AskResult {
+    /// An event asks for a 2xx. A person's answer is a 200, and nothing else (slack-protocol.md §4.8).
+    init(_ response: CurlResponse, to kind: Kind, now: Timestamp) {
+        var attempt = AttemptResult(response, now: now)
+        let noRetry = response.header("X-Slack-No-Retry") == "1"
+        guard kind != .event else {
+            let isAccepted = attempt.outcome == .accepted
+            self.init(attempt, reply: isAccepted ? .empty : nil, wantsNoRetry: noRetry && !isAccepted)
+            return
+        }
+        guard response.status == 200 else {
+            if attempt.outcome == .accepted { attempt.outcome = .failed(.http(status: response.status)) }
+            self.init(attempt)
+            return
+        }
+        self.init(
+            attempt, reply: BackendReply(body: response.body, contentType: response.header("Content-Type")))
+    }
+
+    /// Of an event only the status is asked for; an answer whose body did not come whole is none.
+    init(_ error: CurlError, to kind: Kind) {
+        var attempt = AttemptResult(error)
+        guard kind != .event else {
+            self.init(attempt, reply: attempt.outcome == .accepted ? .empty : nil)
+            return
+        }
+        if attempt.outcome == .accepted { attempt.outcome = .failed(AttemptReason(error.code)) }
+        self.init(attempt)
+    }
+}
