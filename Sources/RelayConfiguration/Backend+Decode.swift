@@ -48,6 +48,7 @@ extension Backend {
             connectTimeout = timeout
         }
         section.read(.maxInFlight, into: &maxInFlight, .integer(in: 1...1000))
+        section.read(.maxWaiting, into: &maxWaiting, .integer(in: 1...100_000))
         if let inner: Section<RetryKey> = section.section(.retry) { retry.decode(inner) }
         guard let ages: Section<MaxAgeKey> = section.section(.maxAge) else { return }
         for key in MaxAgeKey.allCases {

@@ -9,6 +9,7 @@ extension Backend {
         case signing, timeout
         case connectTimeout = "connect_timeout"
         case maxInFlight = "max_in_flight"
+        case maxWaiting = "max_waiting"
         case retry
         case maxAge = "max_age"
         case headers
@@ -16,7 +17,7 @@ extension Backend {
         case userAgent = "user_agent"
         case recordPayloads = "record_payloads"
         static let later = [
-            "max_waiting", "rate_limit", "order_by", "order_block_max", "circuit_breaker", "tls", "egress", "proxy",
+            "rate_limit", "order_by", "order_block_max", "circuit_breaker", "tls", "egress", "proxy",
         ]
     }
 

@@ -58,6 +58,7 @@ extension SlackConfiguration {
             Key.helloTimeout.entry(.duration(helloTimeout)),
             Key.pingInterval.entry(.duration(pingInterval)),
             Key.deadAfter.entry(.duration(deadAfter)),
+            Key.answerDeadline.entry(.duration(answerDeadline)),
             Key.drainTimeout.entry(.duration(drainTimeout)),
         ])
     }
@@ -91,6 +92,7 @@ extension Backend {
             Key.timeout.entry(.duration(timeout)),
             Key.connectTimeout.entry(.duration(connectTimeout)),
             Key.maxInFlight.entry(.plain(maxInFlight)),
+            Key.maxWaiting.entry(.plain(maxWaiting)),
             Key.retry.entry(
                 .keys([
                     RetryKey.schedule.entry(.sequence(retry.schedule.map(YAMLNode.duration))),

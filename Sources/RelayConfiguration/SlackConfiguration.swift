@@ -29,6 +29,9 @@ package struct SlackConfiguration: Sendable, Equatable {
     package var pingInterval: Duration
     /// Without a frame of any kind for this long a connection is given up. Longer than `pingInterval`, at most 10 min.
     package var deadAfter: Duration
+    /// How long after its arrival an envelope's acknowledgement waits for a backend. 1 ms to 3 s, which is what Slack
+    /// waits, counted from sending (slack-protocol.md §3.6).
+    package var answerDeadline: Duration
     /// How long in-flight deliveries are waited for at the end. 0 s to 10 min.
     package var drainTimeout: Duration
 
@@ -41,7 +44,8 @@ package struct SlackConfiguration: Sendable, Equatable {
         startJitter: Duration = .seconds(5), waitForBackends: Duration = .zero, apiURL: String = defaultAPIURL,
         proxy: String? = nil, caFile: String? = nil, backoff: BackoffConfiguration = .init(),
         helloTimeout: Duration = .seconds(10), pingInterval: Duration = .seconds(10),
-        deadAfter: Duration = .seconds(30), drainTimeout: Duration = .seconds(25)
+        deadAfter: Duration = .seconds(30), answerDeadline: Duration = .milliseconds(2_500),
+        drainTimeout: Duration = .seconds(25)
     ) {
         self.appToken = appToken
         self.signingSecret = signingSecret
@@ -56,6 +60,7 @@ package struct SlackConfiguration: Sendable, Equatable {
         self.helloTimeout = helloTimeout
         self.pingInterval = pingInterval
         self.deadAfter = deadAfter
+        self.answerDeadline = answerDeadline
         self.drainTimeout = drainTimeout
     }
 
@@ -71,8 +76,8 @@ package struct SlackConfiguration: Sendable, Equatable {
         case helloTimeout = "hello_timeout"
         case pingInterval = "ping_interval"
         case deadAfter = "dead_after"
+        case answerDeadline = "answer_deadline"
         case drainTimeout = "drain_timeout"
-        static let later = ["answer_deadline"]
     }
 }
 

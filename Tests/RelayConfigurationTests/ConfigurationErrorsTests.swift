@@ -116,6 +116,8 @@ struct ConfigurationErrorsTests {
             ("hello_timeout: 0s", "slack.hello_timeout must be 1ms to 5m, is 0s"),
             ("dead_after: 10s", "slack.dead_after must be longer than slack.ping_interval (10s), is 10s"),
             ("ping_interval: 30s", "slack.dead_after must be longer than slack.ping_interval (30s), is 30s"),
+            ("answer_deadline: 0s", "slack.answer_deadline must be 1ms to 3s, is 0s"),
+            ("answer_deadline: 3.1s", "slack.answer_deadline must be 1ms to 3s, is 3.1s"),
             ("backoff: { max: 500ms }", "slack.backoff.max must be at least slack.backoff.initial (1s), is 500ms"),
             ("backoff: { initial: 2m }", "slack.backoff.max must be at least slack.backoff.initial (2m), is 60s"),
             ("backoff: 5s", "slack.backoff must be a mapping of keys to values"),
@@ -170,6 +172,8 @@ struct ConfigurationErrorsTests {
         arguments: [
             ("max_in_flight: 0", #"backends.legacy.max_in_flight must be 1 to 1000, is "0""#),
             ("max_in_flight: 1001", #"backends.legacy.max_in_flight must be 1 to 1000, is "1001""#),
+            ("max_waiting: 0", #"backends.legacy.max_waiting must be 1 to 100000, is "0""#),
+            ("max_waiting: 100001", #"backends.legacy.max_waiting must be 1 to 100000, is "100001""#),
             ("timeout: 11m", "backends.legacy.timeout must be 1ms to 10m, is 11m"),
             ("connect_timeout: 20s", "backends.legacy.connect_timeout must be at most timeout (10s), is 20s"),
             (
@@ -265,18 +269,10 @@ struct ConfigurationErrorsTests {
         #expect(mistakes(in: Sample.with(section)) == [expected])
     }
 
-    @Test("slack.answer_deadline is not in this version")
-    func laterSlack() {
-        #expect(
-            mistakes(in: Sample.with(slack: "answer_deadline: 2.5s")) == [
-                "`slack.answer_deadline` is not in this version"
-            ])
-    }
-
     @Test(
         "keys of a backend that a later version reads are refused by name",
         arguments: [
-            "max_waiting", "rate_limit", "order_by", "order_block_max", "circuit_breaker", "tls", "egress", "proxy",
+            "rate_limit", "order_by", "order_block_max", "circuit_breaker", "tls", "egress", "proxy",
         ])
     func laterBackend(_ key: String) {
         #expect(

@@ -43,6 +43,7 @@ struct ConfigurationParseTests {
               hello_timeout: 300ms
               ping_interval: 400ms
               dead_after: 500ms
+              answer_deadline: 600ms
               drain_timeout: 0s
             backends: { legacy: { url: http://127.0.0.1:3000/slack/events } }
             """)
@@ -56,7 +57,7 @@ struct ConfigurationParseTests {
                     backoff: BackoffConfiguration(
                         initial: .milliseconds(10), max: .milliseconds(1500), stable: .milliseconds(200)),
                     helloTimeout: .milliseconds(300), pingInterval: .milliseconds(400),
-                    deadAfter: .milliseconds(500), drainTimeout: .zero))
+                    deadAfter: .milliseconds(500), answerDeadline: .milliseconds(600), drainTimeout: .zero))
     }
 
     @Test("as many connections are expected as are held, unless the file says more")
@@ -102,6 +103,7 @@ struct ConfigurationParseTests {
                 timeout: 2s
                 connect_timeout: 1s
                 max_in_flight: 1000
+                max_waiting: 100000
                 retry: { schedule: [], jitter: 1, retry_after_max: 0s }
                 max_age: { event: 1d, command: none, interaction: 1h }
                 headers: { X-Team: "a b", Authorization: Bearer t }
@@ -118,7 +120,7 @@ struct ConfigurationParseTests {
                         .options: "http://h/o",
                     ],
                     unixSocket: "/run/app.sock", signingSecret: .environment("C"), timeout: .seconds(2),
-                    connectTimeout: .seconds(1), maxInFlight: 1000,
+                    connectTimeout: .seconds(1), maxInFlight: 1000, maxWaiting: 100_000,
                     retry: RetryPolicy(schedule: [], jitter: 1, retryAfterMax: .zero),
                     maxAge: [.event: .seconds(86400), .interaction: .seconds(3600), .options: .seconds(3)],
                     headers: [.init(name: "X-Team", value: "a b"), .init(name: "Authorization", value: "Bearer t")],

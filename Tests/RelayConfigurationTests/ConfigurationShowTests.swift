@@ -56,6 +56,7 @@ struct ConfigurationShowTests {
                   hello_timeout: 10s
                   ping_interval: 10s
                   dead_after: 30s
+                  answer_deadline: 2500ms
                   drain_timeout: 25s
                 queue:
                   driver: sqlite
@@ -71,6 +72,7 @@ struct ConfigurationShowTests {
                     timeout: 10s
                     connect_timeout: 3s
                     max_in_flight: 16
+                    max_waiting: 1000
                     retry:
                       schedule: [1s, 5s, 30s, 2m, 10m, 30m, 1h, 2h, 4h, 8h]
                       jitter: 0.2
@@ -105,7 +107,7 @@ struct ConfigurationShowTests {
         let backend = Backend(
             name: "odd.name-1", url: "http://user:secret@[::1]:80/?a=b", urls: [.options: "http://secret@h/"],
             unixSocket: "/run/a b: #.sock", signingSecret: .file("/secret"), timeout: .milliseconds(1500),
-            connectTimeout: .nanoseconds(1_234_567), maxInFlight: 1,
+            connectTimeout: .nanoseconds(1_234_567), maxInFlight: 1, maxWaiting: 2,
             retry: RetryPolicy(schedule: [.zero, .seconds(90)], jitter: 0.000_01, retryAfterMax: .zero),
             maxAge: [.event: .seconds(1)], headers: [.init(name: "X-Key", value: "secret")], retryHeaders: .slack,
             userAgent: "a \"b\" # c", recordsPayloads: false)
@@ -114,7 +116,7 @@ struct ConfigurationShowTests {
         var configuration = Configuration(
             slack: SlackConfiguration(
                 appToken: .file("/secret"), signingSecret: .environment("secret"), connections: 10,
-                proxy: "http://user:secret@proxy:3128", caFile: "no"),
+                proxy: "http://user:secret@proxy:3128", caFile: "no", answerDeadline: .seconds(3)),
             queue: QueueConfiguration(
                 driver: .memory, limits: QueueLimits(maxBytes: 20_000_001, whenFull: .dropOldest)),
             backends: [backend],
