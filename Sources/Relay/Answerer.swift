@@ -1,6 +1,5 @@
 // Waits for backends on behalf of people, and acknowledges with what they say.
 
-package import Logging
 package import RelayCore
 
 /// Drives one `AnswerStateMachine` per happening: asks the backend at once, tells Slack what the machine says, and keeps

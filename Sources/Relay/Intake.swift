@@ -1,6 +1,6 @@
 // Where envelopes become deliveries: store them, then hand them to whom they go.
 
-import RelayCore
+package import RelayCore
 
 /// The queue and the dispatchers, as Gateway and Answerer use them.
 package struct Intake: Sendable {

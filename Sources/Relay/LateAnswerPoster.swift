@@ -1,6 +1,5 @@
 // Posts late answers to their response URLs, again and again while Slack takes them.
 
-package import Logging
 package import RelayCore
 import SocketMode
 

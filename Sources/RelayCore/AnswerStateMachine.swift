@@ -109,10 +109,13 @@ package struct AnswerStateMachine: Sendable, Equatable {
     private static let firstWait = Duration.milliseconds(50)
     private static let longestWait = Duration.milliseconds(400)
 
-    /// The request cannot be made now: too many wait for this backend.
+    /// The request is not made: too many wait for this backend, or an event has not had its turn by the deadline.
     package mutating func refused() -> [Action] {
-        guard state == .waiting else { return [] }
-        return withhold(.overloaded)
+        switch state {
+        case .waiting: withhold(.overloaded)
+        case .overdue: finish(.overloaded)
+        case .acknowledging, .securing, .promising, .promised, .redeeming, .done: []
+        }
     }
 
     private mutating func heard(_ word: BackendWord) -> [Action] {

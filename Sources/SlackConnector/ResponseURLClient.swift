@@ -111,7 +111,7 @@ struct URLOrigin: Equatable {
     /// https, on a host of Slack's or of GovSlack's hooks.
     var isSlack: Bool {
         guard scheme == "https", port.isEmpty || port == "443" else { return false }
-        return host == "hooks.slack-gov.com" || host == "slack.com" || host.hasSuffix(".slack.com")
+        return host == "hooks.slack-gov.com" || host.hasSuffix(".slack.com")
     }
 }
 

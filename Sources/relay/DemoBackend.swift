@@ -47,6 +47,10 @@ final class DemoScene: DeliveryObserver {
         for settlement in settlements { self.settlements.send(settlement) }
     }
 
+    // Answers are told by what the simulated Slack got.
+    func answered(_ report: AnswerReport) {}
+    func posted(_ id: LateAnswer.ID, isDone: Bool, isAccepted: Bool, detail: String) {}
+
     /// Elements handed from callbacks to one reader.
     struct Channel<Element: Sendable>: Sendable {
         private let stream: AsyncStream<Element>

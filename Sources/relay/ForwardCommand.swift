@@ -15,8 +15,8 @@ struct ForwardCommand: AsyncParsableCommand {
             SLACK_SIGNING_SECRET. Prints a line per request on standard output. What was not delivered is forgotten at the end, unless \
             --queue names a file. Exits 77 when Slack refuses the token.
 
-            Commands, buttons and modals are delivered as events are: acknowledged at once, the backend's reply is not shown to the \
-            person. (Answers come with a later version.)
+            Commands, modals, menus and buttons get the backend's own reply: in time within the acknowledgement, later through their \
+            response_url. The line shows the reply and what Slack was told.
 
             Example:
               export SLACK_APP_TOKEN=xapp-… SLACK_SIGNING_SECRET=…
@@ -59,15 +59,28 @@ struct RequestPrinter: DeliveryObserver {
         let answer = result.status.map(String.init) ?? result.outcome.reason.map(\.description) ?? result.outcome.word
         let again = number > 1 ? "  (attempt \(number))" : ""
         let detail = result.status == nil && !result.detail.isEmpty ? "  \(result.detail)" : ""
-        let columns = [
-            String(LogTime.now().dropFirst(11).prefix(12)), pad(PayloadSummary.make(delivery), 36), pad(answer, 20),
-            "\(duration.milliseconds) ms",
-        ]
-        print(columns.joined(separator: "  ") + again + detail)
-        fflush(nil)
+        let what = PayloadSummary.make(delivery.kind, delivery.payload)
+        write(what, answer, "\(duration.milliseconds) ms", again + detail)
     }
 
     func settled(_ settlements: [Settlement]) {}
+
+    func answered(_ report: AnswerReport) {
+        let what = PayloadSummary.make(report.envelope.kind, report.envelope.payload)
+        let again = report.attempts > 1 ? "  (attempt \(report.attempts))" : ""
+        write(what, report.said, "\(report.attemptDuration.milliseconds) ms", "\(again)  \(report.story)")
+    }
+
+    func posted(_ id: LateAnswer.ID, isDone: Bool, isAccepted: Bool, detail: String) {
+        let story = isAccepted ? "posted" : isDone ? "given up: \(detail)" : "\(detail); trying again"
+        write("post to response_url", "", "", "  \(story)")
+    }
+
+    private func write(_ what: String, _ answer: String, _ duration: String, _ rest: String) {
+        let time = String(LogTime.now().dropFirst(11).prefix(12))
+        print([time, pad(what, 36), pad(answer, 20), pad(duration, 8)].joined(separator: "  ") + rest)
+        fflush(nil)
+    }
 
     private func pad(_ text: String, _ width: Int) -> String {
         text + String(repeating: " ", count: max(0, width - text.count))
@@ -76,14 +89,14 @@ struct RequestPrinter: DeliveryObserver {
 
 /// What a payload is about, in a few words and without what people wrote: `event message`, `command /deploy`.
 enum PayloadSummary {
-    static func make(_ delivery: Delivery) -> String {
-        let attributes = SampleEnvelope.read(delivery.payload.bytes)?.attributes
+    static func make(_ kind: Kind, _ payload: Payload) -> String {
+        let attributes = SampleEnvelope.read(payload.bytes)?.attributes
         let what: String? =
-            switch delivery.kind {
+            switch kind {
             case .event: attributes?.event
             case .command: attributes?.command
             case .interaction, .options: attributes?.payloadType
             }
-        return [delivery.kind.rawValue, what].compactMap { $0 }.joined(separator: " ")
+        return [kind.rawValue, what].compactMap { $0 }.joined(separator: " ")
     }
 }
