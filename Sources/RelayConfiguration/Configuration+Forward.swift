@@ -4,8 +4,8 @@ package import RelayCore
 import YAML
 
 extension Configuration {
-    /// Everything to one URL: events and, in mode queue, commands, interactions and options. No port is opened, the
-    /// first dial does not wait, and deliveries are kept in memory unless a path is given.
+    /// Everything to one URL: events are queued for it, commands, interactions and options get its answer. No port is
+    /// opened, the first dial does not wait, and deliveries are kept in memory unless a path is given.
     /// - Parameters:
     ///   - url: of the backend, absolute, http or https.
     ///   - apiURL: another Slack, such as the simulator.

@@ -50,12 +50,16 @@ extension Configuration {
         )
     }
 
+    /// A backend without a URL for events is refused: what no route takes is acknowledged and forgotten. Of the other
+    /// kinds a person sees that nobody took it.
     private static func checkDefaultRoute(to backends: [Backend], checkingURLs: Bool, in root: Section<Key>) {
         if backends.count > 1 {
             root.note("routes is missing; with more than one backend it says what goes where", at: .backends)
         } else if let backend = backends.first, checkingURLs, backend.url(for: .event) == nil {
             root.note(
-                "backends.\(backend.name) has no url for events, which it gets when there are no routes", at: .backends)
+                "backends.\(backend.name) has no url for events, which it gets when there are no routes; give it one, "
+                    + "or say with routes what it gets",
+                at: .backends)
         }
     }
 }

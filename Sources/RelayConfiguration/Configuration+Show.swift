@@ -115,13 +115,19 @@ extension Backend {
 }
 
 extension Route {
+    /// A key that has no effect on this route is refused in a file, so it is not shown.
     fileprivate var shown: YAMLNode {
-        .keys([
+        let saysMessage = canSayMessages && failure.onFailure == .message
+        return .keys([
             Key.name.entry(.string(name.text)),
             Key.match.entry(match == Match() ? nil : match.shown),
             Key.to.entry(.sequence(to.map { .string($0.text) })),
             Key.path.entry(.string(path ?? "")),
             Key.mode.entry(mode.map(YAMLNode.word)),
+            Key.acknowledge.entry(canTakeEvents ? .word(acknowledge) : nil),
+            Key.onFailure.entry(canSayMessages ? .word(failure.onFailure) : nil),
+            Key.failureMessage.entry(saysMessage ? .string(failure.message) : nil),
+            Key.lateFailureMessage.entry(canSayMessages ? .string(failure.lateMessage) : nil),
             Key.continues.entry(.plain(continues)),
         ])
     }

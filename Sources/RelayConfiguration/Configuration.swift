@@ -29,11 +29,13 @@ package struct Configuration: Sendable, Equatable {
         self.log = log
     }
 
-    /// What holds where the file has no `routes`: one route named `default` to the only backend, for events;
-    /// nothing when there are several backends.
+    /// What holds where the file has no `routes`: one route named `default` to the only backend, for every kind that it
+    /// has a URL for; nothing when there are several backends.
     package static func defaultRoutes(to backends: [Backend]) -> [Route] {
         guard backends.count == 1, let backend = backends.first else { return [] }
-        return [Route(name: defaultRouteName, to: [backend.name])]
+        let kinds = Kind.allCases.filter { backend.url(for: $0) != nil }
+        let match = kinds == Kind.allCases ? Match() : Match([.init(.kind, kinds.map { Pattern($0.rawValue) })])
+        return [Route(name: defaultRouteName, match: match, to: [backend.name])]
     }
 
     package static let defaultRouteName: RouteName = "default"

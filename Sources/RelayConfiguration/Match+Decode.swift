@@ -86,12 +86,6 @@ extension Match {
         for condition in negated where condition.key == .kind { kinds = kinds.filter { !condition.names($0) } }
         return kinds
     }
-
-    /// Whether it is about commands, interactions or options: it names one of them, or cannot hold for an event.
-    var isForPeople: Bool {
-        let named = conditions.filter { $0.key == .kind }.flatMap(\.patterns).compactMap { Kind(rawValue: $0.text) }
-        return named.contains { $0 != .event } || !possibleKinds.contains(.event)
-    }
 }
 
 extension Match.Condition {

@@ -4,9 +4,11 @@ import RelayCore
 
 extension Route {
     enum Key: String, ConfigurationKey {
-        case name, match, to, path, mode
+        case name, match, to, path, mode, acknowledge
+        case onFailure = "on_failure"
+        case failureMessage = "failure_message"
+        case lateFailureMessage = "late_failure_message"
         case continues = "continue"
-        static let later = ["acknowledge", "on_failure", "failure_message", "late_failure_message"]
     }
 }
 
@@ -40,6 +42,10 @@ extension Route {
         self.init(name: RouteName(name ?? ""), match: match ?? Match(), to: to ?? [])
         section.read(.path, into: &path, .orEmpty(.urlPath))
         mode = section.read(.mode, .choice)
+        section.read(.acknowledge, into: &acknowledge, .choice)
+        section.read(.onFailure, into: &failure.onFailure, .choice)
+        section.read(.failureMessage, into: &failure.message, .message)
+        section.read(.lateFailureMessage, into: &failure.lateMessage, .message)
         section.read(.continues, into: &continues, .boolean)
         if name == nil || to == nil { return nil }
         // Only of values that stand by themselves: the rest would be guesses.
@@ -51,6 +57,7 @@ extension Route {
             section.note("\(section.path).match can never hold: its keys belong to different kinds", at: .match)
         } else {
             checkURLs(of: backends.filter { to.contains($0.name) }, section)
+            checkEffects(section)
         }
     }
 
@@ -63,6 +70,49 @@ extension Route {
                         + "this route can send it; give it one, or narrow `match`",
                     at: .to)
             }
+        }
+    }
+}
+
+extension Route {
+    /// Whether it can match events: `acknowledge` is about nothing else.
+    var canTakeEvents: Bool { match.possibleKinds.contains(.event) }
+
+    /// Whether a message can stand in for the answer of a backend that failed: only commands and legacy interactive
+    /// messages take one (slack-protocol.md §3.5).
+    var canSayMessages: Bool { mode != .queue && !match.possibleKinds.isDisjoint(with: [.command, .interaction]) }
+
+    /// What is given and would do nothing was meant to do something: it is refused.
+    fileprivate func checkEffects(_ section: Section<Key>) {
+        if mode == .answer, canTakeEvents {
+            section.refuse(
+                .mode,
+                "must not be answer where `match` lets events in, which have no answer; leave mode out (each kind then "
+                    + "has its default), narrow `match`, or write acknowledge: delivered for the events")
+        }
+        if !canTakeEvents {
+            section.refuse(
+                .acknowledge,
+                "has no effect, is \(Quote.value(acknowledge.rawValue)): it is about events, and `match` lets none in; "
+                    + "leave it out")
+        }
+        if !canSayMessages {
+            let reason =
+                mode == .queue
+                ? "with mode: queue nobody is answered"
+                : "it is about commands and interactions, and `match` lets neither in"
+            let policy: [(key: Key, value: String)] = [
+                (.onFailure, failure.onFailure.rawValue), (.failureMessage, failure.message),
+                (.lateFailureMessage, failure.lateMessage),
+            ]
+            for (key, value) in policy {
+                section.refuse(key, "has no effect, is \(Quote.value(value)): \(reason); leave it out")
+            }
+        } else if failure.onFailure == .withhold {
+            section.refuse(
+                .failureMessage,
+                "has no effect, is \(Quote.value(failure.message)): with on_failure: withhold Slack shows its own "
+                    + "error; write on_failure: message, or leave it out")
         }
     }
 }

@@ -34,9 +34,9 @@ package struct Route: Sendable, Equatable {
     /// What is said in place of an answer.
     package struct FailurePolicy: Sendable, Hashable {
         package var onFailure: OnFailure
-        /// Said in time, when `onFailure` is `message`. Not empty.
+        /// Said in time, when `onFailure` is `message`. Not empty, at most 3,000 characters.
         package var message: String
-        /// Posted to the `response_url` when the backend fails after the deadline. Not empty.
+        /// Posted to the `response_url` when the backend fails after the deadline. Not empty, at most 3,000 characters.
         package var lateMessage: String
 
         package enum OnFailure: String, Sendable, CaseIterable {

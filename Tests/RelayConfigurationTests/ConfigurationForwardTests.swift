@@ -17,7 +17,7 @@ struct ConfigurationForwardTests {
                         startJitter: .zero),
                     queue: QueueConfiguration(driver: .memory),
                     backends: [Backend(name: "local", url: "http://localhost:3000/slack/events")],
-                    routes: [Route(name: "default", to: ["local"], mode: .queue)], health: nil))
+                    routes: [Route(name: "default", to: ["local"])], health: nil))
     }
 
     @Test("with a path the deliveries are kept there; the tokens and Slack's API can be others")
@@ -31,12 +31,18 @@ struct ConfigurationForwardTests {
         #expect(configuration.slack.apiURL == "http://127.0.0.1:1/api")
     }
 
-    @Test("the router delivers every kind", arguments: Kind.allCases)
-    func kinds(_ kind: Kind) throws {
+    @Test(
+        "events are queued, every other kind is answered",
+        arguments: [
+            (Kind.event, nil, ["local"]), (.command, "local", []), (.interaction, "local", []), (.options, "local", []),
+        ] as [(Kind, BackendName?, [BackendName])])
+    func kinds(_ kind: Kind, _ asked: BackendName?, _ queued: [BackendName]) throws {
         let configuration = try Configuration.forward(url: "http://h/")
         let envelope = Envelope(
             id: "1", kind: kind, payload: Payload("{}"), receivedAt: Timestamp(nanosecondsSinceEpoch: 0))
-        #expect(Router(routes: configuration.routes).plan(for: envelope).asked?.target.backend == "local")
+        let plan = Router(routes: configuration.routes).plan(for: envelope)
+        #expect(plan.asked?.target.backend == asked)
+        #expect(plan.queued.map(\.backend) == queued)
     }
 
     @Test("what is wrong is said without a place in a file, all at once")

@@ -10,7 +10,7 @@ private func parse(_ yaml: String) throws(ConfigurationErrors) -> Configuration 
 
 @Suite("Reading a valid relay.yaml")
 struct ConfigurationParseTests {
-    @Test("five lines are enough: defaults, and events to the only backend")
+    @Test("five lines are enough: defaults, and everything to the only backend")
     func minimal() throws {
         let configuration = try parse(Sample.minimal)
         #expect(configuration == Configuration(slack: Sample.slack, backends: [Sample.backend]))
@@ -148,6 +148,16 @@ struct ConfigurationParseTests {
                 path: /deploy
                 mode: queue
                 continue: true
+              - name: answers
+                match: { command: /help }
+                to: b
+                mode: answer
+                on_failure: message
+                failure_message: "Sorry.\\nTry again."
+                late_failure_message: |
+                  Sorry, it took
+                  \ttoo long — 🐌
+              - { name: events, match: { kind: event }, to: b, acknowledge: delivered }
               - { name: rest, to: b }
             """)
         let match = Match(
@@ -156,8 +166,28 @@ struct ConfigurationParseTests {
         #expect(
             configuration.routes == [
                 Route(name: "deploys", match: match, to: ["a", "b"], path: "/deploy", mode: .queue, continues: true),
+                Route(
+                    name: "answers", match: Match([.init(.command, ["/help"])]), to: ["b"], mode: .answer,
+                    failure: .init(
+                        onFailure: .message, message: "Sorry.\nTry again.",
+                        lateMessage: "Sorry, it took\n\ttoo long — 🐌\n")),
+                Route(name: "events", match: Match([.init(.kind, ["event"])]), to: ["b"], acknowledge: .delivered),
                 Route(name: "rest", to: ["b"]),
             ])
+    }
+
+    @Test(
+        "without routes the only backend gets every kind that it has a URL for",
+        arguments: [
+            ("url: http://h/", []),
+            ("url: http://h/, urls: { options: http://h/o }", []),
+            ("urls: { events: http://h/ }", ["event"]),
+            ("urls: { events: http://h/, options: http://h/, commands: http://h/ }", ["event", "command", "options"]),
+        ] as [(String, [Pattern])])
+    func defaultRoute(_ urls: String, _ kinds: [Pattern]) throws {
+        let configuration = try parse(Sample.head + "backends: { b: { \(urls) } }\n")
+        let match = kinds.isEmpty ? Match() : Match([.init(.kind, kinds)])
+        #expect(configuration.routes == [Route(name: "default", match: match, to: ["b"])])
     }
 
     @Test("every key of match is taken", arguments: MatchKey.allCases)

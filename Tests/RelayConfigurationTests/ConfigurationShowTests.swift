@@ -83,7 +83,13 @@ struct ConfigurationShowTests {
                     user_agent: Slackbot 1.0 (+https://api.slack.com/robots)
                     record_payloads: true
                 routes:
-                  - { name: default, to: [legacy], path: "", continue: false }
+                  - name: default
+                    to: [legacy]
+                    path: ""
+                    acknowledge: stored
+                    on_failure: withhold
+                    late_failure_message: That did not finish. Please try again.
+                    continue: false
                 unrouted: { event: acknowledge, others: withhold }
                 health: { listen: 0.0.0.0:9390 }
                 log: { level: info, format: auto }
@@ -100,6 +106,26 @@ struct ConfigurationShowTests {
         for (path, keys, _) in schema where path != ["routes", "*"] {
             #expect(shown.values(at: path[...]).first?.keys == keys)
         }
+    }
+
+    @Test(
+        "a route shows the keys that have an effect on it",
+        arguments: [
+            ("to: b", ["acknowledge", "on_failure", "late_failure_message"]),
+            ("to: b, on_failure: message", ["acknowledge", "on_failure", "failure_message", "late_failure_message"]),
+            ("to: b, mode: queue", ["mode", "acknowledge"]),
+            ("to: b, match: { kind: event }", ["match", "acknowledge"]),
+            ("to: b, match: { command: /a }", ["match", "on_failure", "late_failure_message"]),
+            ("to: b, match: { kind: options }", ["match"]),
+            ("to: b, match: { view: a }, mode: answer", ["match", "mode", "on_failure", "late_failure_message"]),
+            ("to: b, match: { command: /a }, mode: queue", ["match", "mode"]),
+        ])
+    func routeKeys(_ route: String, _ keys: [String]) throws {
+        let yaml = Sample.head + "backends: { b: { url: http://h/ } }\nroutes: [ { name: a, \(route) } ]\n"
+        let configuration = try Configuration.parse(yaml: yaml, file: "")
+        let shown = try YAMLNode(parsing: Array(configuration.redactedYAML().utf8)).values(at: ["routes", "*"])
+        #expect(shown.map { Set($0.keys) } == [Set(keys + ["name", "to", "path", "continue"])])
+        try expectRoundTrip(configuration)
     }
 
     @Test("values that are not defaults read back")
@@ -122,7 +148,13 @@ struct ConfigurationShowTests {
             backends: [backend],
             routes: [
                 Route(name: "a", match: match, to: ["odd.name-1"], path: "/x", mode: nil, continues: true),
-                Route(name: "b", to: ["odd.name-1"], mode: .queue),
+                Route(name: "b", to: ["odd.name-1"], mode: .queue, acknowledge: .delivered, continues: true),
+                Route(
+                    name: "c", match: Match([.init(.command, ["/a"])]), to: ["odd.name-1"], mode: .answer,
+                    failure: .init(onFailure: .message, message: "a: \"b\"\n\tc # é🐌\n", lateMessage: " 1 "),
+                    continues: true),
+                Route(name: "d", match: Match([.init(.kind, ["options"])]), to: ["odd.name-1"], continues: true),
+                Route(name: "e", to: ["odd.name-1"], failure: .init(lateMessage: "no\n")),
             ],
             health: nil, log: LogConfiguration(level: .critical, format: .json))
         configuration.queue.limits.backendsWithoutRecords = ["odd.name-1"]

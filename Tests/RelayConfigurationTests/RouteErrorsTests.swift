@@ -4,10 +4,6 @@ import RelayConfiguration
 import RelayCore
 import Testing
 
-private let needsMode =
-    "needs `mode: queue`: the default mode of commands, interactions and options (`answer`: hold the acknowledgement "
-    + "for the reply) is not in this version"
-
 @Suite("Mistakes in routes")
 struct RouteErrorsTests {
     private func mistakes(ofRoute route: String) -> [String] {
@@ -39,7 +35,7 @@ struct RouteErrorsTests {
     }
 
     @Test(
-        "path, mode and continue are held against their form",
+        "a value of a route is held against its form",
         arguments: [
             (
                 "path: deploy",
@@ -49,13 +45,21 @@ struct RouteErrorsTests {
                 "path: '/a?b'",
                 #"routes[0].path must begin with `/`, without query, spaces and non-ASCII characters, is "/a?b""#
             ),
-            ("mode: answer", "routes[0].mode `answer` is not in this version"),
-            ("mode: store", #"routes[0].mode must be queue, is "store""#),
+            ("mode: store", #"routes[0].mode must be answer or queue, is "store""#),
+            ("acknowledge: never", #"routes[0].acknowledge must be stored or delivered, is "never""#),
+            ("on_failure: retry", #"routes[0].on_failure must be withhold or message, is "retry""#),
+            ("failure_message: ''", "routes[0].failure_message must not be empty"),
+            ("late_failure_message: ' '", "routes[0].late_failure_message must not be empty"),
+            ("late_failure_message: [a]", "routes[0].late_failure_message must be one value, not a list or mapping"),
+            (
+                "late_failure_message: \"a\\eb\"",
+                "routes[0].late_failure_message must not contain control characters other than line breaks and tabs"
+            ),
+            (
+                "late_failure_message: \(String(repeating: "é", count: 3001))",
+                "routes[0].late_failure_message must be at most 3000 characters, has 3001"
+            ),
             ("continue: 1", #"routes[0].continue must be true or false, is "1""#),
-            ("acknowledge: stored", "`routes[0].acknowledge` is not in this version"),
-            ("on_failure: withhold", "`routes[0].on_failure` is not in this version"),
-            ("failure_message: x", "`routes[0].failure_message` is not in this version"),
-            ("late_failure_message: x", "`routes[0].late_failure_message` is not in this version"),
         ])
     func values(_ value: String, _ expected: String) {
         #expect(mistakes(ofRoute: "{ name: a, to: legacy, \(value) }") == [expected])
@@ -91,26 +95,100 @@ struct RouteErrorsTests {
             ),
         ])
     func match(_ match: String, _ expected: String) {
-        #expect(mistakes(ofRoute: "{ name: a, to: legacy, mode: queue, match: \(match) }") == [expected])
+        #expect(mistakes(ofRoute: "{ name: a, to: legacy, match: \(match) }") == [expected])
     }
 
     @Test(
-        "a route for people's kinds says mode: queue",
+        "a mode is taken where it has an effect, and none is needed",
         arguments: [
-            "{ kind: command }", "{ kind: interaction }", "{ kind: options }", "{ kind: [event, command] }",
-            "{ command: /a }", "{ action_id: a }", "{ callback_id: a }", "{ block_id: a }", "{ view: a }",
-            "{ not: { kind: event } }",
+            "match: { kind: event }", "match: { kind: event }, mode: queue", "match: { event: 'a*' }",
+            "mode: queue", "match: { team: T1 }", "match: { team: T1 }, mode: queue",
+            "match: { command: /a }", "match: { command: /a }, mode: queue", "match: { command: /a }, mode: answer",
+            "match: { action_id: a }, mode: answer", "match: { kind: options }, mode: answer",
+            "match: { not: { kind: event } }, mode: answer",
+            "match: { kind: [command, interaction, options] }, mode: answer",
         ])
-    func peoplesKinds(_ match: String) {
-        #expect(mistakes(ofRoute: "{ name: a, to: legacy, match: \(match) }") == ["routes[0] \(needsMode)"])
-        #expect(mistakes(ofRoute: "{ name: a, to: legacy, mode: queue, match: \(match) }") == [])
+    func modes(_ keys: String) {
+        #expect(mistakes(ofRoute: "{ name: a, to: legacy, \(keys) }") == [])
     }
 
     @Test(
-        "a route that may match events needs no mode",
-        arguments: ["{ kind: event }", "{ event: 'a*' }", "{ team: T1 }", "{}"])
-    func generalRoutes(_ match: String) {
-        #expect(mistakes(ofRoute: "{ name: a, to: legacy, match: \(match) }") == [])
+        "mode: answer is refused where events can match",
+        arguments: [
+            "{}", "{ kind: event }", "{ kind: [event, command] }", "{ team: T1 }", "{ not: { kind: command } }",
+        ])
+    func answerForEvents(_ match: String) {
+        #expect(
+            mistakes(ofRoute: "{ name: a, to: legacy, match: \(match), mode: answer }") == [
+                "routes[0].mode must not be answer where `match` lets events in, which have no answer; leave mode out "
+                    + "(each kind then has its default), narrow `match`, or write acknowledge: delivered for the events"
+            ])
+    }
+
+    @Test(
+        "acknowledge is taken where events can match",
+        arguments: ["", "mode: queue, ", "match: { kind: event }, ", "match: { kind: [event, command] }, "])
+    func acknowledge(_ keys: String) {
+        #expect(mistakes(ofRoute: "{ name: a, to: legacy, \(keys)acknowledge: delivered }") == [])
+        #expect(mistakes(ofRoute: "{ name: a, to: legacy, \(keys)acknowledge: stored }") == [])
+    }
+
+    @Test(
+        "acknowledge is refused where no event can match",
+        arguments: [
+            ("match: { kind: command }", "delivered"), ("match: { command: /a }, mode: queue", "delivered"),
+            ("match: { view: a }", "stored"), ("match: { not: { kind: event } }, mode: answer", "stored"),
+        ])
+    func acknowledgeWithoutEvents(_ keys: String, _ value: String) {
+        #expect(
+            mistakes(ofRoute: "{ name: a, to: legacy, \(keys), acknowledge: \(value) }") == [
+                "routes[0].acknowledge has no effect, is \"\(value)\": it is about events, and `match` lets none in; "
+                    + "leave it out"
+            ])
+    }
+
+    @Test(
+        "what a person is told is taken where commands or interactions are answered",
+        arguments: [
+            "on_failure: withhold", "on_failure: message", "on_failure: message, failure_message: x",
+            "late_failure_message: x", "mode: answer, match: { command: /a }, on_failure: message",
+            "match: { kind: [event, interaction] }, on_failure: message", "match: { view: a }, on_failure: message",
+            "late_failure_message: \(String(repeating: "🐌", count: 3000))",
+        ])
+    func failures(_ keys: String) {
+        #expect(mistakes(ofRoute: "{ name: a, to: legacy, \(keys) }") == [])
+    }
+
+    @Test(
+        "what a person is told is refused where no command or interaction is answered",
+        arguments: [
+            ("mode: queue", "with mode: queue nobody is answered"),
+            ("mode: queue, match: { command: /a }", "with mode: queue nobody is answered"),
+            ("match: { kind: event }", "it is about commands and interactions, and `match` lets neither in"),
+            ("match: { kind: [event, options] }", "it is about commands and interactions, and `match` lets neither in"),
+            (
+                "mode: answer, match: { kind: options }",
+                "it is about commands and interactions, and `match` lets neither in"
+            ),
+        ],
+        [
+            ("on_failure", "withhold"), ("on_failure", "message"), ("failure_message", "x"),
+            ("late_failure_message", "x"),
+        ])
+    func failuresOfNoAnswer(_ route: (keys: String, reason: String), _ given: (key: String, value: String)) {
+        #expect(
+            mistakes(ofRoute: "{ name: a, to: legacy, \(route.keys), \(given.key): \(given.value) }") == [
+                "routes[0].\(given.key) has no effect, is \"\(given.value)\": \(route.reason); leave it out"
+            ])
+    }
+
+    @Test("failure_message is refused where it is never said", arguments: ["", "on_failure: withhold, "])
+    func unsaidFailure(_ keys: String) {
+        #expect(
+            mistakes(ofRoute: "{ name: a, to: legacy, \(keys)failure_message: Sorry }") == [
+                #"routes[0].failure_message has no effect, is "Sorry": with on_failure: withhold Slack shows its own "#
+                    + "error; write on_failure: message, or leave it out"
+            ])
     }
 
     @Test("a route sends a backend only what it has a URL for")
@@ -122,14 +200,19 @@ struct RouteErrorsTests {
             routes:
               - { name: a, to: b
             """
-        let mistake =
-            "routes[0].to: backend `b` has no url for the kind interaction, which this route can send it; give it "
-        #expect(RelayConfigurationTests.mistakes(in: head + " }") == [])
-        #expect(RelayConfigurationTests.mistakes(in: head + ", mode: queue, match: { command: /a } }") == [])
+        func mistake(_ kind: Kind) -> String {
+            "routes[0].to: backend `b` has no url for the kind \(kind.rawValue), which this route can send it; give it "
+                + "one, or narrow `match`"
+        }
         #expect(
-            RelayConfigurationTests.mistakes(in: head + ", mode: queue, match: { kind: interaction } }") == [
-                mistake + "one, or narrow `match`"
+            RelayConfigurationTests.mistakes(in: head + " }") == [mistake(.interaction), mistake(.options)])
+        #expect(
+            RelayConfigurationTests.mistakes(in: head + ", mode: queue }") == [
+                mistake(.interaction), mistake(.options),
             ])
+        #expect(RelayConfigurationTests.mistakes(in: head + ", match: { kind: [event, command] } }") == [])
+        #expect(RelayConfigurationTests.mistakes(in: head + ", match: { command: /a } }") == [])
+        #expect(RelayConfigurationTests.mistakes(in: head + ", match: { kind: options } }") == [mistake(.options)])
     }
 
     @Test("without routes the only backend gets events, so it has a URL for them")
@@ -137,7 +220,8 @@ struct RouteErrorsTests {
         let yaml = Sample.head + "backends: { b: { urls: { commands: http://h/ } } }\n"
         #expect(
             RelayConfigurationTests.mistakes(in: yaml) == [
-                "backends.b has no url for events, which it gets when there are no routes"
+                "backends.b has no url for events, which it gets when there are no routes; give it one, or say with "
+                    + "routes what it gets"
             ])
     }
 

@@ -13,6 +13,21 @@ extension Reader where Value == String {
         }
     }
 
+    /// What is said to a person: printable text, line breaks and tabs. 3,000 characters are at most 18,000 bytes of JSON:
+    /// they fit into an acknowledgement.
+    static var message: Self {
+        Self { field throws(Refusal) in
+            let text = try field.text()
+            guard text.contains(where: { !$0.isWhitespace }) else { throw Refusal("must not be empty") }
+            guard !text.utf8.contains(where: { $0.isASCIIControl && !"\n\t".utf8.contains($0) }) else {
+                throw Refusal("must not contain control characters other than line breaks and tabs")
+            }
+            let count = text.unicodeScalars.count
+            guard count <= 3_000 else { throw Refusal("must be at most 3000 characters, has \(count)") }
+            return text
+        }
+    }
+
     /// A name of the user's own, which becomes a label of metrics and a word of commands.
     static var name: Self {
         Self { field throws(Refusal) in
