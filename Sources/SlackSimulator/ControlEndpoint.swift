@@ -49,6 +49,7 @@ struct ControlEndpoint {
         case (.POST, "send", 2): return try send(body)
         case (.POST, "upgrades", 2): return try failUpgrades(ControlRequest(body))
         case (.POST, "api", 2): return try failAPICalls(ControlRequest(body))
+        case (.POST, "posts", 2): return try failPosts(ControlRequest(body))
         case (.POST, "connections", 2): return try disturb(ControlRequest(body))
         case (.POST, "settings", 2): return try change(ControlRequest(body))
         default:
@@ -77,14 +78,20 @@ struct ControlEndpoint {
         guard let wait = query["wait_ms"].flatMap(Int64.init), record.state == .waiting else {
             return done(record.json)
         }
+        return answer(whenSettled: [id], within: wait) { $0.state.record(id)?.json ?? record.json }
+    }
+
+    /// Answers as soon as all are acknowledged or lost, or the time is up, or the simulator stops.
+    private func answer(
+        whenSettled ids: [String], within milliseconds: Int64, with object: @escaping (SimulatorLoop) -> [String: Any]
+    ) -> EventLoopFuture<Reply> {
         let promise = loop.eventLoop.makePromise(of: Reply.self)
-        let bound = NIOLoopBound(loop, eventLoop: loop.eventLoop)
-        let timeout = loop.eventLoop.scheduleTask(in: .milliseconds(min(wait, 600_000))) {
-            promise.succeed(Self.makeReply(bound.value.state.record(id)?.json ?? record.json))
-        }
-        loop.settlement(of: id).whenComplete { result in
+        let bound = NIOLoopBound((loop: loop, object: object), eventLoop: loop.eventLoop)
+        let answer = { @Sendable in promise.succeed(Self.makeReply(bound.value.object(bound.value.loop))) }
+        let timeout = loop.eventLoop.scheduleTask(in: .milliseconds(min(max(0, milliseconds), 600_000)), answer)
+        EventLoopFuture.andAllComplete(ids.map(loop.settlement), on: loop.eventLoop).whenComplete { _ in
             timeout.cancel()
-            promise.succeed(Self.makeReply((try? result.get())?.json ?? record.json))
+            answer()
         }
         return promise.futureResult
     }
@@ -95,17 +102,22 @@ struct ControlEndpoint {
     private func send(_ body: [UInt8]) throws -> EventLoopFuture<Reply> {
         var order = SendOrder()
         try order.read(body)
-        if let frame = order.frame {
-            return done(["envelope_ids": [loop.send(frame: frame)].compactMap(\.self)])
+        let ids = try send(order)
+        guard let wait = order.wait else { return done(["envelope_ids": ids]) }
+        return answer(whenSettled: ids, within: wait) { loop in
+            ["envelope_ids": ids, "envelopes": ids.compactMap { loop.state.record($0)?.json }]
         }
+    }
+
+    private func send(_ order: SendOrder) throws -> [String] {
+        if let frame = order.frame { return [loop.send(frame: frame)].compactMap(\.self) }
         if let payload = order.payload {
-            let one = try order.makePayload(payload)
-            return done(["envelope_ids": loop.send([SimulatedPayload](repeating: one, count: order.count))])
+            return loop.send([SimulatedPayload](repeating: try order.makePayload(payload), count: order.count))
         }
         guard let sample = order.sample else {
             throw SlackSimulatorError(.request, "needs one of sample, payload, envelope, frame")
         }
-        return done(["envelope_ids": loop.send(sample, count: order.count, order.values)])
+        return loop.send(sample, count: order.count, order.values)
     }
 
     private func failUpgrades(_ request: ControlRequest) throws -> EventLoopFuture<Reply> {
@@ -150,6 +162,24 @@ struct ControlEndpoint {
         }
         try request.finish()
         loop.failAPICalls(count, with: fault)
+        return done(["ok": true])
+    }
+
+    private func failPosts(_ request: ControlRequest) throws -> EventLoopFuture<Reply> {
+        var request = request
+        let count = try request.integer("count", in: 0...100_000) ?? 1
+        let fault: PostFault
+        switch try request.text("fault") ?? "status" {
+        case "status":
+            fault = .status(
+                try request.integer("status", in: 200...599) ?? 500,
+                retryAfter: try request.integer("retry_after", in: 0...86_400))
+        case "reset": fault = .reset
+        case "silence": fault = .silence
+        case let word: throw SlackSimulatorError(.request, "fault must be status, reset or silence, is \(word)")
+        }
+        try request.finish()
+        loop.failPosts(count, with: fault)
         return done(["ok": true])
     }
 
@@ -211,6 +241,7 @@ struct ControlEndpoint {
             }
             try request.duration("acknowledgement_deadline_ms").map { configuration.acknowledgementDeadline = $0 }
             try request.duration("ping_interval_ms").map { configuration.pingInterval = $0 }
+            try request.duration("response_url_lifetime_ms").map { configuration.responseURLLifetime = $0 }
             try request.duration("close_delay_ms").map { configuration.closeDelay = $0 }
             try request.optionalDuration("connection_lifetime_ms").map { configuration.connectionLifetime = $0 }
             try request.optionalDuration("warning_lead_ms").map { configuration.warningLead = $0 }

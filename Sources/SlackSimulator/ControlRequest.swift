@@ -77,6 +77,8 @@ struct SendOrder {
     /// `envelope` as it came, or the text of `frame`.
     var frame: [UInt8]?
     var count = 1
+    /// How long the answer may wait for the envelopes to be settled, in milliseconds; nil: not at all.
+    var wait: Int64?
     var values = SampleValues()
 
     mutating func read(_ body: [UInt8]) throws {
@@ -114,7 +116,12 @@ struct SendOrder {
                 throw SlackSimulatorError(.request, "kind must be one of \(known), is \(try text())")
             }
         case "type": type = try text()
-        case "accepts_response_payload": acceptsResponsePayload = scanner.boolean(value)
+        case "accepts_response_payload":
+            acceptsResponsePayload = scanner.boolean(value)
+            if acceptsResponsePayload == nil {
+                throw SlackSimulatorError(.request, "accepts_response_payload must be true or false")
+            }
+            values.acceptsResponsePayload = acceptsResponsePayload
         case "payload": payload = Array(scanner.bytes[value.range])
         case "envelope": frame = Array(scanner.bytes[value.range])
         case "frame": frame = Array(try text().utf8)
@@ -123,10 +130,17 @@ struct SendOrder {
                 throw SlackSimulatorError(.request, "count must be a whole number from 1 to 100000")
             }
             count = number
+        case "wait_ms":
+            guard let number = scanner.integer(value), (0...600_000).contains(number) else {
+                throw SlackSimulatorError(.request, "wait_ms must be a whole number from 0 to 600000")
+            }
+            wait = Int64(number)
         case "text": values.text = try text()
         case "command": values.command = try text()
         case "channel": values.channel = try text()
         case "user": values.user = try text()
+        case "callback_id": values.callbackID = try text()
+        case "action_id": values.actionID = try text()
         default: throw SlackSimulatorError(.request, "unknown key \(key)")
         }
     }

@@ -1,4 +1,5 @@
-// The HTTP side of the simulator's port: Slack's web API, refused upgrades, and the control endpoint.
+// The HTTP side of the simulator's port: Slack's web API, refused upgrades, each response_url, and the control
+// endpoint.
 
 import Foundation
 import NIOCore
@@ -77,6 +78,7 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
                 return answer(head, .text(.badRequest, type: "text/plain", "not a WebSocket handshake\n"), context)
             }
             refuse(head, fault, context)
+        case "hooks": handlePost(head, target, body, context)
         case "control":
             let reply = ControlEndpoint(loop: loop).reply(head.method, target, body)
             let context = NIOLoopBound(context, eventLoop: context.eventLoop)
@@ -122,6 +124,34 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
             )
         case "api.test": .json(#"{"ok":true}"#)
         default: .json(#"{"ok":false,"error":"unknown_method"}"#)
+        }
+    }
+
+    /// A `response_url` (slack-protocol.md §5). Which answer Slack gives when is not documented; these were seen.
+    private func handlePost(
+        _ head: HTTPRequestHead, _ target: RequestTarget, _ body: [UInt8], _ context: ChannelHandlerContext
+    ) {
+        let taken = loop.posted(
+            to: target.path.dropFirst().joined(separator: "/"), isPOST: head.method == .POST,
+            contentType: head.headers.first(name: "content-type"), body: body)
+        switch taken {
+        case .taken: answer(head, .text(.ok, type: "text/plain", "ok"), context)
+        case .wrongMethod:
+            var reply = HTTPAnswer.text(.methodNotAllowed, type: "text/plain", "method_not_allowed")
+            reply.headers.add(name: "allow", value: "POST")
+            answer(head, reply, context)
+        case .unknown: answer(head, .text(.notFound, type: "text/plain", "no_service"), context)
+        case .expired:
+            var reply = HTTPAnswer.json(#"{"ok":false,"error":"expired_url"}"#)
+            reply.status = .notFound
+            answer(head, reply, context)
+        case .invalidPayload: answer(head, .text(.badRequest, type: "text/plain", "invalid_payload"), context)
+        case .fault(.status(let status, let retryAfter)):
+            var reply = HTTPAnswer.text(HTTPResponseStatus(statusCode: status), type: "text/plain", "simulated fault")
+            if let retryAfter { reply.headers.add(name: "retry-after", value: "\(retryAfter)") }
+            answer(head, reply, context)
+        case .fault(.reset): context.channel.closeWithReset()
+        case .fault(.silence): break
         }
     }
 

@@ -33,6 +33,16 @@ package enum APIFault: Sendable, Equatable {
     case silence
 }
 
+/// What the next posts to a `response_url` get.
+package enum PostFault: Sendable, Equatable {
+    /// This status; `retryAfter` in whole seconds.
+    case status(Int, retryAfter: Int? = nil)
+    /// TCP is reset.
+    case reset
+    /// No answer at all; TCP stays open.
+    case silence
+}
+
 /// Which connections something is done to.
 package enum ConnectionSelection: Sendable, Equatable {
     case all

@@ -7,9 +7,23 @@ extension EnvelopeRecord {
     var json: [String: Any] {
         var json: [String: Any] = [
             "envelope_id": id, "type": type, "state": state.rawValue, "copies": copies.map(\.json),
+            "posts": posts.map { post in
+                [
+                    "at": post.at.millisecondsSinceEpoch, "after_ms": delay(of: post).milliseconds,
+                    "body": Self.jsonValue(post.body),
+                ]
+            },
+            "seen": seen,
         ]
+        if let responseURL { json["response_url"] = responseURL }
         if let acknowledgement { json["acknowledged_at"] = acknowledgement.at.millisecondsSinceEpoch }
+        if let acknowledgedAfter { json["acknowledged_after_ms"] = acknowledgedAfter.milliseconds }
         return json
+    }
+
+    /// null for what is no JSON.
+    fileprivate static func jsonValue(_ bytes: [UInt8]) -> Any {
+        (try? JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)) ?? NSNull()
     }
 }
 
@@ -24,7 +38,7 @@ extension EnvelopeRecord.Copy {
         json["acknowledged_on"] = acknowledgement.connection.number
         json["is_late"] = acknowledgement.isLate
         if let payload = acknowledgement.payload {
-            json["payload"] = try? JSONSerialization.jsonObject(with: Data(payload), options: .fragmentsAllowed)
+            json["payload"] = EnvelopeRecord.jsonValue(payload)
         }
         return json
     }
@@ -38,7 +52,8 @@ extension SlackStateMachine {
             "copies_sent": statistics.copiesSent, "redeliveries": statistics.redeliveries,
             "acknowledged": statistics.acknowledged, "late_acknowledgements": statistics.lateAcknowledgements,
             "strange_messages": statistics.strangeMessages, "lost": statistics.lost, "waiting": statistics.waiting,
-            "oversized_frames": statistics.oversizedFrames,
+            "oversized_frames": statistics.oversizedFrames, "posts": statistics.posts,
+            "refused_posts": statistics.refusedPosts,
         ]
     }
 

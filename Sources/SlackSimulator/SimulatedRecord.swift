@@ -8,8 +8,15 @@ package struct EnvelopeRecord: Sendable, Equatable {
     package var id: String
     /// The envelope's type.
     package var type: String
+    /// As it went out: its placeholder, if it had one, is replaced.
+    package var payload: [UInt8]
+    package var acceptsResponsePayload: Bool
+    /// The working URL that stands in the payload; nil: none does.
+    package var responseURL: String?
     package var state: State
-    package var copies: [Copy]
+    package var copies: [Copy] = []
+    /// What was taken at the `response_url`, in the order it came.
+    package var posts: [Post] = []
 
     package enum State: String, Sendable, CaseIterable {
         /// A copy is out, or another one will be.
@@ -26,6 +33,8 @@ package struct EnvelopeRecord: Sendable, Equatable {
         package var sentAt: Timestamp
         /// nil: swallowed by a ghost, or no connection was open.
         package var connection: ConnectionID?
+        /// False: no connection was open, and the copy failed at once.
+        package var isDispatched: Bool
         package var acknowledgement: Acknowledgement?
 
         /// Whether an acknowledgement came within the deadline.
@@ -42,8 +51,33 @@ package struct EnvelopeRecord: Sendable, Equatable {
         package var payload: [UInt8]?
     }
 
+    package struct Post: Sendable, Equatable {
+        package var at: Timestamp
+        /// A JSON object, as it came.
+        package var body: [UInt8]
+    }
+
     /// The acknowledgement that settled it.
     package var acknowledgement: Acknowledgement? { copies.first(where: \.isAcknowledged)?.acknowledgement }
+
+    /// From sending to acknowledging the copy that settled it; nil: none did.
+    package var acknowledgedAfter: Duration? {
+        guard let copy = copies.first(where: \.isAcknowledged), let acknowledgement = copy.acknowledgement else {
+            return nil
+        }
+        return copy.sentAt.duration(to: acknowledgement.at)
+    }
+
+    /// From sending the first copy to the post.
+    package func delay(of post: Post) -> Duration { copies.first?.sentAt.duration(to: post.at) ?? .zero }
+}
+
+/// What has just become of an envelope.
+package enum EnvelopeNews: Sendable, Equatable {
+    /// It is acknowledged or lost: see `state`.
+    case settled(EnvelopeRecord)
+    /// The last one of `posts` was taken.
+    case posted(EnvelopeRecord)
 }
 
 /// A connection as it is now.
@@ -123,6 +157,10 @@ package struct SimulatorStatistics: Sendable, Equatable {
     package var waiting = 0
     /// Client frames over 20,480 bytes.
     package var oversizedFrames = 0
+    /// Posts to a `response_url` that were taken.
+    package var posts = 0
+    /// Those that were not, by a fault or because they may not be.
+    package var refusedPosts = 0
 
     package init() {}
 }

@@ -16,6 +16,8 @@ final class SimulatorLoop {
     private var waiters: [Int: Waiter] = [:]
     private var settlementWaiters: [String: [EventLoopPromise<EnvelopeRecord>]] = [:]
     private var waiterCount = 0
+    private var observers: [Int: AsyncStream<EnvelopeNews>.Continuation] = [:]
+    private var observerCount = 0
     private var sampleCount = 0
     private var isStopped = false
 
@@ -37,6 +39,9 @@ final class SimulatorLoop {
     /// What is known, for reading.
     var state: SlackStateMachine { slack }
     var configuration: SlackSimulatorConfiguration { slack.configuration }
+
+    /// Told once the port is bound: what comes before `/hooks` in the URLs that are given out.
+    func listens(at address: String) { slack.hooksURL = address + "/hooks" }
 
     // MARK: From channels
 
@@ -73,6 +78,16 @@ final class SimulatorLoop {
     func brokenFrameReceived(_ connection: ConnectionID, code: UInt16) {
         logger.info("broken frame", metadata: [LogKey.connectionID: "\(connection)", LogKey.reason: "\(code)"])
         perform(slack.brokenFrameReceived(connection, code: code, now: clock.now))
+    }
+
+    func posted(
+        to path: String, isPOST: Bool, contentType: String?, body: [UInt8]
+    ) -> SlackStateMachine.PostAnswer {
+        let (answer, actions) = slack.posted(
+            to: path, isPOST: isPOST, contentType: contentType, body: body, now: clock.now)
+        if answer != .taken { logger.info("post refused", metadata: [LogKey.reason: "\(answer)"]) }
+        perform(actions)
+        return answer
     }
 
     func ended(_ connection: ConnectionID) {
@@ -114,6 +129,10 @@ final class SimulatorLoop {
 
     func failAPICalls(_ count: Int, with fault: APIFault) {
         slack.apiFaults = count == 0 ? [] : slack.apiFaults + [APIFault](repeating: fault, count: count)
+    }
+
+    func failPosts(_ count: Int, with fault: PostFault) {
+        slack.postFaults = count == 0 ? [] : slack.postFaults + [PostFault](repeating: fault, count: count)
     }
 
     func update(_ change: (inout SlackSimulatorConfiguration) throws -> Void) rethrows {
@@ -158,6 +177,15 @@ final class SimulatorLoop {
         return promise.futureResult
     }
 
+    /// What becomes of envelopes from now on. Nothing is dropped: whoever asks reads. Ends when the simulator stops.
+    func makeNews() -> AsyncStream<EnvelopeNews> {
+        let (news, continuation) = AsyncStream<EnvelopeNews>.makeStream()
+        observerCount += 1
+        observers[observerCount] = continuation
+        if isStopped { continuation.finish() }
+        return news
+    }
+
     func stop() {
         isStopped = true
         wakeup?.task.cancel()
@@ -166,6 +194,8 @@ final class SimulatorLoop {
         waiters = [:]
         for promises in settlementWaiters.values { promises.forEach { $0.fail(CancellationError()) } }
         settlementWaiters = [:]
+        for observer in observers.values { observer.finish() }
+        observers = [:]
     }
 
     // MARK: Actions
@@ -185,6 +215,8 @@ final class SimulatorLoop {
             case .reset(let id): handlers[id]?.reset()
             case .silence(let id): handlers[id]?.silence()
             case .settled(let id): settled(id)
+            case .posted(let id):
+                if let record = observed(id) { tell(.posted(record)) }
             }
         }
         for id in written { handlers[id]?.flush() }
@@ -193,8 +225,18 @@ final class SimulatorLoop {
     }
 
     private func settled(_ id: String) {
+        if let record = observed(id) { tell(.settled(record)) }
         guard let promises = settlementWaiters.removeValue(forKey: id), let record = slack.record(id) else { return }
         for promise in promises { promise.succeed(record) }
+    }
+
+    /// nil when nobody listens, which is nearly always.
+    private func observed(_ id: String) -> EnvelopeRecord? { observers.isEmpty ? nil : slack.record(id) }
+
+    private func tell(_ news: EnvelopeNews) {
+        for (number, observer) in observers {
+            if case .terminated = observer.yield(news) { observers[number] = nil }
+        }
     }
 
     private func scheduleWakeup() {
@@ -225,25 +267,4 @@ struct SimulatorClock: Sendable {
     private let wallStart = Timestamp(millisecondsSinceEpoch: Int64(Date().timeIntervalSince1970 * 1000))
 
     var now: Timestamp { wallStart.advanced(by: start.duration(to: .now)) }
-}
-
-/// What a sample payload says; nil: the sample's own.
-package struct SampleValues: Sendable {
-    package var text: String?
-    package var command: String?
-    package var channel: String?
-    package var user: String?
-
-    package init(text: String? = nil, command: String? = nil, channel: String? = nil, user: String? = nil) {
-        self.text = text
-        self.command = command
-        self.channel = channel
-        self.user = user
-    }
-
-    func payload(of sample: SimulatedSample, number: Int, appID: String) -> SimulatedPayload {
-        sample.payload(
-            number: number, text: text ?? "Hello", command: command ?? "/simulate", channel: channel ?? "C0SIMULATED",
-            user: user ?? "U0SIMULATED", appID: appID)
-    }
 }

@@ -16,9 +16,11 @@ extension SlackSimulator {
 
           control=http://127.0.0.1:9500/control
           curl -d '{"sample":"message","text":"good morning"}' $control/send
-          curl -d '{"sample":"command","command":"/deploy"}' $control/send
+          curl -d '{"sample":"command","command":"/deploy","wait_ms":3000}' \\
+            $control/send
 
-        The backend gets the signed POST that Slack would have sent, and checks it
+        What the person who caused an envelope sees is printed as it happens, and told
+        as "seen" by the control endpoint. The backend gets the signed POST that Slack would have sent, and checks it
         with SLACK_SIGNING_SECRET. Any Socket Mode client works: give it the API URL
         http://127.0.0.1:9500/api and a token that begins with xapp-.
 
@@ -26,15 +28,22 @@ extension SlackSimulator {
 
           {"sample":"message"}
             message, app_mention, command, block_actions, shortcut, message_action,
-            view_submission or block_suggestion; with text, command, channel, user,
-            and count (to 100000)
+            view_submission, view_closed, block_suggestion; of old apps:
+            interactive_message, message_menu, dialog_submission,
+            dialog_cancellation, dialog_suggestion; with text, command, channel,
+            user, callback_id, action_id
           {"kind":"event","payload":{…}}
             your payload, byte for byte; kind is event, command, interaction or
-            options; or "type":"…" and "accepts_response_payload"
+            options; or "type":"…". Where a string of it holds {{response_url}},
+            a working URL of this envelope goes out.
           {"envelope":{…}}
             a whole envelope, once
           {"frame":"UNAUTHENTICATED: …"}
             any text at all
+
+          Samples and payloads take count (to 100000) and accepts_response_payload.
+          With wait_ms the answer comes when all are settled or so much time has
+          passed, and has "envelopes", too, as $control/envelopes/ID shows them.
 
         LOOK: GET; times are milliseconds since 1970
 
@@ -45,7 +54,8 @@ extension SlackSimulator {
           $control/envelopes?state=lost&limit=10
             waiting, acknowledged or lost; the newest first
           $control/envelopes/ID?wait_ms=5000
-            its copies and acknowledgements; waits until settled
+            its copies, acknowledgements and response_url posts, and what the
+            person sees; waits until settled
 
         DISTURB: POST JSON
 
@@ -60,14 +70,19 @@ extension SlackSimulator {
             the next API calls answer with Slack's error
           $control/api {"count":1,"fault":"status","status":429,"retry_after":2}
             status, html, reset or silence; count 0: no more faults
+          $control/posts {"count":2,"status":500}
+            the next posts to a response_url fail; with retry_after; or
+            "fault":"reset", "silence"
           $control/settings {"ghosts":3}
             connection_limit, fragment_bytes, distribution (random, round_robin),
             redelivery (slack, fast, none), acknowledgement_deadline_ms,
-            ping_interval_ms, close_delay_ms, and, null to switch them off:
-            connection_lifetime_ms, warning_lead_ms, reset_after_ms
+            ping_interval_ms, close_delay_ms, response_url_lifetime_ms, and, null
+            to switch them off: connection_lifetime_ms, warning_lead_ms,
+            reset_after_ms
 
         An event that is not acknowledged within 3 s comes again: at once, after 1
         and after 5 minutes, with a new envelope_id and the same event_id. Commands
-        and interactions do not. The tenth connection is the last one.
+        and interactions do not. A response_url takes five posts within 30 minutes, of
+        content type application/json. The tenth connection is the last one.
         """
 }

@@ -19,7 +19,8 @@ package final class SlackSimulator: Sendable {
     package let host: String
     /// The port listened on, also when the configuration said 0.
     package let port: Int
-    private let isTLS: Bool
+    /// Scheme, host and port.
+    private let address: String
     private let group: MultiThreadedEventLoopGroup
     private let eventLoop: any EventLoop
     private let loop: NIOLoopBound<SimulatorLoop>
@@ -28,12 +29,12 @@ package final class SlackSimulator: Sendable {
     private let isStopped = Mutex(false)
 
     private init(
-        host: String, port: Int, isTLS: Bool, group: MultiThreadedEventLoopGroup, loop: NIOLoopBound<SimulatorLoop>,
+        host: String, port: Int, address: String, group: MultiThreadedEventLoopGroup, loop: NIOLoopBound<SimulatorLoop>,
         children: NIOLoopBound<ChildChannels>, server: any Channel
     ) {
         self.host = host
         self.port = port
-        self.isTLS = isTLS
+        self.address = address
         self.group = group
         self.eventLoop = loop.eventLoop
         self.loop = loop
@@ -57,9 +58,14 @@ package final class SlackSimulator: Sendable {
                 )
             }.get()
             let server = try await bind(configuration, group, loop, children, tls)
+            let port = server.localAddress?.port ?? configuration.port
+            // RFC 3986 §3.2.2: the address of an IPv6 host stands in brackets.
+            let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
+            let address = "\(tls == nil ? "http" : "https")://\(host):\(port)"
+            try await eventLoop.submit { loop.value.listens(at: address) }.get()
             return SlackSimulator(
-                host: configuration.host, port: server.localAddress?.port ?? configuration.port, isTLS: tls != nil,
-                group: group, loop: loop, children: children, server: server)
+                host: configuration.host, port: port, address: address, group: group, loop: loop, children: children,
+                server: server)
         } catch {
             try? await group.shutdownGracefully()
             let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
@@ -68,9 +74,9 @@ package final class SlackSimulator: Sendable {
     }
 
     /// For `slack.api_url`.
-    package var apiURL: String { "\(isTLS ? "https" : "http")://\(host):\(port)/api" }
+    package var apiURL: String { "\(address)/api" }
     /// What the paths of the help text stand under.
-    package var controlURL: String { "\(isTLS ? "https" : "http")://\(host):\(port)/control" }
+    package var controlURL: String { "\(address)/control" }
 
     /// Closes the port and cuts all connections. A second call does nothing; afterwards the other methods throw.
     package func stop() async {
@@ -125,6 +131,11 @@ extension SlackSimulator {
         try await onLoop { $0.failAPICalls(count, with: fault) }
     }
 
+    /// The next posts to a `response_url` fail like this, after those that were told to before; 0 takes all orders back.
+    package func failPosts(_ count: Int, with fault: PostFault) async throws {
+        try await onLoop { $0.failPosts(count, with: fault) }
+    }
+
     /// Does this to connections that are open now.
     package func disturb(_ selection: ConnectionSelection, _ fault: ConnectionFault) async throws {
         try await onLoop { $0.disturb(selection, fault) }
@@ -159,6 +170,14 @@ extension SlackSimulator {
     }
 }
 
+// MARK: Observing
+
+extension SlackSimulator {
+    /// What becomes of envelopes from now on, each in its order; whoever asks for it reads it, for nothing is dropped.
+    /// Ends when the simulator stops.
+    package func envelopeNews() async throws -> AsyncStream<EnvelopeNews> { try await onLoop { $0.makeNews() } }
+}
+
 // MARK: Waiting
 
 extension SlackSimulator {
@@ -170,6 +189,17 @@ extension SlackSimulator {
     /// Returns when the envelope is acknowledged, or lost: see the record's `state`. Takes the id of any copy.
     package func waitForAcknowledgement(of id: String) async throws -> EnvelopeRecord {
         try await wait { ($0.record(id)?.state ?? .lost) != .waiting }
+        return try await knownRecord(of: id)
+    }
+
+    /// Returns when so much was posted to the envelope's `response_url`: see the record's `posts`. Takes the id of any
+    /// copy.
+    package func waitForPost(to envelopeID: String, atLeast count: Int = 1) async throws -> EnvelopeRecord {
+        try await wait { ($0.record(envelopeID)?.posts.count ?? .max) >= count }
+        return try await knownRecord(of: envelopeID)
+    }
+
+    private func knownRecord(of id: String) async throws -> EnvelopeRecord {
         guard let record = try await record(of: id) else {
             throw SlackSimulatorError(.unknownEnvelope, "no envelope \(id) was sent, or it was forgotten")
         }

@@ -38,6 +38,8 @@ package struct SlackSimulatorConfiguration: Sendable {
     package var fragmentBytes: Int?
     /// Registered connections that nobody holds: they count, and swallow their share of what is sent.
     package var ghosts: Int
+    /// How long a `response_url` works, from sending its envelope; as often as `responseURLUses` (§5).
+    package var responseURLLifetime: Duration
     /// What is remembered for `/control/envelopes`: beyond this number the oldest settled ones are forgotten.
     package var recordLimit: Int
     package var tls: TLS?
@@ -62,6 +64,8 @@ package struct SlackSimulatorConfiguration: Sendable {
     /// A client frame with a larger payload closes its connection with 1009 (§2.10). Not a setting: RFC 6455 has no
     /// such limit, Slack has.
     package static let clientFrameLimit = 20_480
+    /// How often something may be posted to one `response_url` (§5).
+    package static let responseURLUses = 5
     /// Nearly at once, a minute, five minutes (§3.6).
     package static let slackRedelivery: [Duration] = [.milliseconds(500), .seconds(60), .seconds(300)]
     /// The same three copies, for impatient people.
@@ -74,8 +78,8 @@ package struct SlackSimulatorConfiguration: Sendable {
         redelivery: [Duration] = SlackSimulatorConfiguration.slackRedelivery, firstPing: Duration = .seconds(3),
         pingInterval: Duration = .seconds(10), connectionLifetime: Duration? = .seconds(18_060),
         warningLead: Duration? = .seconds(10), closeDelay: Duration = .seconds(1), resetAfter: Duration? = nil,
-        closesTCP: Bool = false, fragmentBytes: Int? = nil, ghosts: Int = 0, recordLimit: Int = 100_000,
-        tls: TLS? = nil
+        closesTCP: Bool = false, fragmentBytes: Int? = nil, ghosts: Int = 0,
+        responseURLLifetime: Duration = .seconds(1_800), recordLimit: Int = 100_000, tls: TLS? = nil
     ) {
         self.host = host
         self.port = port
@@ -94,6 +98,7 @@ package struct SlackSimulatorConfiguration: Sendable {
         self.closesTCP = closesTCP
         self.fragmentBytes = fragmentBytes
         self.ghosts = ghosts
+        self.responseURLLifetime = responseURLLifetime
         self.recordLimit = recordLimit
         self.tls = tls
     }

@@ -10,9 +10,9 @@ extension SlackStateMachine {
         var actions: [Action] = []
         ids.reserveCapacity(payloads.count)
         for payload in payloads {
-            let id = makeUUID()
-            actions += add(Item(payload: payload, frame: nil, record: Self.makeRecord(id, payload.type)), now: now)
-            ids.append(id)
+            let item = makeItem(payload, now: now)
+            actions += add(item, now: now)
+            ids.append(item.record.id)
         }
         return (ids, actions)
     }
@@ -25,12 +25,29 @@ extension SlackStateMachine {
             guard let receiver = nextReceiverID() else { return (nil, []) }
             return (nil, [.text(receiver, frame)])
         }
-        let payload = SimulatedPayload(type: "raw", payload: [], acceptsResponsePayload: false)
-        return (id, add(Item(payload: payload, frame: frame, record: Self.makeRecord(id, "raw")), now: now))
+        let payload = SimulatedPayload(
+            type: message?.type ?? "raw", payload: message?.payload ?? [],
+            acceptsResponsePayload: message?.acceptsResponsePayload ?? false)
+        return (id, add(Item(payload: payload, frame: frame, record: Self.makeRecord(id, payload)), now: now))
     }
 
-    private static func makeRecord(_ id: String, _ type: String) -> EnvelopeRecord {
-        EnvelopeRecord(id: id, type: type, state: .waiting, copies: [])
+    private mutating func makeItem(_ payload: SimulatedPayload, now: Timestamp) -> Item {
+        let id = makeUUID()
+        guard payload.wantsResponseURL else {
+            return Item(payload: payload, record: Self.makeRecord(id, payload))
+        }
+        let path = makeResponsePath(for: id, isCommand: payload.type == "slash_commands", now: now)
+        let url = "\(hooksURL)/\(path)"
+        let sent = payload.replacingPlaceholder(with: url)
+        var record = Self.makeRecord(id, sent)
+        record.responseURL = url
+        return Item(payload: sent, record: record, responsePath: path)
+    }
+
+    private static func makeRecord(_ id: String, _ payload: SimulatedPayload) -> EnvelopeRecord {
+        EnvelopeRecord(
+            id: id, type: payload.type, payload: payload.payload,
+            acceptsResponsePayload: payload.acceptsResponsePayload, state: .waiting)
     }
 
     private mutating func add(_ item: Item, now: Timestamp) -> [Action] {
@@ -54,7 +71,8 @@ extension SlackStateMachine {
         let hasReceiver = !receivers.isEmpty
         let receiver = nextReceiverID()
         items[id]?.record.copies.append(
-            EnvelopeRecord.Copy(envelopeID: envelopeID, attempt: attempt, sentAt: now, connection: receiver))
+            EnvelopeRecord.Copy(
+                envelopeID: envelopeID, attempt: attempt, sentAt: now, connection: receiver, isDispatched: hasReceiver))
         // With no connection at all the copy has failed at once (slack-protocol.md §3.6).
         guard hasReceiver else { return copyFailed(id, now: now) }
         statistics.copiesSent += 1
@@ -102,7 +120,7 @@ extension SlackStateMachine {
     private mutating func copyFailed(_ id: String, now: Timestamp) -> [Action] {
         guard let item = items[id] else { return [] }
         let copies = item.record.copies.count
-        if item.payload.isRedelivered, copies <= configuration.redelivery.count {
+        if item.isRedelivered, copies <= configuration.redelivery.count {
             timers.add(.redelivery(id), at: now.advanced(by: configuration.redelivery[copies - 1]))
             return []
         }
@@ -167,6 +185,7 @@ extension SlackStateMachine {
                 order.append(id)
             } else if let item = items.removeValue(forKey: id) {
                 for copy in item.record.copies.dropFirst() { laterCopies[copy.envelopeID] = nil }
+                if let path = item.responsePath { responseURLs[path] = nil }
             }
         }
         if firstItem > 512, firstItem > order.count / 2 {
@@ -176,11 +195,13 @@ extension SlackStateMachine {
     }
 }
 
-/// What a client sends, as far as Slack looks at it.
+/// What a client sends, as far as Slack looks at it; also an envelope that is to be sent as it is.
 struct ClientMessage {
     var envelopeID: String?
     /// As it came.
     var payload: [UInt8]?
+    var type: String?
+    var acceptsResponsePayload: Bool?
 
     /// nil: not a JSON object.
     init?(_ text: [UInt8]) {
@@ -190,8 +211,13 @@ struct ClientMessage {
             while let key = try scanner.nextKey() {
                 let name = scanner.text(of: key)
                 let value = try scanner.readValue()
-                if name == "envelope_id" { envelopeID = scanner.string(value) }
-                if name == "payload" { payload = Array(text[value.range]) }
+                switch name {
+                case "envelope_id": envelopeID = scanner.string(value)
+                case "payload": payload = Array(text[value.range])
+                case "type": type = scanner.string(value)
+                case "accepts_response_payload": acceptsResponsePayload = scanner.boolean(value)
+                default: break
+                }
             }
             try scanner.finish()
         } catch {

@@ -3,10 +3,10 @@
 
 import RelayCore
 
-/// Tickets, connections, and envelopes until they are acknowledged or lost.
+/// Tickets, connections, envelopes until they are acknowledged or lost, and the posts to their `response_url`.
 ///
 /// Here: the state, and the way in (API call and upgrade). `+Connections` has the life of a connection, `+Envelopes`
-/// what is sent. Not thread-safe: `SimulatorLoop` feeds it on one event loop.
+/// what is sent, `+Posts` what comes back beside the socket. Not thread-safe: `SimulatorLoop` feeds it on one event loop.
 struct SlackStateMachine {
     /// What the driver does, in order.
     enum Action: Equatable {
@@ -21,6 +21,8 @@ struct SlackStateMachine {
         case silence(ConnectionID)
         /// The envelope of this record is acknowledged or lost.
         case settled(String)
+        /// A post was added to this record.
+        case posted(String)
     }
 
     struct Connection {
@@ -44,6 +46,11 @@ struct SlackStateMachine {
         /// A whole frame to be sent as it is, in place of one made of `payload`.
         var frame: [UInt8]?
         var record: EnvelopeRecord
+        /// The key of its `response_url` in `responseURLs`; nil: it has none.
+        var responsePath: String?
+
+        /// A whole frame is sent once, whatever it is.
+        var isRedelivered: Bool { frame == nil && payload.isRedelivered }
     }
 
     var configuration: SlackSimulatorConfiguration
@@ -55,6 +62,7 @@ struct SlackStateMachine {
     var tickets: Set<String> = []
     var upgradeFaults: [UpgradeFault] = []
     var apiFaults: [APIFault] = []
+    var postFaults: [PostFault] = []
 
     var connections: [ConnectionID: Connection] = [:]
     var ghosts: Int { didSet { findReceivers() } }
@@ -71,6 +79,12 @@ struct SlackStateMachine {
     var firstItem = 0
     /// From the `envelope_id` of a later copy to that of the first.
     var laterCopies: [String: String] = [:]
+
+    /// What every `response_url` begins with. The driver sets it when it knows where it listens.
+    var hooksURL = "https://hooks.slack.com"
+    /// By what follows `hooksURL`, without the slash between.
+    var responseURLs: [String: ResponseURL] = [:]
+    var lastResponseURL = 0
 
     init(
         _ configuration: SlackSimulatorConfiguration,

@@ -24,6 +24,14 @@ struct SimulateCommand: AsyncParsableCommand {
     var every: Double?
     @Option(help: "What --every sends: \(SimulatedSample.allCases.map(\.rawValue).joined(separator: ", ")).")
     var sample = SimulatedSample.message
+    @Option(help: "What the person writes in samples of --every.")
+    var text: String?
+    @Option(help: ArgumentHelp("The command in samples of --every.", valueName: "/command"))
+    var command: String?
+    @Option(help: ArgumentHelp("The callback_id in samples of --every.", valueName: "id"))
+    var callbackID: String?
+    @Option(help: ArgumentHelp("The action_id in samples of --every.", valueName: "id"))
+    var actionID: String?
     @Option(
         help: ArgumentHelp("Refresh each connection after so many seconds (Slack: about 18060).", valueName: "seconds"))
     var lifetime: Double = 18_060
@@ -43,6 +51,9 @@ struct SimulateCommand: AsyncParsableCommand {
         if let every, every <= 0 || every > 86_400 {
             throw ValidationError("--every must be more than 0 and at most 86400 seconds, is \(every)")
         }
+        if let command, !command.hasPrefix("/") {
+            throw ValidationError("--command must begin with a slash, is \(command)")
+        }
         guard (certificate == nil) == (key == nil) else { throw ValidationError("--certificate and --key go together") }
     }
 
@@ -57,8 +68,14 @@ struct SimulateCommand: AsyncParsableCommand {
         print("Slack is simulated at \(simulator.apiURL)")
         print("Control it at        \(simulator.controlURL); relay simulate --help tells how")
         fflush(nil)
-        var services: [any Service] = [simulator]
-        if let every { services.append(SampleSender(simulator: simulator, sample: sample, interval: .seconds(every))) }
+        var services: [any Service] = [
+            simulator, NewsPrinter(news: try await simulator.envelopeNews(), printsEvents: every != nil),
+        ]
+        if let every {
+            let values = SampleValues(text: text, command: command, callbackID: callbackID, actionID: actionID)
+            services.append(
+                SampleSender(simulator: simulator, sample: sample, values: values, interval: .seconds(every)))
+        }
         let logger = ConsoleLog.makeLogger("relay.simulator", level: .warning, format: .text)
         let group = ServiceGroup(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
@@ -82,13 +99,53 @@ extension SimulatedSample: ExpressibleByArgument {}
 private struct SampleSender: Service {
     let simulator: SlackSimulator
     let sample: SimulatedSample
+    let values: SampleValues
     let interval: Duration
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
             while (try? await Task.sleep(for: interval)) != nil {
-                _ = try? await simulator.send(sample)
+                _ = try? await simulator.send(sample, values)
             }
         }
+    }
+}
+
+/// A line on standard output for each settled envelope that a person waits for, and for each `response_url` post: when,
+/// what, how it was acknowledged, what the person sees.
+private struct NewsPrinter: Service {
+    let news: AsyncStream<EnvelopeNews>
+    /// Events have nobody who waits, and there may be many of them.
+    let printsEvents: Bool
+
+    func run() async throws {
+        for await news in news.cancelOnGracefulShutdown() {
+            switch news {
+            case .settled(let record):
+                let acknowledged = record.acknowledgedAfter.map { after in
+                    let holds = record.acknowledgement?.payload == nil ? "bare" : "with a payload"
+                    return "acknowledged after \(after.milliseconds) ms, \(holds)"
+                }
+                line(
+                    record, record.acknowledgement?.at, acknowledged ?? "NOT ACKNOWLEDGED",
+                    record.seenOfAcknowledgement)
+            case .posted(let record):
+                guard let post = record.posts.last else { continue }
+                line(record, post.at, "response_url post", record.seen(of: post))
+            }
+        }
+    }
+
+    private func line(_ record: EnvelopeRecord, _ time: Timestamp?, _ what: String, _ seen: String) {
+        let happening = record.happening
+        guard let kind = happening.kind, kind != .event || printsEvents else { return }
+        let time = LogTime.format(time ?? SystemClock().now).dropFirst(11).prefix(12)
+        let columns = [String(time), pad(happening.summary, 32), pad(what, 44), "sees: \(seen)"]
+        print(columns.joined(separator: "  "))
+        fflush(nil)
+    }
+
+    private func pad(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
     }
 }

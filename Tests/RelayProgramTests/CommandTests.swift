@@ -44,6 +44,7 @@ struct CommandTests {
         arguments: [
             ["nonsense"], ["serve", "--nonsense"], ["forward"], ["forward", "not a url"], ["route", "test"],
             ["simulate", "--port", "70000"], ["simulate", "--certificate", "c.pem"],
+            ["simulate", "--every", "1", "--sample", "command", "--command", "deploy"],
             ["demo", "--once", "--keep-sending"],
         ])
     func usage(arguments: [String]) async throws {
@@ -242,6 +243,19 @@ struct CommandTests {
         #expect(api.hasSuffix(url.replacing("/control", with: "/api")))
         #expect(state.status == 200)
         #expect(state.body.contains(#""connected":0"#))
+        #expect(await process.finish().code == 0)
+    }
+
+    @Test("simulate prints what a person would see of each envelope that somebody waits for")
+    func simulateShowsAnswers() async throws {
+        let process = try ChildProcess.relay([
+            "simulate", "--port", "0", "--every", "0.05", "--sample", "command", "--command", "/deploy",
+        ])
+        let line = try #require(await process.output.first(containing: "command /deploy"))
+        process.send(signal: SIGTERM)
+
+        #expect(line.contains("NOT ACKNOWLEDGED"))
+        #expect(line.hasSuffix(#"sees: /deploy failed with the error "dispatch_failed""#))
         #expect(await process.finish().code == 0)
     }
 

@@ -13,7 +13,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct SlackSimulatorTests {
     /// Runs a simulator on a free port for the length of a test.
     /// By default it waits longer for acknowledgements than Slack does: a busy machine must not make redeliveries.
-    private func withSlack(
+    func withSlack(
         _ configuration: SlackSimulatorConfiguration = .init(acknowledgementDeadline: .seconds(60)),
         _ body: (SlackSimulator) async throws -> Void
     ) async throws {
@@ -27,7 +27,7 @@ import Testing
         await slack.stop()
     }
 
-    private func control(_ slack: SlackSimulator, _ path: String, _ body: String? = nil) async throws -> [String: Any] {
+    func control(_ slack: SlackSimulator, _ path: String, _ body: String? = nil) async throws -> [String: Any] {
         try await HTTPExchange.send(body == nil ? .GET : .POST, slack.controlURL + path, body: body ?? "").json()
     }
 
@@ -400,6 +400,9 @@ import Testing
             ("/connections", #"{"do":"dance"}"#, "'dance'"),
             ("/connections", #"{"do":"cut","which":"first"}"#, "is first"),
             ("/settings", #"{"ghosts":-1}"#, "0 to 1000"), ("/settings", #"{"distribution":"fair"}"#, "is fair"),
+            ("/send", #"{"sample":"message","wait_ms":-1}"#, "from 0 to 600000"),
+            ("/send", #"{"sample":"message","accepts_response_payload":1}"#, "must be true or false"),
+            ("/posts", #"{"fault":"html"}"#, "is html"), ("/posts", #"{"status":1}"#, "200 to 599"),
             ("/nowhere", "{}", "no such page"),
         ])
     func controlErrors(_ path: String, body: String, message: String) async throws {
@@ -441,14 +444,16 @@ import Testing
 
     @Test("the help names every page of the control endpoint, every sample and every setting")
     func help() {
-        for word in SimulatedSample.allCases.map(\.rawValue) + EnvelopeRecord.State.allCases.map(\.rawValue) {
+        let words = SimulatedSample.allCases.map(\.rawValue) + EnvelopeRecord.State.allCases.map(\.rawValue)
+        let pages = ["send", "state", "connections", "envelopes", "upgrades", "api", "posts", "settings"]
+        for word in words + pages.map({ "$control/" + $0 }) + ["wait_ms", SimulatedPayload.responseURLPlaceholder] {
             #expect(SlackSimulator.help.contains(word))
         }
         #expect(SlackSimulator.help.split(separator: "\n").allSatisfy { $0.count <= 120 })
     }
 }
 
-private struct Unexpected: Error {}
+struct Unexpected: Error {}
 
 /// A certificate authority for one test, made with the openssl command line tool.
 private struct TestAuthority {

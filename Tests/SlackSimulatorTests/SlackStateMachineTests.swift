@@ -401,11 +401,17 @@ import Testing
         let payload = sample.payload(number: 7, text: "a/b \"c\"\n\u{1}é", command: "/x", channel: "C7", user: "U7")
         let envelope = try #require(envelopes(slack.send([payload], now: at(0)).1).first)
         #expect(envelope.kind == sample.kind)
-        #expect(envelope.payload.bytes == payload.payload)
+        let url = try #require(slack.record(envelope.id)).responseURL
+        #expect(envelope.payload.bytes == payload.replacingPlaceholder(with: url ?? "").payload)
+        #expect(envelope.acceptsResponsePayload == sample.acceptsResponsePayload)
         #expect(envelope.attributes.user == "U7")
         #expect(envelope.attributes.team == "T0SIMULATED")
-        #expect(envelope.attributes.app == "A0SIMULATED")
-        #expect((envelope.deduplicationKey == nil) == (sample == .blockSuggestion))
+        let isNameless: Set<SimulatedSample> = [
+            .shortcut, .messageAction, .interactiveMessage, .messageMenu, .dialogSubmission, .dialogCancellation,
+            .dialogSuggestion,
+        ]
+        #expect(envelope.attributes.app == (isNameless.contains(sample) ? nil : "A0SIMULATED"))
+        #expect((envelope.deduplicationKey == nil) == (sample.kind == .options))
         #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: Data(envelope.payload.bytes)) }
     }
 }
