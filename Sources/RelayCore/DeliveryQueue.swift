@@ -74,6 +74,7 @@ package struct EnqueueRequest: Sendable, Equatable {
         package var settlement: Settlement
 
         package init(target: Target, settlement: Settlement) {
+            precondition(settlement.verb.state.isFinal, "a settled target waits: \(settlement.verb)")
             self.target = target
             self.settlement = settlement
         }
@@ -149,6 +150,16 @@ package struct Settlement: Sendable, Equatable {
         case deadLetter(DeadLetterReason)
         /// Past its `max_age`.
         case expire
+
+        /// Where the delivery stands from then on.
+        package var state: DeliveryState {
+            switch self {
+            case .complete: .delivered
+            case .reschedule: .scheduled
+            case .deadLetter: .dead
+            case .expire: .expired
+            }
+        }
     }
 
     package init(id: DeliveryID, attempt: Attempt?, verb: Verb, at: Timestamp) {
@@ -183,11 +194,14 @@ package struct QueueStatistics: Sendable, Equatable {
 }
 
 extension EnqueueRequest {
+    /// How many deliveries are recorded with its envelope.
+    package var deliveryCount: Int { targets.count + (settled == nil ? 0 : 1) }
+
     /// What the request counts against `QueueLimits.maxBytes` until the last record of its envelope is removed: the
     /// payload, and what a row for the envelope and one for each delivery take with their indexes, rounded up.
     package var storedBytes: Int64 {
         Int64(envelope.payload.bytes.count) + Self.bytesPerEnvelope
-            + Self.bytesPerDelivery * Int64(targets.count + (settled == nil ? 0 : 1))
+            + Self.bytesPerDelivery * Int64(deliveryCount)
     }
 
     package static let bytesPerEnvelope: Int64 = 256

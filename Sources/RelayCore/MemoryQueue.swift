@@ -7,7 +7,7 @@
 /// What was delivered, expired or canceled is removed at once, because nothing could read it after a restart; dead
 /// letters are kept for their retention. Deduplication keys have a bound of their own, an eighth of `maxBytes`: beyond
 /// it the oldest are forgotten before their window ends.
-package actor MemoryQueue: DeliveryQueue {
+package actor MemoryQueue: DeliveryQueue, LateAnswerStore {
     private let limits: QueueLimits
     private let queueID: UInt32
     private var isClosed = false
@@ -22,6 +22,7 @@ package actor MemoryQueue: DeliveryQueue {
     private var arrivals = ArrivalOrder()
     private var deadLetters = DeadLetterOrder()
     private var keys: DeduplicationWindow
+    private var lateAnswers: [LateAnswer.ID: LateAnswer] = [:]
 
     /// - Parameter queueID: the part of each `DeliveryID` that keeps queues apart; drawn at random unless given.
     package init(limits: QueueLimits = .init(), queueID: UInt32 = .random(in: .min ... .max)) {
@@ -67,8 +68,9 @@ package actor MemoryQueue: DeliveryQueue {
 
     package func enqueue(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult] {
         try checkOpen()
+        let requests = requests.map(\.heldInMemory)
         let isDuplicate = keys.duplicates(among: requests)
-        let needed = zip(requests, isDuplicate).reduce(0) { $1.1 ? $0 : $0 + $1.0.storedBytes }
+        let needed = zip(requests, isDuplicate).reduce(0) { $1.1 ? $0 : $0 + $1.0.heldBytes }
         try makeRoom(for: needed)
         return zip(requests, isDuplicate).map { request, isDuplicate in
             isDuplicate ? .duplicate : .stored(leased: store(request))
@@ -142,6 +144,7 @@ package actor MemoryQueue: DeliveryQueue {
         isClosed = true
         (entries, envelopes, lines) = ([:], [:], [:])
         (arrivals, deadLetters, bytes) = (ArrivalOrder(), DeadLetterOrder(), 0)
+        lateAnswers = [:]
     }
 
     private func checkOpen() throws(QueueError) {
@@ -153,25 +156,42 @@ package actor MemoryQueue: DeliveryQueue {
 
 extension MemoryQueue {
     private func store(_ request: EnqueueRequest) -> [Delivery] {
-        let envelope = nextSequence
-        envelopes[envelope] = StoredEnvelope(bytes: request.storedBytes, deliveries: request.targets.count)
-        bytes += request.storedBytes
         keys.remember(request.envelope)
+        guard request.deliveryCount > 0 else { return [] }
+        let envelope = nextSequence
+        envelopes[envelope] = StoredEnvelope(bytes: request.heldBytes, deliveries: request.deliveryCount)
+        bytes += request.heldBytes
+        if let settled = request.settled { storeDeadLetter(settled, of: request.envelope, in: envelope) }
         return request.targets.map { target in
-            let delivery = Delivery(
-                id: DeliveryID(queue: queueID, sequence: nextSequence), backend: target.backend, route: target.route,
-                path: target.path, app: request.envelope.app, kind: request.envelope.kind,
-                payload: request.envelope.payload, slackRetry: request.envelope.retry,
-                receivedAt: request.envelope.receivedAt)
-            entries[nextSequence] = Entry(
+            let delivery = makeDelivery(of: request.envelope, to: target)
+            let sequence = delivery.id.sequence
+            entries[sequence] = Entry(
                 delivery: delivery, state: .pending, due: delivery.receivedAt, isLeased: true, envelope: envelope)
-            arrivals.append(nextSequence)
-            lines[target.backend, default: Line()].arrivals.append(nextSequence)
+            arrivals.append(sequence)
+            lines[target.backend, default: Line()].arrivals.append(sequence)
             lines[target.backend]?.unfinished[.pending, default: 0] += 1
             lines[target.backend]?.leased[.pending, default: 0] += 1
-            nextSequence += 1
             return delivery
         }
+    }
+
+    private func storeDeadLetter(
+        _ settled: EnqueueRequest.SettledTarget, of envelope: Envelope, in storedEnvelope: Int64
+    ) {
+        var delivery = makeDelivery(of: envelope, to: settled.target)
+        delivery.attemptsMade = settled.settlement.attempt?.number ?? 0
+        entries[delivery.id.sequence] = Entry(
+            delivery: delivery, state: .dead, due: delivery.receivedAt, isLeased: false, envelope: storedEnvelope)
+        lines[delivery.backend, default: Line()].dead += 1
+        deadLetters.append(delivery.id.sequence, settledAt: settled.settlement.at)
+    }
+
+    private func makeDelivery(of envelope: Envelope, to target: EnqueueRequest.Target) -> Delivery {
+        defer { nextSequence += 1 }
+        return Delivery(
+            id: DeliveryID(queue: queueID, sequence: nextSequence), backend: target.backend, route: target.route,
+            path: target.path, app: envelope.app, kind: envelope.kind, payload: envelope.payload,
+            slackRetry: envelope.retry, receivedAt: envelope.receivedAt)
     }
 
     /// The first waiting delivery of a backend, due or not.
@@ -270,7 +290,41 @@ extension MemoryQueue {
     }
 }
 
+// MARK: - Late answers
+
+extension MemoryQueue {
+    package func store(_ answer: LateAnswer) async throws(QueueError) {
+        try checkOpen()
+        lateAnswers[answer.id] = answer
+    }
+
+    package func remove(_ id: LateAnswer.ID) async throws(QueueError) {
+        try checkOpen()
+        lateAnswers[id] = nil
+    }
+
+    package func lateAnswer(_ id: LateAnswer.ID) async throws(QueueError) -> LateAnswer? {
+        try checkOpen()
+        return lateAnswers[id]
+    }
+
+    package func lateAnswerIDs() async throws(QueueError) -> [LateAnswer.ID] {
+        try checkOpen()
+        return lateAnswers.values.sorted { $0.expiresAt < $1.expiresAt }.map(\.id)
+    }
+}
+
 // MARK: - Room
+
+extension EnqueueRequest {
+    /// What memory keeps of it: not the record of a delivery that is complete or expired.
+    fileprivate var heldInMemory: EnqueueRequest {
+        guard let settled, settled.settlement.verb.state != .dead else { return self }
+        return EnqueueRequest(envelope: envelope, targets: targets)
+    }
+
+    fileprivate var heldBytes: Int64 { deliveryCount == 0 ? 0 : storedBytes }
+}
 
 extension MemoryQueue {
     /// Makes room for new envelopes, or changes nothing and throws `full`.

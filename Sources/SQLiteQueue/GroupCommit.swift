@@ -9,12 +9,14 @@ enum Write: Sendable {
     case settle([Settlement])
     case prune(now: Timestamp)
     case probe
+    case storeLateAnswer(LateAnswer)
+    case removeLateAnswer(LateAnswer.ID)
 }
 
 /// What a call came to.
 enum Written: Sendable {
     case enqueued([EnqueueResult])
-    /// Settled or probed: there is nothing to tell.
+    /// There is nothing to tell.
     case done
     case pruned(isMoreWaiting: Bool)
 }

@@ -1,4 +1,5 @@
-// The one reader: finds what to lease, and the oldest delivery, beside the writer and without waiting for it.
+// The one reader: finds what to lease, the oldest delivery and late answers, beside the writer and without waiting for
+// it.
 
 import Foundation
 import GRDB
@@ -47,6 +48,30 @@ actor QueueReader {
             let statement = try db.cachedStatement(
                 sql: "SELECT seen_at FROM deduplication WHERE key = ? AND app = ?")
             return try Int64.fetchOne(statement, arguments: [key, app.text]).map(Timestamp.init(nanosecondsSinceEpoch:))
+        }
+    }
+
+    /// nil when it was removed.
+    func lateAnswer(_ id: LateAnswer.ID) throws(QueueError) -> LateAnswer? {
+        try read { db in
+            let statement = try db.cachedStatement(
+                sql: """
+                    SELECT response_url, expires_at, reply, failure FROM late_answer
+                    WHERE app = ? AND envelope_id = ?
+                    """)
+            return try Row.fetchOne(statement, arguments: [id.app.text, id.envelopeID]).map { row in
+                LateAnswer(
+                    id: id, responseURL: ResponseURL(row[0]), expiresAt: Timestamp(nanosecondsSinceEpoch: row[1]),
+                    reply: (row[2] as Data?).map { Payload(bytes: [UInt8]($0)) },
+                    failure: Payload(bytes: [UInt8](row[3] as Data)))
+            }
+        }
+    }
+
+    func lateAnswerIDs() throws(QueueError) -> [LateAnswer.ID] {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT app, envelope_id FROM late_answer ORDER BY expires_at")
+            return try Row.fetchAll(statement).map { LateAnswer.ID(app: AppName($0[0]), envelopeID: $0[1]) }
         }
     }
 

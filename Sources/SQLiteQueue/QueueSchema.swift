@@ -14,14 +14,17 @@ enum QueueSchema {
         migrator.registerMigration("1: envelopes, deliveries, deduplication keys") { db in
             try db.execute(sql: first)
         }
+        migrator.registerMigration("2: deliveries that were sent before they were stored, late answers") { db in
+            try db.execute(sql: second)
+        }
         return migrator
     }
 
     /// Times are nanoseconds since the epoch, states the raw values of `DeliveryState`.
     ///
     /// An envelope's id is the sequence of its first delivery, and its deliveries are numbered on from there: no index
-    /// is needed to go from one to the other. Strict tables hold the types that the reader expects. Payloads stand last in rows of their own, which are not rewritten when a
-    /// delivery changes.
+    /// is needed to go from one to the other. Strict tables hold the types that the reader expects. Payloads stand last
+    /// in rows of their own, which are not rewritten when a delivery changes.
     private static let first = """
         CREATE TABLE meta (
             id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -68,5 +71,21 @@ enum QueueSchema {
             key TEXT NOT NULL
         ) STRICT;
         CREATE UNIQUE INDEX deduplication_key ON deduplication (key, app);
+        """
+
+    /// Late answers have no part in `meta.bytes`: few wait, and not for long. Most are small, hence no row ids: one
+    /// tree to write instead of two (https://www.sqlite.org/withoutrowid.html).
+    private static let second = """
+        -- The DeliveryID that it was sent with, as text; null where that is meta.queue_id and id.
+        ALTER TABLE delivery ADD COLUMN sent_id TEXT;
+        CREATE TABLE late_answer (
+            app TEXT NOT NULL,
+            envelope_id TEXT NOT NULL,
+            response_url TEXT NOT NULL,       -- a secret: whoever has it can post
+            expires_at INTEGER NOT NULL,
+            reply BLOB,                       -- null until the backend has replied
+            failure BLOB NOT NULL,            -- posted in place of a reply
+            PRIMARY KEY (app, envelope_id)
+        ) STRICT, WITHOUT ROWID;
         """
 }

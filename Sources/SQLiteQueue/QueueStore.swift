@@ -9,8 +9,9 @@ final class QueueStore {
     private let db: Database
     private let rememberKey, seenKey, forgetKey, pruneKeys: Statement
     private let insertEnvelope, payloadBytes, removePayload, removeEnvelope: Statement
-    private let insertDelivery, settleAttempted, settleUnattempted, removeDelivery: Statement
+    private let insertDelivery, insertSettled, settleAttempted, settleUnattempted, removeDelivery: Statement
     private let settledDeliveries, unfinishedDeliveries, siblings, isUnfinished: Statement
+    private let storeLateAnswer, removeLateAnswer: Statement
     private let writeMeta: Statement
 
     init(_ db: Database) throws {
@@ -45,15 +46,22 @@ final class QueueStore {
             INSERT INTO delivery (id, envelope, backend, route, path, state, due_at, attempts)
             VALUES (?, ?, ?, ?, ?, 'pending', ?, 0)
             """)
+        insertSettled = try prepare(
+            """
+            INSERT INTO delivery
+                (id, envelope, backend, route, path, due_at, sent_id, state, settled_at, dead_reason, attempts,
+                attempt_started_at, attempt_finished_at, outcome, reason)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """)
         settleAttempted = try prepare(
             """
             UPDATE delivery
-            SET state = ?, due_at = ?, settled_at = ?, dead_reason = ?, attempts = ?, attempt_started_at = ?,
+            SET due_at = ?, state = ?, settled_at = ?, dead_reason = ?, attempts = ?, attempt_started_at = ?,
                 attempt_finished_at = ?, outcome = ?, reason = ?
             WHERE id = ?
             """)
         settleUnattempted = try prepare(
-            "UPDATE delivery SET state = ?, due_at = ?, settled_at = ?, dead_reason = ? WHERE id = ?")
+            "UPDATE delivery SET due_at = ?, state = ?, settled_at = ?, dead_reason = ? WHERE id = ?")
         removeDelivery = try prepare("DELETE FROM delivery WHERE id = ?")
         settledDeliveries = try prepare(
             """
@@ -72,6 +80,12 @@ final class QueueStore {
             """)
         siblings = try prepare("SELECT id, backend, state FROM delivery WHERE id >= ? AND id < ?")
         isUnfinished = try prepare("SELECT 1 FROM delivery WHERE id = ? AND settled_at IS NULL")
+        storeLateAnswer = try prepare(
+            """
+            INSERT OR REPLACE INTO late_answer (app, envelope_id, response_url, expires_at, reply, failure)
+            VALUES (?, ?, ?, ?, ?, ?)
+            """)
+        removeLateAnswer = try prepare("DELETE FROM late_answer WHERE app = ? AND envelope_id = ?")
         writeMeta = try prepare("UPDATE meta SET next_sequence = ?, bytes = ?, probes = probes + ? WHERE id = 1")
     }
 
@@ -113,14 +127,15 @@ extension QueueStore {
 // MARK: - Envelopes and deliveries
 
 extension QueueStore {
-    func insert(_ envelope: Envelope, id: Int64, deliveries: Int, size: Int64) throws {
+    /// - Parameter payload: nil when nobody will ask for it.
+    func insert(_ envelope: Envelope, id: Int64, deliveries: Int, size: Int64, payload: Payload?) throws {
         try run(
             insertEnvelope,
             [
                 id.databaseValue, deliveries.databaseValue, size.databaseValue, envelope.app.text.databaseValue,
                 envelope.kind.rawValue.databaseValue, envelope.id.databaseValue, envelope.receivedAt.databaseValue,
                 envelope.retry?.attempt.databaseValue ?? .null, envelope.retry?.reason.databaseValue ?? .null,
-                Data(envelope.payload.bytes).databaseValue,
+                payload?.databaseValue ?? .null,
             ])
     }
 
@@ -133,26 +148,24 @@ extension QueueStore {
             ])
     }
 
-    /// - Parameters:
-    ///   - due: of the next attempt, or as it was.
-    ///   - settledAt: nil when it is not final.
-    func settle(
-        _ settlement: Settlement, state: DeliveryState, due: Timestamp, settledAt: Timestamp?, reason: String?
-    ) throws {
-        let change = [
-            state.rawValue.databaseValue, due.databaseValue, settledAt?.databaseValue ?? .null,
-            reason?.databaseValue ?? .null,
+    /// - Parameter due: when it was received, as of any delivery that was never rescheduled.
+    func insert(_ settled: EnqueueRequest.SettledTarget, id: Int64, envelope: Int64, due: Timestamp) throws {
+        let (target, settlement) = (settled.target, settled.settlement)
+        let sent = [
+            id.databaseValue, envelope.databaseValue, target.backend.text.databaseValue,
+            target.route.text.databaseValue, target.path?.databaseValue ?? .null, due.databaseValue,
+            settlement.id.description.databaseValue,
         ]
-        guard let attempt = settlement.attempt else {
-            return try run(settleUnattempted, change + [settlement.id.sequence.databaseValue])
-        }
-        try run(
-            settleAttempted,
-            change + [
-                attempt.number.databaseValue, attempt.startedAt.databaseValue, attempt.finishedAt.databaseValue,
-                attempt.outcome.word.databaseValue, attempt.outcome.reason?.description.databaseValue ?? .null,
-                settlement.id.sequence.databaseValue,
-            ])
+        let unattempted: [DatabaseValue] = [0.databaseValue, .null, .null, .null, .null]
+        try run(insertSettled, sent + settlement.stateValues + (settlement.attempt?.databaseValues ?? unattempted))
+    }
+
+    /// - Parameter due: of the next attempt, or as it was.
+    func settle(_ settlement: Settlement, due: Timestamp) throws {
+        let change = [due.databaseValue] + settlement.stateValues
+        let id = settlement.id.sequence.databaseValue
+        guard let attempt = settlement.attempt else { return try run(settleUnattempted, change + [id]) }
+        try run(settleAttempted, change + attempt.databaseValues + [id])
     }
 
     /// Returns how many bytes became free.
@@ -225,6 +238,20 @@ extension QueueStore {
         return found
     }
 
+    func store(_ answer: LateAnswer) throws {
+        try run(
+            storeLateAnswer,
+            [
+                answer.id.app.text.databaseValue, answer.id.envelopeID.databaseValue,
+                answer.responseURL.text.databaseValue, answer.expiresAt.databaseValue,
+                answer.reply?.databaseValue ?? .null, answer.failure.databaseValue,
+            ])
+    }
+
+    func remove(_ id: LateAnswer.ID) throws {
+        try run(removeLateAnswer, [id.app.text.databaseValue, id.envelopeID.databaseValue])
+    }
+
     func writeMeta(nextSequence: Int64, bytes: Int64, probes: Int) throws {
         try run(writeMeta, [nextSequence.databaseValue, bytes.databaseValue, probes.databaseValue])
     }
@@ -251,4 +278,29 @@ extension QueueStore {
 extension Timestamp {
     /// As times are stored.
     var databaseValue: DatabaseValue { nanosecondsSinceEpoch.databaseValue }
+}
+
+extension Payload {
+    fileprivate var databaseValue: DatabaseValue { Data(bytes).databaseValue }
+}
+
+extension Settlement {
+    /// As the columns `state`, `settled_at`, `dead_reason` hold it.
+    fileprivate var stateValues: [DatabaseValue] {
+        let deadReason: String? = if case .deadLetter(let reason) = verb { reason.description } else { nil }
+        return [
+            verb.state.rawValue.databaseValue, verb.state.isFinal ? at.databaseValue : .null,
+            deadReason?.databaseValue ?? .null,
+        ]
+    }
+}
+
+extension Attempt {
+    /// As the columns `attempts`, `attempt_started_at`, `attempt_finished_at`, `outcome`, `reason` hold it.
+    fileprivate var databaseValues: [DatabaseValue] {
+        [
+            number.databaseValue, startedAt.databaseValue, finishedAt.databaseValue, outcome.word.databaseValue,
+            outcome.reason?.description.databaseValue ?? .null,
+        ]
+    }
 }

@@ -131,6 +131,8 @@ extension QueueWriter {
             case .settle(let settlements): try transaction.settle(settlements, in: store)
             case .prune(let now): return .success(.pruned(isMoreWaiting: try transaction.prune(now: now, in: store)))
             case .probe: try transaction.probe(in: store)
+            case .storeLateAnswer(let answer): try transaction.store(answer, in: store)
+            case .removeLateAnswer(let id): try transaction.remove(id, in: store)
             }
             return .success(.done)
         } catch let error as QueueError {

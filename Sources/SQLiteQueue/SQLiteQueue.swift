@@ -11,7 +11,7 @@ package import RelayCore
 ///
 /// When the disk is full, read-only or fails, calls throw `unavailable` and change nothing; they succeed again when the
 /// disk does.
-package final class SQLiteQueue: DeliveryQueue {
+package final class SQLiteQueue: DeliveryQueue, LateAnswerStore {
     private let state: QueueState
     let writer: QueueWriter
     private let reader: QueueReader
@@ -85,6 +85,26 @@ package final class SQLiteQueue: DeliveryQueue {
     package func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName] {
         try checkOpen()
         return state.withTable(\.backendsWithWaitingDeliveries)
+    }
+
+    package func store(_ answer: LateAnswer) async throws(QueueError) {
+        try checkOpen()
+        _ = try await writer.write(.storeLateAnswer(answer))
+    }
+
+    package func remove(_ id: LateAnswer.ID) async throws(QueueError) {
+        try checkOpen()
+        _ = try await writer.write(.removeLateAnswer(id))
+    }
+
+    package func lateAnswer(_ id: LateAnswer.ID) async throws(QueueError) -> LateAnswer? {
+        try checkOpen()
+        return try await reader.lateAnswer(id)
+    }
+
+    package func lateAnswerIDs() async throws(QueueError) -> [LateAnswer.ID] {
+        try checkOpen()
+        return try await reader.lateAnswerIDs()
     }
 
     package func close() async {

@@ -90,8 +90,14 @@ extension WriteTransaction {
     private mutating func insert(_ request: EnqueueRequest, in store: QueueStore) throws -> [Delivery] {
         let envelope = request.envelope
         let first = effects.ledger.nextSequence
-        try store.insert(envelope, id: first, deliveries: request.targets.count, size: request.storedBytes)
-        effects.ledger.bytes += request.storedBytes
+        let size = bytes(of: request)
+        try store.insert(
+            envelope, id: first, deliveries: request.deliveryCount, size: size,
+            payload: needsPayload(request) ? envelope.payload : nil)
+        effects.ledger.bytes += size
+        if let settled = request.settled {
+            try insert(settled, envelope: first, receivedAt: envelope.receivedAt, in: store)
+        }
         return try request.targets.map { target in
             let sequence = effects.ledger.nextSequence
             try store.insert(target, id: sequence, envelope: first, due: envelope.receivedAt)
@@ -102,13 +108,34 @@ extension WriteTransaction {
                     sequence,
                     LeaseTable.Lease(
                         backend: target.backend, state: .pending, due: envelope.receivedAt, envelope: first,
-                        siblings: request.targets.count)
+                        siblings: request.deliveryCount)
                 ))
             return Delivery(
                 id: DeliveryID(queue: queueID, sequence: sequence), backend: target.backend, route: target.route,
                 path: target.path, app: envelope.app, kind: envelope.kind, payload: envelope.payload,
                 slackRetry: envelope.retry, receivedAt: envelope.receivedAt)
         }
+    }
+
+    /// A delivery that is final from the start, and was never leased.
+    private mutating func insert(
+        _ settled: EnqueueRequest.SettledTarget, envelope: Int64, receivedAt: Timestamp, in store: QueueStore
+    ) throws {
+        try store.insert(settled, id: effects.ledger.nextSequence, envelope: envelope, due: receivedAt)
+        effects.ledger.nextSequence += 1
+        effects.ledger.count(settled.settlement.verb.state, of: settled.target.backend, by: 1)
+    }
+
+    /// Whether the payload of a new envelope is kept, by the rule that holds when deliveries are settled.
+    private func needsPayload(_ request: EnqueueRequest) -> Bool {
+        guard let settled = request.settled, request.targets.isEmpty else { return true }
+        return settled.settlement.verb.state == .dead
+            || !limits.backendsWithoutRecords.contains(settled.target.backend)
+    }
+
+    /// What a request counts against `max_bytes`.
+    private func bytes(of request: EnqueueRequest) -> Int64 {
+        request.storedBytes - (needsPayload(request) ? 0 : Int64(request.envelope.payload.bytes.count))
     }
 }
 
@@ -118,7 +145,7 @@ extension WriteTransaction {
     /// Makes room, or throws `full` before anything was stored. What was removed of settled deliveries stays removed
     /// either way.
     private mutating func makeRoom(for requests: [EnqueueRequest], in store: QueueStore) throws {
-        let most = requests.reduce(0) { $0 + $1.storedBytes }
+        let most = requests.reduce(0) { $0 + bytes(of: $1) }
         guard effects.ledger.bytes + most > limits.maxBytes else { return }
         try makeRoom(try neededBytes(of: requests, in: store), in: store)
     }
@@ -148,7 +175,7 @@ extension WriteTransaction {
                 if new[name] == nil, try isDuplicate(key, request.envelope, in: store) { continue }
                 new[name] = request.envelope.receivedAt
             }
-            needed += request.storedBytes
+            needed += bytes(of: request)
         }
         return needed
     }
@@ -241,20 +268,13 @@ extension WriteTransaction {
     }
 
     private mutating func settle(_ settlement: Settlement, _ lease: LeaseTable.Lease, in store: QueueStore) throws {
-        let (state, due, reason): (DeliveryState, Timestamp?, String?) =
-            switch settlement.verb {
-            case .complete: (.delivered, nil, nil)
-            case .reschedule(let due): (.scheduled, due, nil)
-            case .deadLetter(let reason): (.dead, nil, reason.description)
-            case .expire: (.expired, nil, nil)
-            }
-        try store.settle(
-            settlement, state: state, due: due ?? lease.due, settledAt: due == nil ? settlement.at : nil, reason: reason
-        )
+        let state = settlement.verb.state
+        let due: Timestamp? = if case .reschedule(let due) = settlement.verb { due } else { nil }
+        try store.settle(settlement, due: due ?? lease.due)
         effects.ended[settlement.id.sequence] = due.map { .rescheduled(at: $0) } ?? .settled
         effects.ledger.count(lease.state, of: lease.backend, by: -1)
         effects.ledger.count(state, of: lease.backend, by: 1)
-        if due == nil, state != .dead { try removePayloadIfUnneeded(lease, in: store) }
+        if state.isFinal, state != .dead { try removePayloadIfUnneeded(lease, in: store) }
     }
 
     private mutating func removePayloadIfUnneeded(_ lease: LeaseTable.Lease, in store: QueueStore) throws {
@@ -268,6 +288,17 @@ extension WriteTransaction {
         }
         effects.ledger.bytes -= try store.removePayload(of: lease.envelope)
     }
+}
+
+// MARK: - Late answers
+
+extension WriteTransaction {
+    /// After a crash there is the answer, whole, or what was there before: nothing, or the one whose place it takes. It
+    /// has no part in `max_bytes`, and so cannot be refused for it.
+    func store(_ answer: LateAnswer, in store: QueueStore) throws { try store.store(answer) }
+
+    /// After a crash the answer is there as it was, to be posted once more, or gone.
+    func remove(_ id: LateAnswer.ID, in store: QueueStore) throws { try store.remove(id) }
 }
 
 // MARK: - Retention

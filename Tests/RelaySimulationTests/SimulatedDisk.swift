@@ -16,6 +16,7 @@ final class SimulatedDisk: Sendable {
     struct Content: Sendable {
         var rows: [Int64: Row] = [:]
         var keys: Set<String> = []
+        var lateAnswers: [LateAnswer.ID: LateAnswer] = [:]
         var nextSequence: Int64 = 1
     }
 
@@ -26,7 +27,7 @@ final class SimulatedDisk: Sendable {
 
 /// One process's view of the disk: a queue whose commits take time, fail, or come too late because the process has
 /// died.
-final class SimulatedQueue: DeliveryQueue {
+final class SimulatedQueue: DeliveryQueue, LateAnswerStore {
     private let disk: SimulatedDisk
     private let clock: VirtualClock
     private let random: SharedRandom
@@ -55,23 +56,33 @@ final class SimulatedQueue: DeliveryQueue {
             requests.map { request in
                 let key = request.envelope.deduplicationKey
                 if let key, content.keys.contains(key) { return .duplicate }
-                let stored = request.targets.map { target in
-                    defer { content.nextSequence += 1 }
-                    let delivery = Delivery(
-                        id: DeliveryID(queue: 1, sequence: content.nextSequence), backend: target.backend,
-                        route: target.route, kind: request.envelope.kind, payload: request.envelope.payload,
-                        receivedAt: request.envelope.receivedAt)
-                    if !self.faults.lies {
-                        content.rows[content.nextSequence] = SimulatedDisk.Row(
-                            delivery: delivery, key: key, due: request.envelope.receivedAt, state: .pending)
-                    }
-                    leases.insert(content.nextSequence)
-                    return delivery
+                if let settled = request.settled {
+                    _ = self.add(settled.target, of: request.envelope, settled.settlement, to: &content)
                 }
+                let stored = request.targets.map { self.add($0, of: request.envelope, nil, to: &content) }
+                leases.formUnion(stored.map(\.id.sequence))
                 if let key { content.keys.insert(key) }
                 return .stored(leased: stored)
             }
         }
+    }
+
+    /// - Parameter settlement: of a delivery that is final from the start.
+    private func add(
+        _ target: EnqueueRequest.Target, of envelope: Envelope, _ settlement: Settlement?,
+        to content: inout SimulatedDisk.Content
+    ) -> Delivery {
+        defer { content.nextSequence += 1 }
+        let delivery = Delivery(
+            id: DeliveryID(queue: 1, sequence: content.nextSequence), backend: target.backend, route: target.route,
+            kind: envelope.kind, payload: envelope.payload, receivedAt: envelope.receivedAt,
+            attemptsMade: settlement?.attempt?.number ?? 0)
+        if !faults.lies {
+            content.rows[content.nextSequence] = SimulatedDisk.Row(
+                delivery: delivery, key: envelope.deduplicationKey, due: envelope.receivedAt,
+                state: settlement?.verb.state ?? .pending)
+        }
+        return delivery
     }
 
     func remembers(_ envelope: Envelope) async throws(QueueError) -> Bool {
@@ -100,14 +111,8 @@ final class SimulatedQueue: DeliveryQueue {
             for settlement in settlements {
                 let id = settlement.id.sequence
                 content.rows[id]?.delivery.attemptsMade += settlement.attempt == nil ? 0 : 1
-                switch settlement.verb {
-                case .complete: content.rows[id]?.state = .delivered
-                case .reschedule(let due):
-                    content.rows[id]?.state = .scheduled
-                    content.rows[id]?.due = due
-                case .deadLetter: content.rows[id]?.state = .dead
-                case .expire: content.rows[id]?.state = .expired
-                }
+                content.rows[id]?.state = settlement.verb.state
+                if case .reschedule(let due) = settlement.verb { content.rows[id]?.due = due }
                 leases.remove(id)
             }
         }
@@ -118,6 +123,26 @@ final class SimulatedQueue: DeliveryQueue {
     func statistics() async throws(QueueError) -> [BackendName: QueueStatistics] { [:] }
     func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName] { [] }
     func close() async { die() }
+
+    func store(_ answer: LateAnswer) async throws(QueueError) {
+        try await commit { content, _ in if !self.faults.lies { content.lateAnswers[answer.id] = answer } }
+    }
+
+    func remove(_ id: LateAnswer.ID) async throws(QueueError) {
+        try await commit { content, _ in content.lateAnswers[id] = nil }
+    }
+
+    func lateAnswer(_ id: LateAnswer.ID) async throws(QueueError) -> LateAnswer? {
+        try await read { content, _ in content.lateAnswers[id] }
+    }
+
+    func lateAnswerIDs() async throws(QueueError) -> [LateAnswer.ID] {
+        try await read { content, _ in
+            content.lateAnswers.values
+                .sorted { ($0.expiresAt, $0.id.envelopeID) < ($1.expiresAt, $1.id.envelopeID) }
+                .map(\.id)
+        }
+    }
 
     /// A commit takes a while before it is durable and a while after; the process can die in both.
     private func commit<Result: Sendable>(

@@ -22,6 +22,8 @@ struct FailingDiskTests {
         let filler = directory.path + "/filler"
         _ = FileManager.default.createFile(atPath: filler, contents: Data(repeating: 1, count: 200_000))
         let queue = try await directory.open()
+        let late = LateAnswer.late("e")
+        try await queue.store(late)
 
         var stored: [DeliveryID] = []
         var failure: QueueError?
@@ -40,14 +42,20 @@ struct FailingDiskTests {
         }
         #expect(failure?.code == .unavailable)
         #expect(await queueError { try await queue.complete([stored[0]]) }?.code == .unavailable)
+        #expect(await queueError { try await queue.store(LateAnswer.late("e", bytes: 20_000)) }?.code == .unavailable)
+        #expect(await queueError { try await queue.remove(late.id) }?.code == .unavailable)
+        #expect(try await queue.lateAnswer(late.id) == late)
         #expect(try await queue.statistics()["a"]?.waiting == [.inFlight: stored.count])
 
         try FileManager.default.removeItem(atPath: filler)
         try await queue.probe()
         #expect(try await queue.store(.event("\(stored.count)", bytes: 20_000)).count == 1)
         try await queue.complete([stored[0]])
+        try await queue.store(LateAnswer.late("e", bytes: 20_000))
         await queue.close()
-        #expect(try await directory.open().waitingIDs().count == stored.count)
+        let again = try await directory.open()
+        #expect(try await again.waitingIDs().count == stored.count)
+        #expect(try await again.lateAnswer(late.id) == .late("e", bytes: 20_000))
     }
 
     /// Writes a file until the disk is full.

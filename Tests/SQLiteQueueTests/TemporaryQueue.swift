@@ -45,6 +45,18 @@ extension EnqueueRequest {
     }
 }
 
+extension LateAnswer {
+    /// What is secret of it, and in no error.
+    static let secrets = ["hooks.slack.com", "reply-text", "failure-text"]
+
+    static func late(_ envelopeID: String, bytes: Int = 10) -> LateAnswer {
+        LateAnswer(
+            id: ID(app: "app", envelopeID: envelopeID),
+            responseURL: ResponseURL("https://hooks.slack.com/commands/\(envelopeID)"), expiresAt: .second(1_800),
+            reply: Payload("reply-text" + String(repeating: "x", count: bytes)), failure: Payload("failure-text"))
+    }
+}
+
 extension DeliveryQueue {
     func store(_ request: EnqueueRequest) async throws -> [DeliveryID] {
         guard case .stored(let leased) = try await enqueue([request])[0] else { return [] }
