@@ -115,7 +115,8 @@ package struct AnswerAccount: Sendable {
         var metadata = metadata(job)
         metadata[LogKey.outcome] = "\(outcome.rawValue)"
         metadata[LogKey.answerDuration] = "\(took.milliseconds)"
-        if case .payload(let payload)? = job.lastAttempt?.result.reply, outcome == .tooLarge || outcome == .answeredByURL
+        if case .payload(let payload)? = job.lastAttempt?.result.reply,
+            outcome == .tooLarge || outcome == .answeredByURL
         {
             metadata[LogKey.bytes] = "\(payload.bytes.count)"
             metadata[LogKey.limit] = "\(job.maxPayloadBytes)"

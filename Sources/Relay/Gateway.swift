@@ -127,7 +127,9 @@ package actor Gateway: EnvelopeReceiver {
                 sorted.stored.append(EnqueueRequest(envelope: envelope, targets: plan.queued))
             } else {
                 noteUnrouted(envelope)
-                if configuration.unrouted.action(for: envelope.kind) == .acknowledge { sorted.unwanted.append(envelope) }
+                if configuration.unrouted.action(for: envelope.kind) == .acknowledge {
+                    sorted.unwanted.append(envelope)
+                }
             }
         }
         return sorted

@@ -56,10 +56,11 @@ private struct ContentType {
         let parts = header.lowercased().split(separator: ";").map { $0.trimmed }
         // A prefix, as Bolt compares it (§3.7).
         isJSON = parts.first?.hasPrefix("application/json") ?? false
-        charset = parts.dropFirst().lazy.compactMap { part -> String? in
-            guard part.hasPrefix("charset=") else { return nil }
-            return String(part.dropFirst("charset=".count)).trimmingQuotes
-        }.first
+        charset =
+            parts.dropFirst().lazy.compactMap { part -> String? in
+                guard part.hasPrefix("charset=") else { return nil }
+                return String(part.dropFirst("charset=".count)).trimmingQuotes
+            }.first
     }
 
     /// Whether the bytes are UTF-8, or mean the same in it. Java's servlets say ISO-8859-1 unless told otherwise: with

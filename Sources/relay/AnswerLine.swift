@@ -24,7 +24,8 @@ extension AnswerReport {
         case (.answeredLate, _): return "too late for the acknowledgement: \(lateReply)"
         case (.failed, .payload), (.unusable, .payload): return "acknowledged with the route's failure_message"
         case (.failed, .bare): return "acknowledged: the backend wants no retry"
-        case (.failedLate, .bare): return "acknowledged at the deadline; the late_failure_message goes to the response_url"
+        case (.failedLate, .bare):
+            return "acknowledged at the deadline; the late_failure_message goes to the response_url"
         case (.tooLarge, _): return "NOT ACKNOWLEDGED: the reply\(size) does not fit into an acknowledgement"
         case (.notAccepted, _): return "NOT ACKNOWLEDGED: Slack takes no payload for this, and the backend replied one"
         case (.overloaded, _): return "NOT ACKNOWLEDGED: too many requests wait already"

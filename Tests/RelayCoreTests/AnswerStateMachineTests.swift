@@ -3,8 +3,8 @@
 import RelayCore
 import Testing
 
-@Suite struct AnswerStateMachineTests {
-    typealias Action = AnswerStateMachine.Action
+/// The lines of the table.
+enum AnswerTable {
 
     /// What happens to a machine, in the order of a case.
     enum Step: Sendable {
@@ -22,10 +22,10 @@ import Testing
     struct Line: Sendable, CustomTestStringConvertible {
         var who: AnswerStateMachine.Terms
         var steps: [Step]
-        var actions: [Action]
+        var actions: [AnswerStateMachine.Action]
         var testDescription: String { "\(who.shape): \(steps)" }
 
-        init(_ who: AnswerStateMachine.Terms, _ steps: [Step], _ actions: [Action]) {
+        init(_ who: AnswerStateMachine.Terms, _ steps: [Step], _ actions: [AnswerStateMachine.Action]) {
             self.who = who
             self.steps = steps
             self.actions = actions
@@ -181,13 +181,14 @@ import Testing
         .init(event, [.deadline, .failsForGood], [.acknowledge(nil)]),
     ]
 
-    static let full: [Line] = [command, modal, button, event].map {
-        .init($0, [.full], [.withhold(.overloaded), .finish(.overloaded)])
-    } + [
-        // An event that never had its turn.
-        .init(event, [.deadline, .full], [.finish(.overloaded)]),
-        .init(event, [.replies(.empty), .full], []),
-    ]
+    static let full: [Line] =
+        [command, modal, button, event].map {
+            .init($0, [.full], [.withhold(.overloaded), .finish(.overloaded)])
+        } + [
+            // An event that never had its turn.
+            .init(event, [.deadline, .full], [.finish(.overloaded)]),
+            .init(event, [.replies(.empty), .full], []),
+        ]
 
     static let connectionLost: [Line] = [
         .init(command, [.replies(.payload(text)), .nowhereToSend], [.store(reply: text)]),
@@ -218,31 +219,46 @@ import Testing
             command, [.deadline, .stored, .refusesConnection(attempt: 2, left: .seconds(-1))],
             [.post, .finish(.failedLate)]),
     ]
+}
 
-    @Test("in time", arguments: inTime) func inTime(line: Line) { check(line) }
-    @Test("a reply that says nothing to Slack", arguments: unusable) func unusable(line: Line) { check(line) }
-    @Test("a reply that is too large", arguments: tooLarge) func tooLarge(line: Line) { check(line) }
-    @Test("an envelope that takes no payload", arguments: notAccepted) func notAccepted(line: Line) { check(line) }
-    @Test("a failure in time", arguments: failures) func failures(line: Line) { check(line) }
-    @Test("after the deadline", arguments: late) func late(line: Line) { check(line) }
-    @Test("too many wait", arguments: full) func full(line: Line) { check(line) }
-    @Test("no connection to acknowledge on", arguments: connectionLost) func connectionLost(line: Line) { check(line) }
-    @Test("nothing listens", arguments: connectionRefused) func connectionRefused(line: Line) { check(line) }
+@Suite struct AnswerStateMachineTests {
+    @Test("in time", arguments: AnswerTable.inTime) func inTime(line: AnswerTable.Line) { check(line) }
+    @Test("a reply that says nothing to Slack", arguments: AnswerTable.unusable) func unusable(line: AnswerTable.Line) {
+        check(line)
+    }
+    @Test("a reply that is too large", arguments: AnswerTable.tooLarge) func tooLarge(line: AnswerTable.Line) {
+        check(line)
+    }
+    @Test("an envelope that takes no payload", arguments: AnswerTable.notAccepted) func notAccepted(
+        line: AnswerTable.Line
+    ) { check(line) }
+    @Test("a failure in time", arguments: AnswerTable.failures) func failures(line: AnswerTable.Line) { check(line) }
+    @Test("after the deadline", arguments: AnswerTable.late) func late(line: AnswerTable.Line) { check(line) }
+    @Test("too many wait", arguments: AnswerTable.full) func full(line: AnswerTable.Line) { check(line) }
+    @Test("no connection to acknowledge on", arguments: AnswerTable.connectionLost) func connectionLost(
+        line: AnswerTable.Line
+    ) { check(line) }
+    @Test("nothing listens", arguments: AnswerTable.connectionRefused) func connectionRefused(line: AnswerTable.Line) {
+        check(line)
+    }
 
-    @Test("whatever comes after the last word is answered with nothing", arguments: inTime + late + failures)
-    func isOver(line: Line) {
+    @Test(
+        "whatever comes after the last word is answered with nothing",
+        arguments: AnswerTable.inTime + AnswerTable.late + AnswerTable.failures)
+    func isOver(line: AnswerTable.Line) {
         var machine = AnswerStateMachine(line.who)
-        var last: [Action] = []
+        var last: [AnswerStateMachine.Action] = []
         for step in line.steps { last = machine.take(step) }
         guard last.contains(where: { if case .finish = $0 { true } else { false } }) else { return }
-        let more: [Step] = [
-            .deadline, .stored, .storingFails, .sent, .nowhereToSend, .full, .fails, .replies(.payload(Self.text)),
+        let more: [AnswerTable.Step] = [
+            .deadline, .stored, .storingFails, .sent, .nowhereToSend, .full, .fails,
+            .replies(.payload(AnswerTable.text)),
             .refusesConnection(attempt: 1, left: .seconds(1)),
         ]
         for step in more { #expect(machine.take(step) == [], "\(step)") }
     }
 
-    private func check(_ line: Line) {
+    private func check(_ line: AnswerTable.Line) {
         var machine = AnswerStateMachine(line.who)
         for step in line.steps.dropLast() { _ = machine.take(step) }
         #expect(line.steps.last.map { machine.take($0) } == line.actions)
@@ -270,7 +286,7 @@ import Testing
 }
 
 extension AnswerStateMachine {
-    fileprivate mutating func take(_ step: AnswerStateMachineTests.Step) -> [Action] {
+    fileprivate mutating func take(_ step: AnswerTable.Step) -> [AnswerStateMachine.Action] {
         switch step {
         case .replies(let reply): replied(reply)
         case .fails: failed()

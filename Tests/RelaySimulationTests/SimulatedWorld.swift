@@ -114,10 +114,20 @@ final class SimulatedWorld: Sendable {
     }
 
     private func makeGateway(_ dispatchers: [BackendName: Dispatcher], _ process: SimulatedProcess) -> Gateway {
-        Gateway(
-            .init(router: Router(routes: [Route(name: "all", to: Self.backends)])), queue: process.queue,
-            dispatchers: dispatchers, clock: clock, health: QueueHealth(logger: .silent),
-            metrics: GatewayMetrics(factory: NOOPMetricsHandler.instance), logger: .silent)
+        let health = QueueHealth(logger: .silent)
+        let intake = Intake(queue: process.queue, dispatchers: dispatchers, health: health)
+        let metrics = GatewayMetrics(factory: NOOPMetricsHandler.instance)
+        let account = AnswerAccount(
+            gateway: metrics, backends: [:], factory: NOOPMetricsHandler.instance, logger: .silent)
+        let poster = LateAnswerPoster(
+            poster: process, store: process.queue, owed: [], clock: clock,
+            random: { [random] in random.unit() }, health: health, account: account)
+        let answerer = Answerer(
+            .init(deadline: .milliseconds(2_500), backends: [], instance: 2), sender: process, intake: intake,
+            lateAnswers: process.queue, poster: poster, clock: clock, health: health, account: account)
+        return Gateway(
+            .init(router: Router(routes: [Route(name: "all", to: Self.backends)])), intake: intake,
+            answerer: answerer, clock: clock, metrics: metrics, account: account, logger: .silent)
     }
 
     /// Guarantees 1 and 2 of docs/architecture.md, and that everything came to rest.
@@ -140,7 +150,7 @@ final class SimulatedWorld: Sendable {
 }
 
 /// What one process has of the outside: its queue, its backends, its sockets. All of it ends when the process dies.
-final class SimulatedProcess: AttemptSender, Acknowledger {
+final class SimulatedProcess: AttemptSender, AnswerSender, ResponsePoster, Acknowledger {
     let queue: SimulatedQueue
     private let world: SimulatedWorld
     private let alive = Mutex(true)
@@ -163,6 +173,24 @@ final class SimulatedProcess: AttemptSender, Acknowledger {
 
     func acknowledge(_ envelopeIDs: [String], on connection: ConnectionID) {
         if isAlive { world.slack.acknowledge(envelopeIDs) }
+    }
+
+    func acknowledge(
+        _ envelopeID: String, with payload: Payload?, on connection: ConnectionID
+    ) async -> AcknowledgementWay {
+        acknowledge([envelopeID], on: connection)
+        return isAlive ? .same : .lost
+    }
+
+    // Answers have their own stories, in RelayTests; they join this world with its people.
+
+    func ask(_ delivery: Delivery, attempt number: Int, deadline: Timestamp) async -> AskResult {
+        AskResult(await world.attempt(delivery, by: self))
+    }
+
+    func mayPost(to url: ResponseURL) -> Bool { false }
+    func post(_ body: Payload, to url: ResponseURL) async -> ResponsePostResult {
+        .refused(detail: "nobody to post to")
     }
 }
 

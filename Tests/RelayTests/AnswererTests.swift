@@ -5,6 +5,7 @@ import RelayCore
 import Testing
 
 @Suite struct AnswererTests {
+    // What a post and the account say at the same moment has no order: such histories are compared as sets.
     private let sorry = #"{"response_type":"ephemeral","text":"That did not finish. Please try again."}"#
 
     @Test("a reply in time goes into the acknowledgement")
@@ -20,8 +21,9 @@ import Testing
         let story = AnswerStory(.replies("done", after: .seconds(4)))
         story.play(.person("e1"))
         #expect(
-            story.history == [
-                "0 ms: asked", "2500 ms: e1 acknowledged", "4000 ms: answered_late", #"4000 ms: posted {"text":"done"}"#,
+            Set(story.history) == [
+                "0 ms: asked", "2500 ms: e1 acknowledged", "4000 ms: answered_late",
+                #"4000 ms: posted {"text":"done"}"#,
             ])
         #expect(try await story.queue.lateAnswerIDs() == [])
     }
@@ -31,7 +33,7 @@ import Testing
         let story = AnswerStory(.fails(.timeout, after: .seconds(10)))
         story.play(.person("e1"))
         #expect(
-            story.history == [
+            Set(story.history) == [
                 "0 ms: asked", "2500 ms: e1 acknowledged", "10000 ms: failed_late", "10000 ms: posted \(sorry)",
             ])
     }
@@ -88,7 +90,7 @@ import Testing
         let story = AnswerStory(.replies("done", after: .seconds(4)))
         story.queue.fails(with: .unavailable)
         story.play(.person("e1"))
-        #expect(story.history == ["0 ms: asked", "4000 ms: answered_late", #"4000 ms: posted {"text":"done"}"#])
+        #expect(Set(story.history) == ["0 ms: asked", "4000 ms: answered_late", #"4000 ms: posted {"text":"done"}"#])
     }
 
     @Test("nothing is written before the reply")
@@ -134,7 +136,7 @@ import Testing
         story.disconnect()
         story.play(.person("e1"))
         #expect(
-            story.history == ["0 ms: asked", "1000 ms: answered_by_url", #"1000 ms: posted {"text":"done"}"#])
+            Set(story.history) == ["0 ms: asked", "1000 ms: answered_by_url", #"1000 ms: posted {"text":"done"}"#])
     }
 
     @Test("more than may wait are withheld at once, and those who come later are asked for again")

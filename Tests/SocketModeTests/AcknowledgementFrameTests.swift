@@ -22,6 +22,6 @@ import Testing
 
     @Test("the limit leaves a margin to Slack's 20,480 bytes")
     func limit() {
-        #expect(AcknowledgementFrame.maximumBytes == 20_000)
+        #expect(AcknowledgementFrame.limitBytes == 20_000)
     }
 }
