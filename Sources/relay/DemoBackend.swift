@@ -15,6 +15,11 @@ struct DemoRequest: Sendable {
     var headers: [(name: String, value: String)]
     var body: String
     var isSigned: Bool
+
+    /// The slash command in a form; nil in all other requests.
+    var command: String? {
+        URLComponents(string: "?\(body)")?.queryItems?.first { $0.name == "command" }?.value
+    }
 }
 
 /// An attempt, as the gateway saw it.
@@ -85,12 +90,14 @@ struct DemoBackend: Sendable {
         let router = Router()
         router.post("slack/events") { request, _ in
             let body = try await request.body.collect(upTo: 1 << 20)
-            scene.requests.send(describe(request, Array(body.readableBytesView)))
+            let described = describe(request, Array(body.readableBytesView))
+            scene.requests.send(described)
             let fails = failures.count.withLock { count in
                 defer { count = max(0, count - 1) }
                 return count > 0
             }
-            return fails ? HTTPResponse.Status.serviceUnavailable : .ok
+            if fails { return Response(status: .serviceUnavailable) }
+            return try await answer(described)
         }
         var logger = Logger(label: "demo")
         logger.logLevel = .critical
@@ -98,6 +105,15 @@ struct DemoBackend: Sendable {
             router: router, configuration: .init(address: .hostname("127.0.0.1", port: 0), serverName: nil),
             onServerRunning: { scene.backendListens(on: $0.localAddress?.port ?? 0) }, logger: logger)
         try await application.run()
+    }
+
+    /// A command is answered with a text, `/report` not before it is too late for an acknowledgement.
+    private func answer(_ request: DemoRequest) async throws -> Response {
+        guard let command = request.command else { return Response(status: .ok) }
+        if command == "/report" { try await Task.sleep(for: .milliseconds(3_200)) }
+        let text = command == "/report" ? "All 12 services are well." : "Deploying. Watch #deploys."
+        return Response(
+            status: .ok, headers: [.contentType: "text/plain"], body: .init(byteBuffer: .init(string: text)))
     }
 
     private func describe(_ request: Request, _ body: [UInt8]) -> DemoRequest {

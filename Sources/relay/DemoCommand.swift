@@ -10,17 +10,18 @@ import SlackSimulator
 
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "demo", abstract: "Show one event's way through Relay, without Slack.",
+        commandName: "demo", abstract: "Show the way of events and commands through Relay, without Slack.",
         discussion: """
-            Starts a simulated Slack, a backend that checks signatures, and the gateway between them, all on loopback. Shows the event \
-            that goes in, the signed request that the backend gets, and the delivery's state; then the same with a backend that fails \
-            once. Ends when both are delivered; with --keep-sending it goes on until ctrl-C.
+            Starts a simulated Slack, a backend that checks signatures, and the gateway between them, all on loopback. Shows an event \
+            that goes in, the signed request that the backend gets, and the delivery's state; the same with a backend that fails \
+            once; a slash command that is answered in time, and one whose reply comes too late and reaches the person all the same. \
+            Then it ends; with --keep-sending it goes on until ctrl-C.
 
             Example:
               relay demo --once
             """)
 
-    @Flag(help: "End after the two deliveries, as without options; for scripts that want to say so.")
+    @Flag(help: "End after that, as without options; for scripts that want to say so.")
     var once = false
     @Flag(help: "Go on with an event every two seconds until ctrl-C.")
     var keepSending = false
@@ -77,8 +78,12 @@ struct Demo: Sendable {
         print("\nAn event, and a backend that answers 503 once:\n")
         backend.failNext()
         try await send("Are you there?", slack, scene, attempts: 2)
+        print("\nA person types a command, and the backend replies in time:\n")
+        try await ask("/deploy", slack, scene)
+        print("\nA command whose backend needs longer than the 3 s that Slack waits:\n")
+        try await ask("/report", slack, scene)
         print(
-            "\nNothing acknowledged is ever lost: kill -9 right after the acknowledgement would have changed nothing.")
+            "\nNothing acknowledged is ever lost: kill -9 right after an acknowledgement would have changed nothing.")
         // A reader that is gone ends it.
         while keepSending, fflush(nil) == 0 {
             print("")
@@ -105,6 +110,32 @@ struct Demo: Sendable {
             )
             if let settlement = await scene.next(\.settlements) { show(settlement) }
         }
+    }
+
+    private func ask(_ command: String, _ slack: SlackSimulator, _ scene: DemoScene) async throws {
+        guard let envelope = try await slack.send(.command, SampleValues(text: "", command: command)).first else {
+            return
+        }
+        step("Slack sends \(command) in envelope \(envelope), and waits")
+        if let request = await scene.next(\.requests) {
+            let deadline = request.headers.first { $0.name.lowercased() == "x-relay-deadline-ms" }?.value ?? "?"
+            step("The backend gets it at once, and has \(deadline) ms to reply")
+        }
+        var record = try await slack.waitForAcknowledgement(of: envelope)
+        guard let acknowledgement = record.acknowledgement, let took = record.acknowledgedAfter else {
+            return step(Paint.yellow("Relay did not acknowledge it in time; \(record.seenOfAcknowledgement)"))
+        }
+        step(
+            "Relay acknowledges after \(milliseconds(took)), \(acknowledgement.payload == nil ? "bare: the reply is not there" : "with the backend's reply")"
+        )
+        step("What the person sees: \(Paint.green(record.seenOfAcknowledgement))")
+        guard acknowledgement.payload == nil else { return }
+        record = try await slack.waitForPost(to: envelope)
+        guard let post = record.posts.first else { return }
+        step(
+            "The reply comes, and Relay posts it to the response_url, \(milliseconds(record.delay(of: post))) after the command"
+        )
+        step("What the person sees: \(Paint.green(record.seen(of: post)))")
     }
 
     private func makeRelay(slack: SlackSimulator, backendURL: String, scene: DemoScene) -> Composition {
