@@ -100,9 +100,9 @@ package struct AnswerAccount: Sendable {
             delivery, result.attempt, startedAt: attempt.startedAt, finishedAt: attempt.finishedAt)
         guard case .unusable(let problem) = result.reply else { return }
         problems.increment(Labels(app: job.envelope.app, kind: job.envelope.kind, word: problem.rawValue))
-        var metadata = metadata(job)
-        metadata[LogKey.reason] = "\(problem.rawValue)"
-        logger.warning("the body of a reply says nothing to Slack", metadata: metadata)
+        // Where a payload was needed, the last word says so.
+        guard job.shape == .nothing else { return }
+        logger.notice("the body of a reply says nothing to Slack, and need not", metadata: metadata(job))
     }
 
     func finished(_ job: AnswerJob, _ outcome: AnswerOutcome, now: Timestamp) {
@@ -149,6 +149,7 @@ package struct AnswerAccount: Sendable {
         guard let (attempt, result) = job.lastAttempt else { return metadata }
         metadata[LogKey.attemptNumber] = "\(attempt.number)"
         metadata[LogKey.attemptDuration] = "\(attempt.startedAt.duration(to: attempt.finishedAt).milliseconds)"
+        if case .unusable(let problem) = result.reply { metadata[LogKey.reason] = "\(problem.rawValue)" }
         if let status = result.attempt.status { metadata[LogKey.attemptStatus] = "\(status)" }
         if let reason = result.attempt.outcome.reason { metadata[LogKey.attemptReason] = "\(reason)" }
         if !result.attempt.detail.isEmpty { metadata[LogKey.attemptDetail] = "\(result.attempt.detail)" }

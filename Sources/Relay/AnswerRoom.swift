@@ -25,6 +25,9 @@ struct AnswerRoom: Sendable {
             uniquingKeysWith: { first, _ in first })
     }
 
+    /// Requests that wait, by backend.
+    var waiting: [BackendName: Int] { places.mapValues(\.waiting) }
+
     /// Whether another request may wait for the backend; then `leave` must follow.
     mutating func enter(_ backend: BackendName, bytes: Int) -> Bool {
         guard let place = places[backend], place.waiting < place.maxWaiting,

@@ -121,6 +121,9 @@ package actor Answerer {
         await join(job, asker)
     }
 
+    /// Requests that wait, by backend; each configured one is there.
+    var waiting: [BackendName: Int] { room.waiting }
+
     // MARK: Whoever waits
 
     /// Waits until the envelope is acknowledged or withheld. Whoever comes after the acknowledgement gets the same one.

@@ -77,7 +77,9 @@ package struct Composition: Sendable {
         var services: [any Service] = []
         if let listener = configuration.health {
             services.append(
-                makeHealthServer(listener, connector: connector, queue: queue, health: health, registry: registry))
+                makeHealthServer(
+                    listener, connector: connector, queue: queue, answerer: answerer, health: health, registry: registry
+                ))
         }
         services.append(QueueKeeper(queue: queue, health: health, clock: clock))
         services.append(
@@ -102,11 +104,16 @@ package struct Composition: Sendable {
 
     // MARK: - Parts, in the order of the layers
 
-    private func sayWhatIsForgotten(_ queue: any DeliveryQueue) async {
-        guard configuration.queue.driver == .memory, let statistics = try? await queue.statistics() else { return }
-        let count = statistics.values.reduce(0) { $0 + $1.waitingCount }
-        guard count > 0 else { return }
-        logger.warning("deliveries that were not made are forgotten", metadata: [LogKey.waiting: "\(count)"])
+    private func sayWhatIsForgotten(_ queue: any DeliveryQueue & LateAnswerStore) async {
+        guard configuration.queue.driver == .memory else { return }
+        let deliveries = (try? await queue.statistics())?.values.reduce(0) { $0 + $1.waitingCount } ?? 0
+        let answers = (try? await queue.lateAnswerIDs())?.count ?? 0
+        if deliveries > 0 {
+            logger.warning("deliveries that were not made are forgotten", metadata: [LogKey.waiting: "\(deliveries)"])
+        }
+        if answers > 0 {
+            logger.warning("late answers that were not posted are forgotten", metadata: [LogKey.waiting: "\(answers)"])
+        }
     }
 
     private func openQueue() async throws -> any DeliveryQueue & LateAnswerStore {
@@ -162,12 +169,12 @@ package struct Composition: Sendable {
     }
 
     private func makeHealthServer(
-        _ listener: HealthConfiguration, connector: SlackConnector, queue: any DeliveryQueue, health: QueueHealth,
-        registry: MetricsRegistry
+        _ listener: HealthConfiguration, connector: SlackConnector, queue: any DeliveryQueue, answerer: Answerer,
+        health: QueueHealth, registry: MetricsRegistry
     ) -> HealthServer {
         let queueMetrics = QueueMetrics(
-            queue: queue, backends: configuration.backends.map(\.name), health: health, clock: clock, registry: registry
-        )
+            queue: queue, answerer: answerer, backends: configuration.backends.map(\.name), health: health,
+            clock: clock, registry: registry)
         return HealthServer(
             host: listener.host, port: listener.port, registry: registry,
             readiness: { Readiness(slack: connector.status, queueProblem: health.problem) },

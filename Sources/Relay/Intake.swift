@@ -46,7 +46,9 @@ package struct Intake: Sendable {
     /// second time is better than not at all.
     func remembers(_ envelope: Envelope) async -> Bool {
         do {
-            return try await queue.remembers(envelope)
+            let isKnown = try await queue.remembers(envelope)
+            health.worked(.lease)
+            return isKnown
         } catch {
             health.failed(.lease, error)
             return false

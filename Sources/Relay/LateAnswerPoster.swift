@@ -118,7 +118,9 @@ package actor LateAnswerPoster {
         case .unstored(let value): answer = value
         case .stored(let id):
             do {
-                guard let value = try await store.lateAnswer(id) else { return .over }
+                let value = try await store.lateAnswer(id)
+                health.worked(.lease)
+                guard let value else { return .over }
                 answer = value
             } catch {
                 health.failed(.lease, error)

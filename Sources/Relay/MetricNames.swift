@@ -1,6 +1,7 @@
 // What each metric means: the HELP lines of /metrics.
 
 enum MetricNames {
+    static let answersWaiting = "relay_answers_waiting"
     static let queueDepth = "relay_queue_depth"
     static let queueOldestAge = "relay_queue_oldest_age_seconds"
     static let deadLettersKept = "relay_dead_letters"
@@ -14,6 +15,7 @@ enum MetricNames {
             "Acknowledgements by the connection they left on: same, other, or lost when none was open.",
         "relay_answer_duration_seconds": "From reading an envelope to its backend's answer being sent to Slack.",
         "relay_answers_total": "Envelopes whose acknowledgement waited for their backend, by what became of them.",
+        answersWaiting: "Requests that a backend has not answered yet, and whose answer somebody waits for.",
         "relay_attempt_duration_seconds": "Length of attempts.",
         "relay_attempts_total": "Finished attempts by outcome and reason.",
         "relay_connections": "Connections to Slack by state.",

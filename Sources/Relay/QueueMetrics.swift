@@ -1,12 +1,13 @@
-// Gauges of the queue, measured when somebody asks.
+// Gauges of what waits, measured when somebody asks.
 
 import AdminServer
 import Metrics
 import RelayCore
 
-/// Reads the queue's statistics into the registry before each scrape.
+/// Reads the answerer's and the queue's statistics into the registry before each scrape.
 struct QueueMetrics: Sendable {
     let queue: any DeliveryQueue
+    let answerer: Answerer
     /// The configured ones, which have their series although nothing waits for them.
     let backends: [BackendName]
     let health: QueueHealth
@@ -15,6 +16,9 @@ struct QueueMetrics: Sendable {
 
     func refresh() async {
         gauge(MetricNames.queueWritable, [], health.problem == nil ? 1 : 0)
+        for (backend, count) in await answerer.waiting {
+            gauge(MetricNames.answersWaiting, [("backend", backend.text)], Double(count))
+        }
         // A queue that cannot be read keeps the last figures; relay_queue_writable tells why.
         guard let statistics = try? await queue.statistics() else { return }
         for label in [
