@@ -126,7 +126,7 @@ let package = Package(
         .testTarget(
             name: "WebhookSenderTests",
             dependencies: ["Curl", "RelayCore", "RelayTestKit", "Signing", "SlackHTTP", "WebhookSender"] + nio,
-            swiftSettings: settings),
+            exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
             name: "SQLiteQueueTests",
             dependencies: [

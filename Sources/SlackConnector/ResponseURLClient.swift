@@ -10,17 +10,22 @@ package struct ResponseURLClient: ResponsePoster {
     private let configuration: SlackConnectorConfiguration
     /// Scheme, host and port of the configured API, when it is not Slack's: a simulator's URLs are on its own address.
     private let ownOrigin: String?
+    private let timeout: Duration
 
-    private static let timeout = Duration.seconds(10)
     /// An error is read no further (NousResearch/hermes-agent#55356).
     private static let maxResponseBytes = 16 << 10
 
-    /// - Parameter configuration: whose proxy, CA file and API address hold here, too.
-    package init(http: CurlClient, configuration: SlackConnectorConfiguration) {
+    /// - Parameters:
+    ///   - configuration: whose proxy, CA file and API address hold here, too.
+    ///   - timeout: for one post, to the last byte of the answer.
+    package init(
+        http: CurlClient, configuration: SlackConnectorConfiguration, timeout: Duration = .seconds(10)
+    ) {
         self.http = http
         self.configuration = configuration
+        self.timeout = timeout
         let api = URLOrigin(configuration.apiURL)
-        ownOrigin = api.flatMap { $0.isSlack ? nil : $0.text }
+        ownOrigin = api.flatMap { $0.isInSlackDomain ? nil : $0.text }
     }
 
     package func mayPost(to url: ResponseURL) -> Bool {
@@ -32,7 +37,7 @@ package struct ResponseURLClient: ResponsePoster {
         guard mayPost(to: url) else { return .refused(detail: "not a response URL of Slack's") }
         let request = CurlRequest(
             url: url.text, method: .post, headers: [("Content-Type", "application/json")], body: body.bytes,
-            timeout: Self.timeout, connectTimeout: .seconds(5),
+            timeout: timeout, connectTimeout: .seconds(5),
             proxy: configuration.proxy.map { .url($0) } ?? .environment, caFile: configuration.caFile,
             maxResponseBytes: Self.maxResponseBytes)
         do {
@@ -85,6 +90,7 @@ package struct ResponseURLClient: ResponsePoster {
 
 /// Scheme, host and port of a URL, read so strictly that no other reader can see another host in it.
 struct URLOrigin: Equatable {
+    /// As written: libcurl's client takes it in lower case only.
     let scheme: String
     /// In lower case.
     let host: String
@@ -98,7 +104,7 @@ struct URLOrigin: Equatable {
         guard url.utf8.allSatisfy({ 0x20 < $0 && $0 < 0x7F && $0 != UInt8(ascii: "\\") }),
             let separator = url.firstRange(of: "://")
         else { return nil }
-        scheme = url[..<separator.lowerBound].lowercased()
+        scheme = String(url[..<separator.lowerBound])
         let authority = url[separator.upperBound...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         let parts = authority.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         host = (parts.first ?? "").lowercased()
@@ -108,7 +114,12 @@ struct URLOrigin: Equatable {
         else { return nil }
     }
 
-    /// https, on a host of Slack's or of GovSlack's hooks.
+    /// Any host of Slack's or GovSlack's, that of the API among them.
+    var isInSlackDomain: Bool {
+        ["slack.com", "slack-gov.com"].contains { host == $0 || host.hasSuffix(".\($0)") }
+    }
+
+    /// https, on a host that response URLs are on (slack-protocol.md §5).
     var isSlack: Bool {
         guard scheme == "https", port.isEmpty || port == "443" else { return false }
         return host == "hooks.slack-gov.com" || host.hasSuffix(".slack.com")

@@ -49,25 +49,22 @@ extension BackendReply {
 /// As much of a Content-Type as matters here (RFC 9110 §8.3.1).
 private struct ContentType {
     var isJSON: Bool
-    /// In lower case; nil when none is given.
-    var charset: String?
+    /// In lower case; empty when none is given.
+    var charset: String
 
     init(_ header: String) {
         let parts = header.lowercased().split(separator: ";").map { $0.trimmed }
         // A prefix, as Bolt compares it (§3.7).
         isJSON = parts.first?.hasPrefix("application/json") ?? false
-        charset =
-            parts.dropFirst().lazy.compactMap { part -> String? in
-                guard part.hasPrefix("charset=") else { return nil }
-                return String(part.dropFirst("charset=".count)).trimmingQuotes
-            }.first
+        let parameter = parts.dropFirst().first { $0.hasPrefix("charset=") } ?? ""
+        charset = String(parameter.dropFirst("charset=".count)).trimmingQuotes
     }
 
     /// Whether the bytes are UTF-8, or mean the same in it. Java's servlets say ISO-8859-1 unless told otherwise: with
     /// bytes below 128 only, that is no contradiction.
     func isReadable(_ bytes: ArraySlice<UInt8>) -> Bool {
         switch charset {
-        case nil, "utf-8", "utf8", "us-ascii", "ascii": String(validating: bytes, as: UTF8.self) != nil
+        case "", "utf-8", "utf8", "us-ascii", "ascii": String(validating: bytes, as: UTF8.self) != nil
         default: bytes.allSatisfy { $0 < 0x80 && $0 != 0 }
         }
     }

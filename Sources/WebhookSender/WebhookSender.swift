@@ -46,18 +46,24 @@ package final class WebhookSender: AttemptSender, AnswerSender {
             case .noResponse(let error): AttemptResult(error)
             case .noRequest(let result): result
             }
-        if backends[delivery.backend]?.retryHeaders == .relay {
-            lastReasons.attemptFinished(delivery.id, result.outcome)
-        }
+        attemptFinished(delivery, result)
         return result
     }
 
     package func ask(_ delivery: Delivery, attempt number: Int, deadline: Timestamp) async -> AskResult {
-        switch await perform(delivery, attempt: number, deadline: deadline) {
-        case .response(let response): AskResult(response, to: delivery.kind, now: now())
-        case .noResponse(let error): AskResult(error, to: delivery.kind)
-        case .noRequest(let result): AskResult(result)
-        }
+        let result =
+            switch await perform(delivery, attempt: number, deadline: deadline) {
+            case .response(let response): AskResult(response, to: delivery.kind, now: now())
+            case .noResponse(let error): AskResult(error, to: delivery.kind)
+            case .noRequest(let result): AskResult(result)
+            }
+        attemptFinished(delivery, result.attempt)
+        return result
+    }
+
+    private func attemptFinished(_ delivery: Delivery, _ result: AttemptResult) {
+        guard backends[delivery.backend]?.retryHeaders == .relay else { return }
+        lastReasons.attemptFinished(delivery.id, result.outcome)
     }
 
     private enum Exchange {

@@ -77,6 +77,18 @@ import Testing
             ])
     }
 
+    @Test(
+        "who waits for an answer says how long, in whole milliseconds and never less than none",
+        arguments: [
+            (Duration.milliseconds(2500), "2500"), (.microseconds(1999), "1"), (.microseconds(999), "0"),
+            (.zero, "0"), (.milliseconds(-1), "0"), (.seconds(-60), "0"),
+        ])
+    func deadline(timeLeft: Duration, sent: String) throws {
+        let request = try SlackRequest.render(
+            delivery(.command, "{}"), attempt: 1, for: Backend(name: "b"), timeLeft: timeLeft)
+        #expect(lines(request).suffix(2) == ["X-Relay-Received-At: 1699999999123", "X-Relay-Deadline-Ms: \(sent)"])
+    }
+
     @Test("configured headers come last, and take the place of one with their name")
     func configuredHeaders() throws {
         let backend = Backend(

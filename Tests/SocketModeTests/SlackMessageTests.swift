@@ -153,4 +153,79 @@ import Testing
     func kind(_ type: String, payload: String, kind: Kind) throws {
         #expect(try envelope(#"{"envelope_id":"e","type":"\#(type)","payload":\#(payload)}"#).kind == kind)
     }
+
+    @Test(
+        "the response URL is found where Slack puts it, its slashes escaped or not",
+        arguments: [
+            (
+                "slash_commands", #"{"command":"/x","response_url":"https:\/\/hooks.slack.com\/commands\/1"}"#,
+                "commands/1"
+            ),
+            ("slash_commands", #"{"command":"/x","response_url":"https://hooks.slack.com/commands/1"}"#, "commands/1"),
+            ("interactive", interaction("interactive_message", "actions"), "actions/1"),
+            ("interactive", interaction("block_actions", "actions"), "actions/1"),
+            ("interactive", interaction("message_action", "app"), "app/1"),
+            ("interactive", interaction("dialog_submission", "app"), "app/1"),
+            ("interactive", interaction("dialog_cancellation", "app"), "app/1"),
+            (
+                "slash_commands",
+                #"{"response_url":"https://hooks.slack.com/0","response_url":"https://hooks.slack.com/1"}"#, "1"
+            ),
+        ])
+    func responseURL(_ type: String, payload: String, path: String) throws {
+        let envelope = try envelope(#"{"envelope_id":"e","payload":\#(payload),"type":"\#(type)"}"#)
+        #expect(envelope.responseURL == ResponseURL("https://hooks.slack.com/\(path)"))
+    }
+
+    private static func interaction(_ type: String, _ path: String) -> String {
+        #"{"type":"\#(type)","response_url":"https:\/\/hooks.slack.com\/\#(path)\/1","team":{"id":"T1"}}"#
+    }
+
+    @Test(
+        "there is no response URL elsewhere, nor where the field is no text",
+        arguments: [
+            (
+                "events_api",
+                #"{"type":"event_callback","event":{"type":"message","response_url":"https://hooks.slack.com/1"}}"#
+            ),
+            ("interactive", #"{"type":"shortcut","callback_id":"c"}"#),
+            ("interactive", #"{"type":"view_closed","view":{"response_url":"https://hooks.slack.com/1"}}"#),
+            (
+                "interactive",
+                #"{"type":"view_submission","response_urls":[{"response_url":"https://hooks.slack.com/1","block_id":"b"}]}"#
+            ),
+            ("interactive", #"{"type":"block_suggestion","value":"v"}"#),
+            ("slash_commands", #"{"command":"/x","response_url":""}"#),
+            ("slash_commands", #"{"command":"/x","response_url":null}"#),
+            ("slash_commands", #"{"command":"/x","response_url":["https://hooks.slack.com/1"]}"#),
+            ("slash_commands", #"{"response_url":"https://hooks.slack.com/1","response_url":7}"#),
+        ])
+    func noResponseURL(_ type: String, payload: String) throws {
+        #expect(try envelope(#"{"envelope_id":"e","payload":\#(payload),"type":"\#(type)"}"#).responseURL == nil)
+    }
+
+    @Test("neither the response URL nor the payload is printed, in whatever way an envelope is")
+    func secrecy() throws {
+        let envelope = try envelope(
+            #"{"envelope_id":"e","payload":{"text":"hush","response_url":"https://hooks.slack.com/1"},"type":"slash_commands"}"#
+        )
+        let message = parse(
+            #"{"envelope_id":"e","payload":{"text":"hush","response_url":"https://hooks.slack.com/1"},"type":"slash_commands"}"#
+        )
+        let url = try #require(envelope.responseURL)
+        let answer = LateAnswer(
+            id: .init(app: "a", envelopeID: "e"), responseURL: url, expiresAt: envelope.receivedAt,
+            reply: envelope.payload, failure: envelope.payload)
+        #expect("\(url)" == "***")
+        #expect(url.debugDescription == "***")
+        #expect(Mirror(reflecting: url).children.isEmpty)
+        for value in [url, envelope, message, answer, envelope.responseURL as Any, [url], ["k": url]] as [Any] {
+            var dumped = ""
+            dump(value, to: &dumped)
+            for text in ["\(value)", String(describing: value), String(reflecting: value), dumped] {
+                #expect(!text.contains("hooks.slack.com"), "\(type(of: value))")
+                #expect(!text.contains("hush"), "\(type(of: value))")
+            }
+        }
+    }
 }

@@ -10,14 +10,15 @@ let started = Timestamp(millisecondsSinceEpoch: 1_700_000_000_000)
 /// Runs a test with a backend on loopback and a sender that knows it as `b`, and stops both.
 func withSender(
     answer: @escaping RecordingBackend.Script = { _ in .ok }, now: @escaping @Sendable () -> Timestamp = { started },
-    configure: (inout Backend) -> Void = { _ in }, test: (RecordingBackend, WebhookSender) async throws -> Void
+    secrets: any SecretReader = Secrets(), configure: (inout Backend) -> Void = { _ in },
+    test: (RecordingBackend, WebhookSender) async throws -> Void
 ) async throws {
     let server = try await RecordingBackend(answer: answer)
     let client = CurlClient()
     var backend = Backend(name: "b", url: server.url + "/slack/events?x=1")
     configure(&backend)
     let sender = WebhookSender(
-        backends: [backend], signingSecrets: [App.defaultName: .environment("APP")], secrets: Secrets(), client: client,
+        backends: [backend], signingSecrets: [App.defaultName: .environment("APP")], secrets: secrets, client: client,
         now: now)
     var failure: (any Error)?
     do { try await test(server, sender) } catch { failure = error }
