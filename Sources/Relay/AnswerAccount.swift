@@ -92,6 +92,23 @@ package struct AnswerAccount: Sendable {
         unrecorded.increment(Labels(app: envelope.app, kind: envelope.kind, word: "queue_\(error.code.rawValue)"))
     }
 
+    /// An event that its backend has, or never wants again, is on disk.
+    func kept(_ job: AnswerJob, _ request: EnqueueRequest) {
+        guard case .deadLetter? = request.settled?.settlement.verb else { return }
+        backends[job.backend]?.deadLettered()
+        logger.error("delivery given up: dead letter", metadata: metadata(job))
+    }
+
+    /// An event that its backend has is not on disk: it will not be remembered; and where other backends were to get it,
+    /// it is not acknowledged, and comes again.
+    func unkept(_ job: AnswerJob, because error: QueueError) {
+        if job.queued.isEmpty {
+            unrecorded(job.envelope, because: error)
+        } else {
+            gateway.withheld([job.envelope], because: "queue_\(error.code.rawValue)")
+        }
+    }
+
     // MARK: Jobs
 
     func attempted(_ job: AnswerJob, _ delivery: Delivery) {

@@ -2,22 +2,24 @@
 
 import RelayCore
 
-/// Counts what waits for each backend, and keeps the line of events whose turn has not come.
+/// Counts what waits for each backend, people and events apart, and keeps the line of events whose turn has not come. What
+/// waits for one backend takes nothing from another.
 struct AnswerRoom: Sendable {
     private let maxBytes: Int
-    private var bytes = 0
     private var places: [BackendName: Places]
 
     private struct Places: Sendable {
         let maxWaiting: Int
         let maxInFlight: Int
-        var waiting = 0
+        var people = 0
+        var events = 0
+        var bytes = 0
         /// Events that have their turn.
         var inFlight = 0
         var line = FIFO<AnswerNumber>()
     }
 
-    /// - Parameter maxBytes: of all payloads together; one is always allowed, however large.
+    /// - Parameter maxBytes: of the payloads that wait for one backend; one is always allowed, however large.
     init(_ backends: [Backend], maxBytes: Int) {
         self.maxBytes = maxBytes
         places = Dictionary(
@@ -26,21 +28,22 @@ struct AnswerRoom: Sendable {
     }
 
     /// Requests that wait, by backend.
-    var waiting: [BackendName: Int] { places.mapValues(\.waiting) }
+    var waiting: [BackendName: Int] { places.mapValues { $0.people + $0.events } }
 
     /// Whether another request may wait for the backend; then `leave` must follow.
-    mutating func enter(_ backend: BackendName, bytes: Int) -> Bool {
-        guard let place = places[backend], place.waiting < place.maxWaiting,
-            self.bytes == 0 || self.bytes + bytes <= maxBytes
+    mutating func enter(_ backend: BackendName, isEvent: Bool, bytes: Int) -> Bool {
+        guard let place = places[backend], (isEvent ? place.events : place.people) < place.maxWaiting,
+            place.bytes == 0 || place.bytes + bytes <= maxBytes
         else { return false }
-        places[backend]?.waiting += 1
-        self.bytes += bytes
+        count(backend, isEvent, 1, bytes)
         return true
     }
 
-    mutating func leave(_ backend: BackendName, bytes: Int) {
-        places[backend]?.waiting -= 1
-        self.bytes -= bytes
+    mutating func leave(_ backend: BackendName, isEvent: Bool, bytes: Int) { count(backend, isEvent, -1, -bytes) }
+
+    private mutating func count(_ backend: BackendName, _ isEvent: Bool, _ requests: Int, _ bytes: Int) {
+        places[backend]?.bytes += bytes
+        if isEvent { places[backend]?.events += requests } else { places[backend]?.people += requests }
     }
 
     /// Whether an event has its turn now; else it stands in line. After its turn `endTurn` must follow.

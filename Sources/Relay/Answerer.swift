@@ -13,10 +13,10 @@ package actor Answerer {
         package var backends: [Backend]
         /// The queue part of the ids of this process's answers, drawn at random.
         package var instance: UInt32
-        /// Payloads of all that wait together; what comes beyond is withheld, so that memory stays bounded.
+        /// Payloads of all that wait for one backend; what comes beyond is withheld, so that memory stays bounded.
         package var maxWaitingBytes: Int
 
-        package init(deadline: Duration, backends: [Backend], instance: UInt32, maxWaitingBytes: Int = 64 << 20) {
+        package init(deadline: Duration, backends: [Backend], instance: UInt32, maxWaitingBytes: Int = 32 << 20) {
             self.deadline = deadline
             self.backends = backends
             self.instance = instance
@@ -38,6 +38,8 @@ package actor Answerer {
     private var recent = RecentAnswers()
     private var lastNumber: AnswerNumber = 0
     private var room: AnswerRoom
+    /// Payloads of answers that are being recorded.
+    private var recordingBytes = 0
     /// Events in line for their turn, each told whether it came.
     private var line: [AnswerNumber: CheckedContinuation<Bool, Never>] = [:]
     private var isDraining = false
@@ -133,6 +135,11 @@ package actor Answerer {
             return
         }
         let isFirst = job.askers.isEmpty
+        guard !job.isWithheld else {
+            // Should the backend say yes after all, this one is acknowledged, too.
+            job.askers.append(asker)
+            return
+        }
         await withCheckedContinuation { continuation in
             var asker = asker
             asker.continuation = continuation
@@ -184,14 +191,14 @@ extension Answerer {
     private func perform(_ number: AnswerNumber) async {
         guard let job = jobs[number] else { return }
         let bytes = job.envelope.payload.bytes.count
-        if room.enter(job.backend, bytes: bytes) {
+        if room.enter(job.backend, isEvent: job.shape == .event, bytes: bytes) {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await self.watchDeadline(number) }
                 await askBackend(job)
                 group.cancelAll()
             }
             if job.hasTurn { passTurn(job.backend) }
-            room.leave(job.backend, bytes: bytes)
+            room.leave(job.backend, isEvent: job.shape == .event, bytes: bytes)
         } else {
             await carryOut(job) { $0.refused() }
         }
@@ -251,10 +258,11 @@ extension Answerer {
         guard result.reply != nil || result.wantsNoRetry, let request = job.record(now: clock.now) else { return true }
         do {
             let results = try await intake.store([request])
+            account.kept(job, request)
             await intake.handOn([request], results)
             return true
         } catch {
-            account.unstored(job.envelope, because: error)
+            account.unkept(job, because: error)
             // The backend has it: that it is not remembered costs a second copy at worst. The others must not miss it.
             return job.queued.isEmpty
         }
@@ -263,6 +271,14 @@ extension Answerer {
     /// Of an answer, when everybody has been told.
     private func record(_ job: AnswerJob) async {
         guard job.shape != .event, let request = job.record(now: clock.now) else { return }
+        let bytes = request.envelope.payload.bytes.count
+        // A disk that hangs must not fill memory with records.
+        guard recordingBytes == 0 || recordingBytes + bytes <= configuration.maxWaitingBytes else {
+            return account.unrecorded(job.envelope, because: QueueError(.unavailable, "too many records wait"))
+        }
+        recordingBytes += bytes
+        defer { recordingBytes -= bytes }
+        job.lastAttempt?.result.reply = nil
         do {
             _ = try await intake.store([request])
         } catch {
@@ -305,17 +321,21 @@ extension Answerer {
                 release(job)
                 actions += job.machine.acknowledged(isLost: isLost)
             case .withhold:
+                job.isWithheld = true
                 release(job)
             case .askAgain(let delay):
                 wait = delay
             case .store(let reply):
                 actions += await store(job, reply) ? job.machine.stored() : job.machine.storingFailed()
             case .post:
+                job.isPosted = true
                 await poster.post(.stored(job.lateAnswerID))
             case .postUnstored(let reply):
-                if let answer = job.lateAnswer(reply) { await poster.post(.unstored(answer)) }
+                guard let answer = job.lateAnswer(reply) else { continue }
+                job.isPosted = true
+                await poster.post(.unstored(answer))
             case .forget:
-                await poster.forget(job.lateAnswerID)
+                await poster.post(.nothing(job.lateAnswerID))
             case .finish(let outcome):
                 job.outcome = outcome
                 account.finished(job, outcome, now: clock.now)
@@ -327,8 +347,8 @@ extension Answerer {
     private func store(_ job: AnswerJob, _ reply: Payload?) async -> Bool {
         guard let answer = job.lateAnswer(reply) else { return false }
         do {
+            // No sign that the queue stores envelopes: late answers have their room, however full it is.
             try await lateAnswers.store(answer)
-            health.worked(.store)
             return true
         } catch {
             health.failed(.store, error)

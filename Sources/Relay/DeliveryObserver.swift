@@ -27,6 +27,8 @@ package struct AnswerReport: Sendable {
     package var attemptDuration: Duration
     package var outcome: AnswerOutcome
     package var told: Told
+    /// Whether something goes to the `response_url`.
+    package var isPosted: Bool
     /// From reading the envelope to the end of it.
     package var took: Duration
 
@@ -44,7 +46,10 @@ package struct AnswerReport: Sendable {
         attempts = job.lastAttempt?.attempt.number ?? 0
         attemptDuration = job.lastAttempt.map { $0.attempt.startedAt.duration(to: $0.attempt.finishedAt) } ?? .zero
         self.outcome = outcome
-        told = job.acknowledgement.map { $0.payload.map(Told.payload) ?? .bare } ?? .nothing
+        // An acknowledgement that no connection took told nothing.
+        let isTold = outcome != .lost && !(outcome == .answeredByURL && job.acknowledgement?.payload != nil)
+        told = job.acknowledgement.flatMap { isTold ? $0.payload.map(Told.payload) ?? .bare : nil } ?? .nothing
+        isPosted = job.isPosted
         self.took = took
     }
 }

@@ -54,7 +54,6 @@ package actor Gateway: EnvelopeReceiver {
             return await store(sorted.stored, on: connection, through: acknowledger)
         }
         await withDiscardingTaskGroup { group in
-            group.addTask { await self.store(sorted.stored, on: connection, through: acknowledger) }
             for (envelope, asked, queued) in sorted.asked {
                 group.addTask {
                     await self.answerer.answer(
@@ -65,6 +64,8 @@ package actor Gateway: EnvelopeReceiver {
                 guard envelope.kind != .event, !queued.isEmpty else { continue }
                 group.addTask { await self.fanOut(EnqueueRequest(envelope: envelope, targets: queued)) }
             }
+            // Here and now, so that batches are stored in the order read.
+            await store(sorted.stored, on: connection, through: acknowledger)
         }
     }
 

@@ -4,13 +4,15 @@ package import RelayCore
 import SocketMode
 
 /// One message per envelope, within the half hour that a response URL lives (slack-protocol.md §5). What is stored is
-/// read anew for each try: those that wait cost no memory, however many there are.
+/// read anew for each try: those that wait cost little memory, however large they are.
 package actor LateAnswerPoster {
     /// A late answer, by where it is.
     enum Post: Sendable {
         case stored(LateAnswer.ID)
         /// The store could not take it: it lives as long as the process.
         case unstored(LateAnswer)
+        /// Nothing is to be posted: what is stored is to be forgotten.
+        case nothing(LateAnswer.ID)
     }
 
     private static let maxConcurrent = 16
@@ -71,28 +73,26 @@ package actor LateAnswerPoster {
     }
 
     func post(_ post: Post) {
+        var post = post
         if case .unstored(let answer) = post {
-            guard unstored < Self.maxUnstored else { return account.posted(answer.id, .givenUp, detail: "too many") }
-            unstored += 1
+            if unstored < Self.maxUnstored {
+                unstored += 1
+            } else {
+                // What was promised before is said instead: that it failed.
+                account.posted(answer.id, .givenUp, detail: "too many replies cannot be stored")
+                post = .stored(answer.id)
+            }
         }
         busy += 1
         workToDo.yield(post)
     }
 
-    /// There is nothing to be posted after all.
-    func forget(_ id: LateAnswer.ID) async {
-        do {
-            try await store.remove(id)
-        } catch {
-            // After a restart a person is told of a failure that was none.
-            health.failed(.store, error)
-        }
-    }
-
     // MARK: -
 
-    private func perform(_ post: Post) async {
-        defer { if case .unstored = post { unstored -= 1 } }
+    private func perform(_ first: Post) async {
+        defer { if case .unstored = first { unstored -= 1 } }
+        var post = first
+        var forgetUntil: Timestamp?
         var backoff = Backoff(initial: .seconds(1), maximum: .seconds(60), minimum: .milliseconds(500))
         while true {
             await takePlace()
@@ -100,7 +100,18 @@ package actor LateAnswerPoster {
             givePlaceBack()
             busy -= 1
             endIfDrained()
-            guard case .again(let retryAfter) = next else { return }
+            let retryAfter: Duration?
+            switch next {
+            case .over: return
+            case .again(let wait): retryAfter = wait
+            case .forget(let id):
+                // Said, and not to be said again after a restart. Later than this nobody would.
+                let end = forgetUntil ?? clock.now.advanced(by: ResponseURL.lifetime)
+                guard clock.now < end else { return }
+                forgetUntil = end
+                post = .nothing(id)
+                retryAfter = nil
+            }
             let wait = backoff.failed(random: random(), lowerBound: retryAfter ?? .zero)
             guard (try? await clock.sleep(for: wait)) != nil else { return }
             busy += 1
@@ -109,12 +120,15 @@ package actor LateAnswerPoster {
 
     private enum Next {
         case over
+        /// It could not be forgotten yet.
+        case forget(LateAnswer.ID)
         case again(retryAfter: Duration?)
     }
 
     private func attempt(_ post: Post) async -> Next {
         let answer: LateAnswer
         switch post {
+        case .nothing(let id): return await forget(id)
         case .unstored(let value): answer = value
         case .stored(let id):
             do {
@@ -134,6 +148,8 @@ package actor LateAnswerPoster {
         case .refused(let detail):
             return await close(post, answer, .refused, detail)
         case .failed(let retryAfter, let detail):
+            // Cut short by us.
+            guard !Task.isCancelled else { return .over }
             account.posted(answer.id, .failed, detail: detail)
             return .again(retryAfter: retryAfter)
         }
@@ -144,8 +160,17 @@ package actor LateAnswerPoster {
     ) async -> Next {
         account.posted(answer.id, outcome, detail: detail)
         // An unstored reply takes the place of a promise that may be stored.
-        await forget(answer.id)
-        return .over
+        return await forget(answer.id)
+    }
+
+    private func forget(_ id: LateAnswer.ID) async -> Next {
+        do {
+            try await store.remove(id)
+            return .over
+        } catch {
+            health.failed(.store, error)
+            return .forget(id)
+        }
     }
 
     private func takePlace() async {

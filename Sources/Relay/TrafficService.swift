@@ -22,6 +22,10 @@ struct TrafficService: Service {
                 guard (try? await gracefulShutdown()) != nil else { return }
                 await drain()
             }
+            group.addTask {
+                guard (try? await gracefulShutdown()) != nil else { return }
+                try? await clock.sleep(for: drainTimeout)
+            }
             // Drained, or out of time: what is still in flight is attempted again after the next start.
             try await group.next()
             group.cancelAll()
@@ -38,7 +42,7 @@ struct TrafficService: Service {
         }
     }
 
-    /// Returns when the time is up; `runAll` returns earlier when everything is drained earlier.
+    /// Returns when everything is drained. Nothing here can be hurried: what is out of time is canceled in `runAll`.
     private func drain() async {
         await withDiscardingTaskGroup { group in
             group.addTask {
@@ -48,7 +52,6 @@ struct TrafficService: Service {
                 await poster.drain()
             }
             for dispatcher in dispatchers { group.addTask { await dispatcher.drain() } }
-            group.addTask { try? await clock.sleep(for: drainTimeout) }
         }
     }
 }

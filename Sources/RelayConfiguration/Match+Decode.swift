@@ -69,7 +69,9 @@ extension MatchKey {
         switch self {
         case .event: [.event]
         case .command: [.command]
-        case .actionID, .callbackID, .blockID, .view: [.interaction, .options]
+        // Events have it, too: function_executed.
+        case .callbackID: [.event, .interaction, .options]
+        case .actionID, .blockID, .view: [.interaction, .options]
         case .kind, .channel, .user, .team, .enterprise, .app: Set(Kind.allCases)
         }
     }
@@ -85,6 +87,15 @@ extension Match {
         }
         for condition in negated where condition.key == .kind { kinds = kinds.filter { !condition.names($0) } }
         return kinds
+    }
+}
+
+extension Match {
+    /// The kinds for which it can hold and whose answer can be a message: commands, and of interactions the legacy
+    /// messages, which have neither actions with ids, nor blocks, nor views (slack-protocol.md §3.4, §3.5).
+    var messageKinds: Set<Kind> {
+        let isOfBlocks = conditions.contains { [.actionID, .blockID, .view].contains($0.key) }
+        return possibleKinds.intersection(isOfBlocks ? [.command] : [.command, .interaction])
     }
 }
 

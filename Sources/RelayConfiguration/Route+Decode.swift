@@ -80,7 +80,7 @@ extension Route {
 
     /// Whether a message can stand in for the answer of a backend that failed: only commands and legacy interactive
     /// messages take one (slack-protocol.md §3.5).
-    var canSayMessages: Bool { mode != .queue && !match.possibleKinds.isDisjoint(with: [.command, .interaction]) }
+    var canSayMessages: Bool { mode != .queue && !match.messageKinds.isEmpty }
 
     /// What is given and would do nothing was meant to do something: it is refused.
     fileprivate func checkEffects(_ section: Section<Key>) {
@@ -100,7 +100,7 @@ extension Route {
             let reason =
                 mode == .queue
                 ? "with mode: queue nobody is answered"
-                : "it is about commands and interactions, and `match` lets neither in"
+                : "it is about commands and legacy messages, and `match` lets neither in"
             let policy: [(key: Key, value: String)] = [
                 (.onFailure, failure.onFailure.rawValue), (.failureMessage, failure.message),
                 (.lateFailureMessage, failure.lateMessage),

@@ -23,7 +23,7 @@ extension SlackConfiguration {
         section.read(.helloTimeout, into: &helloTimeout, .duration(in: .milliseconds(1) ... .minutes(5)))
         section.read(.pingInterval, into: &pingInterval, .duration(in: .milliseconds(1) ... .minutes(5)))
         section.read(.deadAfter, into: &deadAfter, .duration(in: .milliseconds(1) ... .minutes(10)))
-        section.read(.answerDeadline, into: &answerDeadline, .duration(in: .milliseconds(1) ... .seconds(3)))
+        section.read(.answerDeadline, into: &answerDeadline, .duration(in: .milliseconds(1) ... .milliseconds(2_900)))
         section.read(.drainTimeout, into: &drainTimeout, .duration(in: .zero ... .minutes(10)))
         if section.problems.errors.count == before { checkBetween(section) }
         if appToken == nil || signingSecret == nil { return nil }

@@ -29,8 +29,8 @@ package struct SlackConfiguration: Sendable, Equatable {
     package var pingInterval: Duration
     /// Without a frame of any kind for this long a connection is given up. Longer than `pingInterval`, at most 10 min.
     package var deadAfter: Duration
-    /// How long after its arrival an envelope's acknowledgement waits for a backend. 1 ms to 3 s, which is what Slack
-    /// waits, counted from sending (slack-protocol.md §3.6).
+    /// How long after its arrival an envelope's acknowledgement waits for a backend. 1 ms to 2.9 s: Slack waits 3 s,
+    /// counted from sending (slack-protocol.md §3.6).
     package var answerDeadline: Duration
     /// How long in-flight deliveries are waited for at the end. 0 s to 10 min.
     package var drainTimeout: Duration

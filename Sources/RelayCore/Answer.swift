@@ -41,6 +41,8 @@ package enum ReplyProblem: String, Sendable, CaseIterable {
     case notAnObject = "not_an_object"
     /// Not UTF-8, which is all that Slack takes.
     case wrongCharset = "wrong_charset"
+    /// Longer than 1 MiB, cut off, or encoded in a way nobody knows.
+    case incomplete
 }
 
 /// What became of an envelope whose acknowledgement waited for a backend. The raw value is used in logs and metrics.

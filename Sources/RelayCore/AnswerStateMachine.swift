@@ -71,7 +71,7 @@ package struct AnswerStateMachine: Sendable, Equatable {
         /// Acknowledge, with this payload or bare, then report `acknowledged`.
         case acknowledge(Payload?)
         /// Do not acknowledge, unless `acknowledge` follows: the person sees Slack's error, an event comes again.
-        case withhold(AnswerOutcome)
+        case withhold
         /// Ask the backend again after so long.
         case askAgain(after: Duration)
         /// Store that the `response_url` gets this reply, or, while it is nil and when it stays nil, the late failure
@@ -151,7 +151,7 @@ package struct AnswerStateMachine: Sendable, Equatable {
             return [.store(reply: nil)]
         }
         state = .overdue
-        return [.withhold(.failedLate)]
+        return [.withhold]
     }
 
     // MARK: The store
@@ -177,10 +177,10 @@ package struct AnswerStateMachine: Sendable, Equatable {
         switch state {
         case .promising(let word):
             state = .overdue
-            return [.withhold(.failedLate)] + (word.map { heard($0) } ?? [])
+            return [.withhold] + (word.map { heard($0) } ?? [])
         case .securing(let payload, let acknowledges, let outcome):
             state = .done
-            return (acknowledges ? [.withhold(outcome)] : []) + [.postUnstored(payload), .finish(outcome)]
+            return (acknowledges ? [.withhold] : []) + [.postUnstored(payload), .finish(outcome)]
         case .redeeming(let payload):
             // The promise is stored: should the process end first, the person learns that it failed.
             state = .done
@@ -228,7 +228,10 @@ package struct AnswerStateMachine: Sendable, Equatable {
     private mutating func say(_ payload: Payload, _ outcome: AnswerOutcome) -> [Action] {
         let fits = payload.bytes.count <= terms.maxPayloadBytes
         if fits, terms.acceptsPayload { return acknowledge(payload, outcome) }
-        guard canRescue else { return withhold(fits ? .notAccepted : .tooLarge) }
+        guard canRescue else {
+            let isReply = outcome == .answered || outcome == .answeredLate
+            return withhold(!isReply ? outcome : fits ? .notAccepted : .tooLarge)
+        }
         return secure(payload, acknowledges: true, outcome)
     }
 
@@ -254,7 +257,7 @@ package struct AnswerStateMachine: Sendable, Equatable {
 
     private mutating func withhold(_ outcome: AnswerOutcome) -> [Action] {
         state = .done
-        return [.withhold(outcome), .finish(outcome)]
+        return [.withhold, .finish(outcome)]
     }
 
     private mutating func finish(_ outcome: AnswerOutcome) -> [Action] {

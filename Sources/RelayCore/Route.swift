@@ -273,7 +273,7 @@ package struct Router: Sendable, Equatable {
     package init(routes: [Route]) { self.routes = routes }
 
     /// Of the routes that match, the first that asks its first backend owns the answer; all other backends are queued,
-    /// each once: where two routes name one, the first route counts.
+    /// each once: where two routes name one, the first route counts, but the one that asks counts before all.
     package func plan(for envelope: Envelope) -> RoutingPlan {
         var plan = RoutingPlan()
         for route in routes where route.match.mismatch(envelope) == nil {

@@ -147,17 +147,21 @@ extension WriteTransaction {
     private mutating func makeRoom(for requests: [EnqueueRequest], in store: QueueStore) throws {
         let most = requests.reduce(0) { $0 + bytes(of: $1) }
         guard effects.ledger.bytes + most > limits.maxBytes else { return }
-        try makeRoom(try neededBytes(of: requests, in: store), in: store)
+        // A mere record costs nobody's delivery.
+        let mayDrop = requests.contains { !$0.targets.isEmpty }
+        try makeRoom(try neededBytes(of: requests, in: store), mayDrop: mayDrop, in: store)
     }
 
-    private mutating func makeRoom(_ needed: Int64, in store: QueueStore) throws {
+    private mutating func makeRoom(_ needed: Int64, mayDrop: Bool = true, in store: QueueStore) throws {
         guard needed > 0, effects.ledger.bytes + needed > limits.maxBytes else { return }
         if needed <= limits.maxBytes {
             var allowance = RemovalAllowance.unlimited
             try removeSettled(
                 [.delivered, .expired, .canceled], downTo: limits.maxBytes - needed, allowance: &allowance, in: store)
             if effects.ledger.bytes + needed <= limits.maxBytes { return }
-            if limits.whenFull == .dropOldest, try dropOldest(downTo: limits.maxBytes - needed, in: store) { return }
+            if mayDrop, limits.whenFull == .dropOldest, try dropOldest(downTo: limits.maxBytes - needed, in: store) {
+                return
+            }
         }
         throw QueueError.full(needed: needed, held: effects.ledger.bytes, limit: limits.maxBytes)
     }

@@ -30,7 +30,7 @@ extension BackendReply {
         do throws(JSONError) {
             let value = try scanner.readValue()
             try scanner.finish()
-            guard !text.hasControlCharacterInString else { return .unusable(.invalidJSON) }
+            guard !text.hasUnreadableString else { return .unusable(.invalidJSON) }
             return value.kind == .object ? .payload(Payload(bytes: text)) : .unusable(.notAnObject)
         } catch {
             return .unusable(.invalidJSON)
@@ -94,15 +94,36 @@ extension String {
 }
 
 extension [UInt8] {
-    /// Of well-formed JSON: whether a string in it holds a raw control character (RFC 8259 §7 forbids it).
-    fileprivate var hasControlCharacterInString: Bool {
+    /// Of well-formed JSON: whether a string in it holds a raw control character (RFC 8259 §7 forbids it) or half of a
+    /// surrogate pair, which is what remains of an emoji that was cut (many parsers refuse it, §8.2).
+    fileprivate var hasUnreadableString: Bool {
         var isInString = false
-        var isEscaped = false
-        for byte in self {
+        /// Whether the first half of a pair has just ended.
+        var hasHalf = false
+        var index = 0
+        while index < count {
+            let byte = self[index]
+            var isHalf = false
             if isInString, byte < 0x20 { return true }
-            if byte == UInt8(ascii: "\""), !isEscaped { isInString.toggle() }
-            isEscaped = byte == UInt8(ascii: "\\") && !isEscaped
+            if byte == UInt8(ascii: "\\") {
+                let unit = codeUnit(ofEscapeAt: index)
+                let isSecond = unit.map(UTF16.isTrailSurrogate) ?? false
+                if isSecond != hasHalf { return true }
+                isHalf = unit.map(UTF16.isLeadSurrogate) ?? false
+                index += unit == nil ? 2 : 6
+            } else {
+                if hasHalf { return true }
+                if byte == UInt8(ascii: "\"") { isInString.toggle() }
+                index += 1
+            }
+            hasHalf = isHalf
         }
         return false
+    }
+
+    /// Of `\uXXXX`; nil for any other escape.
+    private func codeUnit(ofEscapeAt index: Int) -> UInt16? {
+        guard index + 6 <= count, self[index + 1] == UInt8(ascii: "u") else { return nil }
+        return UInt16(String(decoding: self[index + 2..<index + 6], as: UTF8.self), radix: 16)
     }
 }

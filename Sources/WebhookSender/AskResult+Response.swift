@@ -23,14 +23,16 @@ extension AskResult {
             attempt, reply: BackendReply(body: response.body, contentType: response.header("Content-Type")))
     }
 
-    /// Of an event only the status is asked for; an answer whose body did not come whole is none.
+    /// Of an event only the status is asked for. A 200 whose body did not come whole says yes, and nothing else.
     init(_ error: CurlError, to kind: Kind) {
         var attempt = AttemptResult(error)
-        guard kind != .event else {
-            self.init(attempt, reply: attempt.outcome == .accepted ? .empty : nil)
-            return
+        switch (attempt.outcome, kind, attempt.status) {
+        case (.accepted, .event, _): self.init(attempt, reply: .empty)
+        case (.accepted, _, 200): self.init(attempt, reply: .unusable(.incomplete))
+        case (.accepted, _, let status):
+            attempt.outcome = .failed(status.map { .http(status: $0) } ?? AttemptReason(error.code))
+            self.init(attempt)
+        case (.rejected, _, _), (.failed, _, _): self.init(attempt)
         }
-        if attempt.outcome == .accepted { attempt.outcome = .failed(AttemptReason(error.code)) }
-        self.init(attempt)
     }
 }

@@ -20,8 +20,13 @@ extension AnswerReport {
         switch (outcome, told) {
         case (.answered, .payload(let payload)): return "acknowledged with \(excerpt(payload))"
         case (.answered, _): return "acknowledged"
-        case (.answeredByURL, _): return "acknowledged; the reply\(size) goes to the response_url: \(reply)"
-        case (.answeredLate, _): return "too late for the acknowledgement: \(lateReply)"
+        case (.answeredByURL, .bare):
+            return "acknowledged; the reply\(size) goes to the response_url: \(reply)"
+        case (.answeredByURL, _): return "NOT ACKNOWLEDGED; the reply goes to the response_url: \(reply)"
+        case (.answeredLate, _) where isPosted:
+            return "too late for the acknowledgement: it goes to the response_url: \(reply)"
+        case (.answeredLate, .payload): return "too late: acknowledged all the same, and Slack has shown its error"
+        case (.answeredLate, _): return "too late; there is nothing to say"
         case (.failed, .payload), (.unusable, .payload): return "acknowledged with the route's failure_message"
         case (.failed, .bare): return "acknowledged: the backend wants no retry"
         case (.failedLate, .bare):
@@ -45,11 +50,6 @@ extension AnswerReport {
         return excerpt(payload)
     }
 
-    private var lateReply: String {
-        if case .payload? = result?.reply, told == .bare { return "it goes to the response_url: \(reply)" }
-        return told == .nothing ? "Slack shows its error" : "acknowledged all the same"
-    }
-
     private func excerpt(_ payload: Payload) -> String {
         let text = String(decoding: payload.bytes, as: UTF8.self)
         let line = String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) })
@@ -63,6 +63,7 @@ extension ReplyProblem {
         case .invalidJSON: "the reply's Content-Type says JSON, its body is none"
         case .notAnObject: "the reply is JSON, but not an object"
         case .wrongCharset: "the reply is not UTF-8"
+        case .incomplete: "the reply is too long (1 MiB), or did not come whole"
         }
     }
 }

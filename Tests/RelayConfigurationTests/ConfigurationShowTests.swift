@@ -117,7 +117,10 @@ struct ConfigurationShowTests {
             ("to: b, match: { kind: event }", ["match", "acknowledge"]),
             ("to: b, match: { command: /a }", ["match", "on_failure", "late_failure_message"]),
             ("to: b, match: { kind: options }", ["match"]),
-            ("to: b, match: { view: a }, mode: answer", ["match", "mode", "on_failure", "late_failure_message"]),
+            (
+                "to: b, match: { callback_id: a, kind: interaction }, mode: answer",
+                ["match", "mode", "on_failure", "late_failure_message"]
+            ),
             ("to: b, match: { command: /a }, mode: queue", ["match", "mode"]),
         ])
     func routeKeys(_ route: String, _ keys: [String]) throws {
@@ -142,7 +145,7 @@ struct ConfigurationShowTests {
         var configuration = Configuration(
             slack: SlackConfiguration(
                 appToken: .file("/secret"), signingSecret: .environment("secret"), connections: 10,
-                proxy: "http://user:secret@proxy:3128", caFile: "no", answerDeadline: .seconds(3)),
+                proxy: "http://user:secret@proxy:3128", caFile: "no", answerDeadline: .milliseconds(2_900)),
             queue: QueueConfiguration(
                 driver: .memory, limits: QueueLimits(maxBytes: 20_000_001, whenFull: .dropOldest)),
             backends: [backend],

@@ -152,7 +152,8 @@ struct RouteErrorsTests {
         arguments: [
             "on_failure: withhold", "on_failure: message", "on_failure: message, failure_message: x",
             "late_failure_message: x", "mode: answer, match: { command: /a }, on_failure: message",
-            "match: { kind: [event, interaction] }, on_failure: message", "match: { view: a }, on_failure: message",
+            "match: { kind: [event, interaction] }, on_failure: message",
+            "match: { callback_id: a }, on_failure: message",
             "late_failure_message: \(String(repeating: "🐌", count: 3000))",
         ])
     func failures(_ keys: String) {
@@ -164,11 +165,16 @@ struct RouteErrorsTests {
         arguments: [
             ("mode: queue", "with mode: queue nobody is answered"),
             ("mode: queue, match: { command: /a }", "with mode: queue nobody is answered"),
-            ("match: { kind: event }", "it is about commands and interactions, and `match` lets neither in"),
-            ("match: { kind: [event, options] }", "it is about commands and interactions, and `match` lets neither in"),
+            ("match: { kind: event }", "it is about commands and legacy messages, and `match` lets neither in"),
+            (
+                "match: { kind: [event, options] }",
+                "it is about commands and legacy messages, and `match` lets neither in"
+            ),
+            ("match: { view: a }", "it is about commands and legacy messages, and `match` lets neither in"),
+            ("match: { action_id: a }", "it is about commands and legacy messages, and `match` lets neither in"),
             (
                 "mode: answer, match: { kind: options }",
-                "it is about commands and interactions, and `match` lets neither in"
+                "it is about commands and legacy messages, and `match` lets neither in"
             ),
         ],
         [

@@ -76,15 +76,15 @@ enum AnswerTable {
     ]
 
     static let unusable: [Line] = [
-        .init(command, [.replies(.unusable(.notAnObject))], [.withhold(.unusable), .finish(.unusable)]),
+        .init(command, [.replies(.unusable(.notAnObject))], [.withhold, .finish(.unusable)]),
         .init(commandWithMessage, [.replies(.unusable(.invalidJSON))], [.acknowledge(sorry)]),
         .init(commandWithMessage, [.replies(.unusable(.invalidJSON)), .sent], [.finish(.unusable)]),
-        .init(modal, [.replies(.unusable(.wrongCharset))], [.withhold(.unusable), .finish(.unusable)]),
+        .init(modal, [.replies(.unusable(.wrongCharset))], [.withhold, .finish(.unusable)]),
         .init(button, [.replies(.unusable(.notAnObject))], [.acknowledge(nil)]),
         .init(event, [.replies(.unusable(.notAnObject))], [.acknowledge(nil)]),
         .init(command, [.deadline, .stored, .replies(.unusable(.invalidJSON))], [.post, .finish(.failedLate)]),
         .init(
-            modal, [.deadline, .replies(.unusable(.invalidJSON))], [.withhold(.unusable), .finish(.unusable)]),
+            modal, [.deadline, .replies(.unusable(.invalidJSON))], [.withhold, .finish(.unusable)]),
     ]
 
     static let tooLarge: [Line] = [
@@ -94,9 +94,9 @@ enum AnswerTable {
             command, [.replies(.payload(large)), .stored], [.acknowledge(nil), .post, .finish(.answeredByURL)]),
         .init(
             command, [.replies(.payload(large)), .storingFails],
-            [.withhold(.answeredByURL), .postUnstored(large), .finish(.answeredByURL)]),
-        .init(commandWithoutURL, [.replies(.payload(large))], [.withhold(.tooLarge), .finish(.tooLarge)]),
-        .init(modal, [.replies(.payload(large))], [.withhold(.tooLarge), .finish(.tooLarge)]),
+            [.withhold, .postUnstored(large), .finish(.answeredByURL)]),
+        .init(commandWithoutURL, [.replies(.payload(large))], [.withhold, .finish(.tooLarge)]),
+        .init(modal, [.replies(.payload(large))], [.withhold, .finish(.tooLarge)]),
         .init(button, [.replies(.payload(large))], [.acknowledge(nil)]),
     ]
 
@@ -107,26 +107,26 @@ enum AnswerTable {
             [.acknowledge(nil), .post, .finish(.answeredByURL)]),
         .init(commandThatTakesNone, [.replies(.empty)], [.acknowledge(nil)]),
         // A bare acknowledgement would close the modal and hide its errors.
-        .init(modalThatTakesNone, [.replies(.payload(text))], [.withhold(.notAccepted), .finish(.notAccepted)]),
+        .init(modalThatTakesNone, [.replies(.payload(text))], [.withhold, .finish(.notAccepted)]),
         .init(modalThatTakesNone, [.replies(.empty)], [.acknowledge(nil)]),
     ]
 
     static let failures: [Line] = [
-        .init(command, [.fails], [.withhold(.failed), .finish(.failed)]),
+        .init(command, [.fails], [.withhold, .finish(.failed)]),
         .init(commandWithMessage, [.fails], [.acknowledge(sorry)]),
         .init(commandWithMessage, [.fails, .sent], [.finish(.failed)]),
         .init(with(commandWithMessage) { $0.acceptsPayload = false }, [.fails], [.store(reply: sorry)]),
         .init(
             with(commandWithMessage) { $0.acceptsPayload = false }, [.fails, .stored],
             [.acknowledge(nil), .post, .finish(.failed)]),
-        .init(modal, [.fails], [.withhold(.failed), .finish(.failed)]),
-        .init(with(modal) { $0.failureMessage = sorry }, [.fails], [.withhold(.failed), .finish(.failed)]),
-        .init(button, [.fails], [.withhold(.failed), .finish(.failed)]),
-        .init(event, [.fails], [.withhold(.failed), .finish(.failed)]),
+        .init(modal, [.fails], [.withhold, .finish(.failed)]),
+        .init(with(modal) { $0.failureMessage = sorry }, [.fails], [.withhold, .finish(.failed)]),
+        .init(button, [.fails], [.withhold, .finish(.failed)]),
+        .init(event, [.fails], [.withhold, .finish(.failed)]),
         // X-Slack-No-Retry: to Slack's HTTP mode it says "never again", which only an acknowledgement says here.
         .init(event, [.failsForGood], [.acknowledge(nil)]),
         .init(event, [.failsForGood, .sent], [.finish(.failed)]),
-        .init(command, [.failsForGood], [.withhold(.failed), .finish(.failed)]),
+        .init(command, [.failsForGood], [.withhold, .finish(.failed)]),
     ]
 
     static let late: [Line] = [
@@ -153,7 +153,7 @@ enum AnswerTable {
         .init(command, [.deadline, .fails, .stored], [.acknowledge(nil), .post, .finish(.failedLate)]),
 
         // A promise that cannot be kept is not given: the person sees Slack's error, and the reply if there is one.
-        .init(command, [.deadline, .storingFails], [.withhold(.failedLate)]),
+        .init(command, [.deadline, .storingFails], [.withhold]),
         .init(
             command, [.deadline, .storingFails, .replies(.payload(text))],
             [.postUnstored(text), .finish(.answeredLate)]),
@@ -161,20 +161,20 @@ enum AnswerTable {
         .init(command, [.deadline, .storingFails, .replies(.unusable(.notAnObject))], [.finish(.failedLate)]),
         .init(command, [.deadline, .storingFails, .fails], [.finish(.failedLate)]),
         .init(
-            command, [.deadline, .fails, .storingFails], [.withhold(.failedLate), .finish(.failedLate)]),
+            command, [.deadline, .fails, .storingFails], [.withhold, .finish(.failedLate)]),
 
         // Without another way they are withheld, and acknowledged all the same when the backend says yes.
-        .init(commandWithoutURL, [.deadline], [.withhold(.failedLate)]),
+        .init(commandWithoutURL, [.deadline], [.withhold]),
         .init(commandWithoutURL, [.deadline, .replies(.payload(text))], [.acknowledge(text)]),
-        .init(modal, [.deadline], [.withhold(.failedLate)]),
+        .init(modal, [.deadline], [.withhold]),
         .init(modal, [.deadline, .replies(.payload(text))], [.acknowledge(text)]),
         .init(modal, [.deadline, .replies(.payload(text)), .sent], [.finish(.answeredLate)]),
-        .init(modal, [.deadline, .replies(.payload(large))], [.withhold(.tooLarge), .finish(.tooLarge)]),
+        .init(modal, [.deadline, .replies(.payload(large))], [.withhold, .finish(.tooLarge)]),
         .init(modal, [.deadline, .fails], [.finish(.failedLate)]),
-        .init(button, [.deadline], [.withhold(.failedLate)]),
+        .init(button, [.deadline], [.withhold]),
         .init(button, [.deadline, .replies(.payload(text))], [.acknowledge(nil)]),
         .init(button, [.deadline, .fails], [.finish(.failedLate)]),
-        .init(event, [.deadline], [.withhold(.failedLate)]),
+        .init(event, [.deadline], [.withhold]),
         .init(event, [.deadline, .replies(.empty)], [.acknowledge(nil)]),
         .init(event, [.deadline, .replies(.empty), .sent], [.finish(.answeredLate)]),
         .init(event, [.deadline, .fails], [.finish(.failedLate)]),
@@ -183,7 +183,7 @@ enum AnswerTable {
 
     static let full: [Line] =
         [command, modal, button, event].map {
-            .init($0, [.full], [.withhold(.overloaded), .finish(.overloaded)])
+            .init($0, [.full], [.withhold, .finish(.overloaded)])
         } + [
             // An event that never had its turn.
             .init(event, [.deadline, .full], [.finish(.overloaded)]),
@@ -212,9 +212,9 @@ enum AnswerTable {
         .init(event, [.refusesConnection(attempt: 1, left: .seconds(2))], [.askAgain(after: .milliseconds(50))]),
         .init(
             command, [.refusesConnection(attempt: 1, left: .milliseconds(50))],
-            [.withhold(.failed), .finish(.failed)]),
+            [.withhold, .finish(.failed)]),
         .init(
-            command, [.refusesConnection(attempt: 1, left: .seconds(-1))], [.withhold(.failed), .finish(.failed)]),
+            command, [.refusesConnection(attempt: 1, left: .seconds(-1))], [.withhold, .finish(.failed)]),
         .init(
             command, [.deadline, .stored, .refusesConnection(attempt: 2, left: .seconds(-1))],
             [.post, .finish(.failedLate)]),

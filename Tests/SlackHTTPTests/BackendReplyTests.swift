@@ -52,6 +52,17 @@ import Testing
     }
 
     @Test(
+        "an emoji is whole or the JSON is none",
+        arguments: [
+            (#"{"a":"\ud83d\ude00"}"#, true), (#"{"a":"\\ud83d"}"#, true), (#"{"a":"\ud83d"}"#, false),
+            (#"{"a":"\ud83dx"}"#, false), (#"{"a":"\ude00"}"#, false), (#"{"a":"\ud83d\n"}"#, false),
+            (#"{"a":"\ud83d\ud83d\ude00"}"#, false), (#"{"\ud83d":1}"#, false),
+        ])
+    func surrogates(body: String, isWhole: Bool) {
+        #expect(reply(body, "application/json") == (isWhole ? .payload(Payload(body)) : .unusable(.invalidJSON)))
+    }
+
+    @Test(
         "JSON that is not an object is no payload",
         arguments: ["[]", "[{}]", "\"text\"", "0", "-1.5e3", "true", "null"])
     func notAnObject(body: String) {
