@@ -4,7 +4,9 @@ import RelayCore
 
 /// Counts what waits for each backend, and keeps the line of events whose turn has not come.
 struct AnswerRoom: Sendable {
+    private let maxWaiting: Int
     private let maxBytes: Int
+    private var waiting = 0
     private var bytes = 0
     private var places: [BackendName: Places]
 
@@ -17,8 +19,11 @@ struct AnswerRoom: Sendable {
         var line = FIFO<AnswerNumber>()
     }
 
-    /// - Parameter maxBytes: of all payloads together; one is always allowed, however large.
-    init(_ backends: [Backend], maxBytes: Int) {
+    /// - Parameters:
+    ///   - maxWaiting: for all backends together.
+    ///   - maxBytes: of all payloads together; one is always allowed, however large.
+    init(_ backends: [Backend], maxWaiting: Int, maxBytes: Int) {
+        self.maxWaiting = maxWaiting
         self.maxBytes = maxBytes
         places = Dictionary(
             backends.map { ($0.name, Places(maxWaiting: $0.maxWaiting, maxInFlight: $0.maxInFlight)) },
@@ -27,16 +32,18 @@ struct AnswerRoom: Sendable {
 
     /// Whether another request may wait for the backend; then `leave` must follow.
     mutating func enter(_ backend: BackendName, bytes: Int) -> Bool {
-        guard let place = places[backend], place.waiting < place.maxWaiting,
+        guard let place = places[backend], place.waiting < place.maxWaiting, waiting < maxWaiting,
             self.bytes == 0 || self.bytes + bytes <= maxBytes
         else { return false }
         places[backend]?.waiting += 1
+        waiting += 1
         self.bytes += bytes
         return true
     }
 
     mutating func leave(_ backend: BackendName, bytes: Int) {
         places[backend]?.waiting -= 1
+        waiting -= 1
         self.bytes -= bytes
     }
 

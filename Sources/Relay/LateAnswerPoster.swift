@@ -13,7 +13,7 @@ package actor LateAnswerPoster {
         case unstored(LateAnswer)
     }
 
-    private static let maxConcurrent = 16
+    static let maxConcurrent = 16
     /// Of those that only memory holds.
     private static let maxUnstored = 256
 
