@@ -1,4 +1,4 @@
-// Times and file status, in structures of our own.
+// Times, limits and file status, in structures of our own.
 //
 // Swift checks which module a member comes from (MemberImportVisibility), and for the C library's structures that is whichever
 // module happened to include the header first: a build can fail today and pass tomorrow. So no Swift file of Relay
@@ -6,6 +6,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -50,4 +51,14 @@ static inline int64_t relay_wall_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+// Raises the number of files that may be open at a time as far as the process may, the soft limit to the hard one
+// (getrlimit(2)). Returns the number that holds from now on, INT32_MAX for any larger one, or -1 with errno set.
+static inline int64_t relay_raise_open_file_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
+    const struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+    return limit.rlim_cur > INT32_MAX ? INT32_MAX : (int64_t)limit.rlim_cur;
 }

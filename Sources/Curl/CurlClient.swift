@@ -16,11 +16,13 @@ package final class CurlClient: Sendable {
     private let thread: Mutex<pthread_t?>
 
     /// Starts the thread. Stops the process when the system has no thread, memory or file descriptor to give.
-    package init() {
+    /// - Parameter maxConnections: with idle ones, which make room for others. A request beyond waits for a connection,
+    ///   however long; its timeouts count from then.
+    package init(maxConnections: Int = .max) {
         _ = Self.isLibraryReady
         guard let poll = SocketPoll() else { preconditionFailure("libcurl client: no file descriptor left") }
         let inbox = Inbox(waker: poll.waker)
-        guard let loop = TransferLoop(poll: poll, inbox: inbox) else {
+        guard let loop = TransferLoop(poll: poll, inbox: inbox, maxConnections: maxConnections) else {
             preconditionFailure("libcurl client: curl_multi_init failed")
         }
         self.inbox = inbox

@@ -12,7 +12,7 @@ internal import Synchronization
 final class TransferLoop {
     /// Idle connections that are kept open. Their number never exceeds the largest number of transfers at one time;
     /// libcurl's own bound (four for each *running* transfer) would close them whenever the load falls.
-    private static let maxConnections = 1024
+    private static let maxIdleConnections = 1024
     /// Handles without a transfer that are kept for the next ones.
     private static let maxIdleHandles = 256
 
@@ -27,13 +27,14 @@ final class TransferLoop {
     private var hastyServers = HastyServers()
 
     /// Takes the poll that wakes up for `inbox`. nil when memory is exhausted.
-    init?(poll: consuming SocketPoll, inbox: Inbox) {
+    init?(poll: consuming SocketPoll, inbox: Inbox, maxConnections: Int) {
         guard let multi = curl_multi_init() else { return nil }
         self.multi = multi
         self.poll = poll
         self.inbox = inbox
         relay_multi_set_long(multi, CURLMOPT_PIPELINING, 0)
-        relay_multi_set_long(multi, CURLMOPT_MAXCONNECTS, Self.maxConnections)
+        relay_multi_set_long(multi, CURLMOPT_MAXCONNECTS, min(Self.maxIdleConnections, maxConnections))
+        relay_multi_set_long(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, min(maxConnections, Int(Int32.max)))
         let context = Unmanaged.passUnretained(self).toOpaque()
         relay_multi_set_socket_function(multi, socketChanged, context)
         relay_multi_set_timer_function(multi, timerChanged, context)

@@ -5,7 +5,9 @@ import RelayCore
 /// Counts what waits for each backend, people and events apart, and keeps the line of events whose turn has not come. What
 /// waits for one backend takes nothing from another.
 struct AnswerRoom: Sendable {
+    private let maxWaiting: Int
     private let maxBytes: Int
+    private var people = 0
     private var places: [BackendName: Places]
 
     private struct Places: Sendable {
@@ -19,8 +21,11 @@ struct AnswerRoom: Sendable {
         var line = FIFO<AnswerNumber>()
     }
 
-    /// - Parameter maxBytes: of the payloads that wait for one backend; one is always allowed, however large.
-    init(_ backends: [Backend], maxBytes: Int) {
+    /// - Parameters:
+    ///   - maxWaiting: people, for all backends together: each of them holds a connection.
+    ///   - maxBytes: of the payloads that wait for one backend; one is always allowed, however large.
+    init(_ backends: [Backend], maxWaiting: Int, maxBytes: Int) {
+        self.maxWaiting = maxWaiting
         self.maxBytes = maxBytes
         places = Dictionary(
             backends.map { ($0.name, Places(maxWaiting: $0.maxWaiting, maxInFlight: $0.maxInFlight)) },
@@ -33,7 +38,7 @@ struct AnswerRoom: Sendable {
     /// Whether another request may wait for the backend; then `leave` must follow.
     mutating func enter(_ backend: BackendName, isEvent: Bool, bytes: Int) -> Bool {
         guard let place = places[backend], (isEvent ? place.events : place.people) < place.maxWaiting,
-            place.bytes == 0 || place.bytes + bytes <= maxBytes
+            isEvent || people < maxWaiting, place.bytes == 0 || place.bytes + bytes <= maxBytes
         else { return false }
         count(backend, isEvent, 1, bytes)
         return true
@@ -43,7 +48,12 @@ struct AnswerRoom: Sendable {
 
     private mutating func count(_ backend: BackendName, _ isEvent: Bool, _ requests: Int, _ bytes: Int) {
         places[backend]?.bytes += bytes
-        if isEvent { places[backend]?.events += requests } else { places[backend]?.people += requests }
+        if isEvent {
+            places[backend]?.events += requests
+        } else {
+            places[backend]?.people += requests
+            people += requests
+        }
     }
 
     /// Whether an event has its turn now; else it stands in line. After its turn `endTurn` must follow.

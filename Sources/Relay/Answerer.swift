@@ -13,13 +13,19 @@ package actor Answerer {
         package var backends: [Backend]
         /// The queue part of the ids of this process's answers, drawn at random.
         package var instance: UInt32
+        /// People, for all backends together; each backend has a `max_waiting` of its own.
+        package var maxWaiting: Int
         /// Payloads of all that wait for one backend; what comes beyond is withheld, so that memory stays bounded.
         package var maxWaitingBytes: Int
 
-        package init(deadline: Duration, backends: [Backend], instance: UInt32, maxWaitingBytes: Int = 32 << 20) {
+        package init(
+            deadline: Duration, backends: [Backend], instance: UInt32, maxWaiting: Int = .max,
+            maxWaitingBytes: Int = 32 << 20
+        ) {
             self.deadline = deadline
             self.backends = backends
             self.instance = instance
+            self.maxWaiting = maxWaiting
             self.maxWaitingBytes = maxWaitingBytes
         }
     }
@@ -59,7 +65,8 @@ package actor Answerer {
         self.clock = clock
         self.health = health
         self.account = account
-        room = AnswerRoom(configuration.backends, maxBytes: configuration.maxWaitingBytes)
+        room = AnswerRoom(
+            configuration.backends, maxWaiting: configuration.maxWaiting, maxBytes: configuration.maxWaitingBytes)
         (work, workToDo) = AsyncStream.makeStream()
     }
 

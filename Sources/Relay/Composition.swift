@@ -41,9 +41,16 @@ package struct Composition: Sendable {
     ///
     /// Throws `QueueError` when the queue cannot be opened, `HealthServerError` when its port cannot be listened on.
     package func run() async throws {
+        let files = OpenFiles.raiseLimit()
+        let maxWaiting = files.maxWaiting(for: configuration.backends)
+        if maxWaiting < configuration.backends.reduce(0, { $0 + $1.maxWaiting }) {
+            logger.warning(
+                "fewer answers can be waited for at a time than max_waiting says: too few files may be open",
+                metadata: [LogKey.limit: "\(maxWaiting)"])
+        }
         let queue = try await openQueue()
         let owed = try await queue.lateAnswerIDs()
-        let client = CurlClient()
+        let client = CurlClient(maxConnections: files.maxConnections)
         let registry = MetricsRegistry(help: MetricNames.help)
         Gauge(label: MetricNames.info, dimensions: [("version", RelayVersion.text)], factory: registry).record(1)
 
@@ -65,7 +72,7 @@ package struct Composition: Sendable {
         let answerer = Answerer(
             .init(
                 deadline: configuration.slack.answerDeadline, backends: configuration.backends,
-                instance: UInt32.random(in: .min ... .max)),
+                instance: UInt32.random(in: .min ... .max), maxWaiting: maxWaiting),
             sender: sender, intake: intake, lateAnswers: queue, poster: poster, clock: clock, health: health,
             account: account)
         let gateway = Gateway(

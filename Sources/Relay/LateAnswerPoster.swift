@@ -15,7 +15,7 @@ package actor LateAnswerPoster {
         case nothing(LateAnswer.ID)
     }
 
-    private static let maxConcurrent = 16
+    static let maxConcurrent = 16
     /// Of those that only memory holds.
     private static let maxUnstored = 256
 

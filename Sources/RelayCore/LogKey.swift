@@ -46,6 +46,6 @@ package enum LogKey {
     package static let closeCode = "close.code"
     package static let messageType = "message.type"
     package static let bytes = "bytes"
-    /// What `bytes` is too many for.
+    /// The number that was, or would be, too small; of `bytes` where they are named.
     package static let limit = "limit"
 }

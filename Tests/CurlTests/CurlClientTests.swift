@@ -122,6 +122,33 @@ import Testing
         }
     }
 
+    @Test("requests for which there is no connection wait for one, and an idle one makes room for another server")
+    func boundedConnections() async throws {
+        let gate = Gate()
+        let backend = try await RecordingBackend(answer: { _ in
+            await gate.pass()
+            return .ok
+        })
+        let other = try await RecordingBackend(answer: { _ in .ok })
+        let client = CurlClient(maxConnections: 2)
+        let answered = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<5 {
+                group.addTask {
+                    try await client.perform(.init(url: backend.url, method: .post, body: [1])).status
+                }
+            }
+            _ = await backend.requests(atLeast: 2)
+            gate.open()
+            return try await group.reduce(0) { $0 + ($1 == 200 ? 1 : 0) }
+        }
+        #expect(answered == 5)
+        #expect(backend.connectionCount == 2)
+        #expect(try await client.perform(.init(url: other.url)).status == 200)
+        client.shutdown()
+        await backend.shutDown()
+        await other.shutDown()
+    }
+
     @Test("gzip is decoded when asked for, and its header can stand among the request's own")
     func gzip() async throws {
         let answer = RecordingBackend.Answer.respond(headers: [("Content-Encoding", "gzip")], body: gzippedHello)

@@ -1,6 +1,8 @@
 #include "workload.h"
 
 #include <err.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 // Filled in for each envelope: runs of one character that stands nowhere else in the template.
@@ -9,13 +11,14 @@
 #define SENT_AT "~~~~~~~~~~~~~~~~~~~"
 #define TS "######"
 #define CHANNEL "&&"
+#define PORT "$$$$$"
 
 #define TEXT                                                                                                          \
     "The deploy of *orders* to production has finished: 14 pods replaced in 3 min 12 s, no failed requests. "         \
     "<https:\\/\\/ci.example.com\\/orders\\/builds\\/20481|Build 20481> \\u00b7 please watch the error rate for the " \
     "next half hour and roll back with `\\/rollback orders` when it rises above 0.1 %."
 
-static const char template[] =
+static const char event[] =
     "{\"envelope_id\":\"6f1d2c3b-8a4e-4c5d-9b7f-" ENVELOPE_ID "\",\"payload\":"
     "{\"token\":\"Z1B2C3D4E5F6G7H8I9J0KLMN\",\"team_id\":\"T012AB3C4D5\",\"context_team_id\":\"T012AB3C4D5\","
     "\"context_enterprise_id\":null,\"api_app_id\":\"A0123ABC456\",\"event\":{\"user\":\"U061F7AUR9X\","
@@ -33,16 +36,35 @@ static const char template[] =
     "\"is_enterprise_install\":false}],\"is_ext_shared_channel\":false,\"event_context\":\"4-" SENT_AT "\"}"
     ",\"type\":\"events_api\",\"accepts_response_payload\":false,\"retry_attempt\":0,\"retry_reason\":\"\"}";
 
+static const char command[] =
+    "{\"envelope_id\":\"6f1d2c3b-8a4e-4c5d-9b7f-" ENVELOPE_ID "\",\"payload\":"
+    "{\"token\":\"Z1B2C3D4E5F6G7H8I9J0KLMN\",\"team_id\":\"T012AB3C4D5\",\"team_domain\":\"example\","
+    "\"channel_id\":\"C0123ABC4" CHANNEL "\",\"channel_name\":\"deploys\",\"user_id\":\"U061F7AUR9X\","
+    "\"user_name\":\"ada\",\"command\":\"\\/deploy\",\"text\":\"orders to production at 4-" SENT_AT "\","
+    "\"api_app_id\":\"A0123ABC456\",\"is_enterprise_install\":\"false\",\"response_url\":\"http:\\/\\/127.0.0.1:" PORT
+    "\\/commands\\/T012AB3C4D5\\/Rs" EVENT_ID "\\/96rGlfmibIGlgcZRskXaIFfN\","
+    "\"trigger_id\":\"Tr" EVENT_ID ".738474920.8088930838d88f008e0c1a4f2b7d9e60\"}"
+    ",\"type\":\"slash_commands\",\"accepts_response_payload\":true}";
+
+static const char command_form[] =
+    "token=Z1B2C3D4E5F6G7H8I9J0KLMN&team_id=T012AB3C4D5&team_domain=example&channel_id=C0123ABC4" CHANNEL
+    "&channel_name=deploys&user_id=U061F7AUR9X&user_name=ada&command=%2Fdeploy&text=orders+to+production+at+4-" SENT_AT
+    "&api_app_id=A0123ABC456&is_enterprise_install=false&response_url=http%3A%2F%2F127.0.0.1%3A" PORT
+    "%2Fcommands%2FT012AB3C4D5%2FRs" EVENT_ID "%2F96rGlfmibIGlgcZRskXaIFfN"
+    "&trigger_id=Tr" EVENT_ID ".738474920.8088930838d88f008e0c1a4f2b7d9e60";
+
 static const char payload_key[] = "\"payload\":";
-static const char payload_end[] = ",\"type\":\"events_api\"";
+static const char event_end[] = ",\"type\":\"events_api\"", command_end[] = ",\"type\":\"slash_commands\"";
 
 // What stands before the values that are read back. Values only: a peer that writes its JSON anew keeps them.
 static const char envelope_prefix[] = "6f1d2c3b-8a4e-4c5d-9b7f-";
-static const char event_prefix[] = "\"Ev";
-static const char sent_at_prefix[] = "\"4-";
+static const char event_prefix[] = "\"Ev", event_sent_at_prefix[] = "\"4-";
+static const char command_prefix[] = "=Tr", command_sent_at_prefix[] = "+4-";
+static const char answer_prefix[] = "Deploy No. ";
+enum { ANSWER_DIGITS = 12 };
 
 /// Finds the places that the template gives to a field.
-static struct workload_field find(const char *field) {
+static struct workload_field find(const char *template, const char *field) {
     struct workload_field found = {.width = strlen(field)};
     for (const char *place = template; (place = strstr(place, field)) != NULL; place += found.width) {
         if (found.count == WORKLOAD_MAX_PLACES) errx(1, "the template has too many places for %s", field);
@@ -73,19 +95,25 @@ static bool read_field(const char *text, size_t length, const char *prefix, size
     return true;
 }
 
-void workload_init(struct workload *workload) {
-    _Static_assert(sizeof template <= WORKLOAD_MAX_LENGTH, "the template is larger than a workload");
-    workload->length = sizeof template - 1;
-    memcpy(workload->bytes, template, sizeof template);
-    const char *payload = strstr(template, payload_key), *end = strstr(template, payload_end);
-    if (payload == NULL || end == NULL) errx(1, "the template has no payload");
-    workload->payload = (size_t)(payload - template) + strlen(payload_key);
-    workload->payload_length = (size_t)(end - template) - workload->payload;
-    workload->envelope_id = find(ENVELOPE_ID);
-    workload->event_id = find(EVENT_ID);
-    workload->sent_at = find(SENT_AT);
-    workload->ts = find(TS);
-    workload->channel = find(CHANNEL);
+void workload_init(struct workload *workload, enum workload_kind kind, uint16_t port) {
+    _Static_assert(sizeof event <= WORKLOAD_MAX_LENGTH, "the template is larger than a workload");
+    const char *template = kind == WORKLOAD_EVENT ? event : kind == WORKLOAD_COMMAND ? command : command_form;
+    workload->length = strlen(template);
+    memcpy(workload->bytes, template, workload->length + 1);
+    const char *payload = template, *end = template + workload->length;
+    if (kind != WORKLOAD_COMMAND_FORM) {
+        payload = strstr(template, payload_key) + strlen(payload_key);
+        end = strstr(template, kind == WORKLOAD_EVENT ? event_end : command_end);
+    }
+    workload->payload = (size_t)(payload - template);
+    workload->payload_length = (size_t)(end - payload);
+    workload->envelope_id = find(template, ENVELOPE_ID);
+    workload->event_id = find(template, EVENT_ID);
+    workload->sent_at = find(template, SENT_AT);
+    workload->ts = find(template, TS);
+    workload->channel = find(template, CHANNEL);
+    const struct workload_field port_field = find(template, PORT);
+    fill(workload, &port_field, port);
 }
 
 void workload_set(struct workload *workload, uint64_t sequence, uint64_t sent_at) {
@@ -100,7 +128,23 @@ bool workload_read_acknowledgement(const char *text, size_t length, uint64_t *se
     return read_field(text, length, envelope_prefix, strlen(ENVELOPE_ID), sequence);
 }
 
-bool workload_read_payload(const char *payload, size_t length, uint64_t *sequence, uint64_t *sent_at) {
-    return read_field(payload, length, event_prefix, strlen(EVENT_ID), sequence)
-        && read_field(payload, length, sent_at_prefix, strlen(SENT_AT), sent_at);
+bool workload_is_command(const char *body, size_t length) { return length > 0 && body[0] != '{'; }
+
+bool workload_read_body(const char *body, size_t length, uint64_t *sequence, uint64_t *sent_at) {
+    bool is_command = workload_is_command(body, length);
+    return read_field(body, length, is_command ? command_prefix : event_prefix, strlen(EVENT_ID), sequence)
+        && read_field(
+               body, length, is_command ? command_sent_at_prefix : event_sent_at_prefix, strlen(SENT_AT), sent_at);
+}
+
+size_t workload_write_answer(char *out, size_t size, uint64_t sequence) {
+    return (size_t)snprintf(
+        out, size,
+        "{\"response_type\":\"ephemeral\",\"text\":\"%s%0*" PRIu64
+        " of *orders* to production has begun: <https://ci.example.com/orders/builds/20481|Build 20481>\"}",
+        answer_prefix, ANSWER_DIGITS, sequence);
+}
+
+bool workload_read_answer(const char *text, size_t length, uint64_t *sequence) {
+    return read_field(text, length, answer_prefix, ANSWER_DIGITS, sequence);
 }

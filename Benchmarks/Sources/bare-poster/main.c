@@ -1,8 +1,9 @@
 // The limit: what libcurl's multi interface does at most, with the bodies, headers and signatures that relay sends, and
 // nothing else: no WebSocket, no queue, no retry. One thread, libcurl's sockets in its own epoll.
 //
-// bare-poster PORT IN_FLIGHT. Replies {} when ready, then takes commands on standard input:
-//   post FIRST COUNT   sends these sequences, IN_FLIGHT at a time over kept-alive connections, then replies
+// bare-poster PORT IN_FLIGHT events|commands. Replies {} when ready, then takes commands on standard input:
+//   post FIRST COUNT SPREAD_US   sends these sequences, IN_FLIGHT at a time over kept-alive connections, the first ones over
+//                                SPREAD_US, then replies; latencies are from making a request to having its whole response
 // SLACK_SIGNING_SECRET: signs, anew for each request.
 
 #include <curl/curl.h>
@@ -20,7 +21,7 @@
 #include "signer.h"
 #include "workload.h"
 
-enum { MAX_IN_FLIGHT = 256, TIMESTAMP_DIGITS = 10, MILLISECOND_DIGITS = 13, ID_DIGITS = 12 };
+enum { MAX_IN_FLIGHT = 1024, TIMESTAMP_DIGITS = 10, MILLISECOND_DIGITS = 13, ID_DIGITS = 12 };
 
 /// One request at a time; handle, body and headers are used again and again. The texts keep their length, so that what
 /// changes is written in place.
@@ -29,17 +30,21 @@ struct slot {
     struct workload workload;
     struct curl_slist *headers;
     char *timestamp, *signature, *delivery_id, *received_at;
+    /// Of the request that is under way.
+    uint64_t sent_at;
     bool is_busy;
 };
 
 static struct {
-    uint64_t next, end, succeeded, failed, started_at;
+    uint64_t next, end, succeeded, failed, started_at, spread;
     size_t in_flight;
+    struct latencies latencies;
     bool is_running;
 } run;
 
 static struct slot slots[MAX_IN_FLIGHT];
 static size_t slot_count;
+static enum workload_kind kind;
 static CURLM *multi;
 static int epoll;
 static struct signer *signer;
@@ -56,12 +61,12 @@ static char *add_header(struct slot *slot, const char *name, const char *value) 
     return last->data + strlen(name) + 2;
 }
 
-/// The headers of an event (slack-protocol.md §4.2) and those that relay adds (design.md §6).
+/// The headers of an event or a command (slack-protocol.md §4.2) and those that relay adds (design.md §6).
 static void make_headers(struct slot *slot) {
     add_header(slot, "User-Agent", "Slackbot 1.0 (+https://api.slack.com/robots)");
     add_header(slot, "Accept", "*/*");
     add_header(slot, "Accept-Encoding", "gzip,deflate");
-    add_header(slot, "Content-Type", "application/json");
+    add_header(slot, "Content-Type", kind == WORKLOAD_EVENT ? "application/json" : "application/x-www-form-urlencoded");
     slot->timestamp = add_header(slot, "X-Slack-Request-Timestamp", "0000000000");
     slot->signature = add_header(
         slot, "X-Slack-Signature", "v0=0000000000000000000000000000000000000000000000000000000000000000");
@@ -69,6 +74,7 @@ static void make_headers(struct slot *slot) {
     add_header(slot, "X-Relay-Attempt", "1");
     add_header(slot, "X-Relay-Route", "default");
     slot->received_at = add_header(slot, "X-Relay-Received-At", "0000000000000");
+    if (kind != WORKLOAD_EVENT) add_header(slot, "X-Relay-Deadline-Ms", "2499");
     // No waiting for a permission to send the body.
     slot->headers = curl_slist_append(slot->headers, "Expect:");
 }
@@ -82,7 +88,7 @@ static size_t discard(char *bytes, size_t size, size_t count, void *context) {
 static void make_slot(struct slot *slot, const char *port) {
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%s/slack/events", port);
-    workload_init(&slot->workload);
+    workload_init(&slot->workload, kind, 0);
     make_headers(slot);
     slot->handle = curl_easy_init();
     if (slot->handle == NULL) errx(1, "libcurl gives no handle");
@@ -105,7 +111,8 @@ static void write_digits(char *place, size_t width, uint64_t value) {
 static void start_request(struct slot *slot, uint64_t sequence) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    workload_set(&slot->workload, sequence, now_ns());
+    slot->sent_at = now_ns();
+    workload_set(&slot->workload, sequence, slot->sent_at);
     write_digits(slot->timestamp, TIMESTAMP_DIGITS, (uint64_t)now.tv_sec);
     write_digits(slot->received_at, MILLISECOND_DIGITS, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
     write_digits(slot->delivery_id, ID_DIGITS, sequence);
@@ -116,8 +123,13 @@ static void start_request(struct slot *slot, uint64_t sequence) {
     curl_multi_add_handle(multi, slot->handle);
 }
 
+static bool is_spreading(void) { return run.is_running && now_ns() - run.started_at < run.spread; }
+
+/// Starts the first ones: all that may be under way by now.
 static void start_requests(void) {
-    for (size_t i = 0; i < slot_count && run.next < run.end; i++) {
+    uint64_t allowed = slot_count;
+    if (is_spreading()) allowed = 1 + (now_ns() - run.started_at) * slot_count / run.spread;
+    for (size_t i = 0; i < slot_count && run.next < run.end && run.in_flight < allowed; i++) {
         if (!slots[i].is_busy) start_request(&slots[i], run.next++);
     }
 }
@@ -131,6 +143,7 @@ static void finish_requests(void) {
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &slot);
         curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
         if (code == CURLE_OK && status == 200) run.succeeded++; else run.failed++;
+        latencies_add(&run.latencies, now_ns() - slot->sent_at);
         curl_multi_remove_handle(multi, slot->handle);
         slot->is_busy = false;
         run.in_flight--;
@@ -164,26 +177,32 @@ static int set_timer(CURLM *handle, long milliseconds, void *context) {
 static void report_if_done(void) {
     if (!run.is_running || run.in_flight > 0 || run.next < run.end) return;
     run.is_running = false;
-    reply("{\"sent\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"started_ns\":%" PRIu64 ",\"finished_ns\":%" PRIu64 "}",
-          run.succeeded + run.failed, run.failed, run.started_at, now_ns());
+    printf("{\"sent\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"started_ns\":%" PRIu64 ",\"finished_ns\":%" PRIu64
+           ",\"response_us\":", run.succeeded + run.failed, run.failed, run.started_at, now_ns());
+    latencies_print(&run.latencies, stdout);
+    printf("}");
+    reply_end();
 }
 
 static void run_command(const char *line) {
-    uint64_t first, count;
-    if (sscanf(line, "post %" SCNu64 " %" SCNu64, &first, &count) != 2) {
+    uint64_t first, count, spread;
+    if (sscanf(line, "post %" SCNu64 " %" SCNu64 " %" SCNu64, &first, &count, &spread) != 3) {
         reply("{\"error\":\"unknown command\"}");
         return;
     }
     run.next = first;
     run.end = first + count;
     run.succeeded = run.failed = 0;
+    run.spread = spread * 1000;
+    latencies_reset(&run.latencies, count);
     run.started_at = now_ns();
     run.is_running = true;
     start_requests();
 }
 
-/// Milliseconds until libcurl wants to be called, rounded up; -1: it does not.
+/// Milliseconds until libcurl wants to be called or the next request may be due, rounded up; -1: neither.
 static int wait_time(void) {
+    if (is_spreading()) return 1;
     if (timer_at == 0) return -1;
     uint64_t now = now_ns();
     return timer_at <= now ? 0 : (int)((timer_at - now + 999999) / 1000000);
@@ -207,14 +226,16 @@ static void turn(struct command_reader *commands) {
         curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
     }
     finish_requests();
+    if (run.is_running && run.in_flight < slot_count) start_requests();
 }
 
 int main(int argc, char **argv) {
     const char *secret = getenv("SLACK_SIGNING_SECRET");
-    slot_count = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+    slot_count = argc == 4 ? strtoul(argv[2], NULL, 10) : 0;
     if (secret == NULL || slot_count < 1 || slot_count > MAX_IN_FLIGHT) {
-        errx(2, "usage: SLACK_SIGNING_SECRET=… bare-poster PORT IN_FLIGHT (at most %d)", MAX_IN_FLIGHT);
+        errx(2, "usage: SLACK_SIGNING_SECRET=… bare-poster PORT IN_FLIGHT (at most %d) events|commands", MAX_IN_FLIGHT);
     }
+    kind = strcmp(argv[3], "commands") == 0 ? WORKLOAD_COMMAND_FORM : WORKLOAD_EVENT;
     signer = signer_create(secret);
     struct command_reader commands = {0};
     char line[256];
@@ -223,6 +244,7 @@ int main(int argc, char **argv) {
     multi = curl_multi_init();
     epoll = epoll_create1(EPOLL_CLOEXEC);
     epoll_ctl(epoll, EPOLL_CTL_ADD, STDIN_FILENO, &(struct epoll_event){.events = EPOLLIN, .data.fd = STDIN_FILENO});
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)MAX_IN_FLIGHT);
     curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
     curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
     for (size_t i = 0; i < slot_count; i++) make_slot(&slots[i], argv[1]);

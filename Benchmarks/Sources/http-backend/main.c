@@ -1,8 +1,10 @@
-// A backend that accepts every delivery with an empty 200, and knows which it has seen.
+// A backend that accepts every event with an empty 200 at once, answers every command with a message after a time of its
+// own, and knows which it has seen.
 //
 // Prints {"port":…}, then takes commands on standard input:
 //   count FIRST COUNT   forgets what was, counts the deliveries of these sequences
 //   wait STALL_MS       replies {"delivered":…,"last_ns":…} when each was delivered once, or none arrives for STALL_MS
+//   delay MICROSECONDS  its own time for a command, 100000 at first; not while commands wait
 //   report              replies with counts and latencies since `count`
 // SLACK_SIGNING_SECRET: one delivery in 64 has its signature checked.
 
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "buffer.h"
@@ -25,7 +28,25 @@
 struct connection {
     int socket;
     struct buffer in, out;
+    /// Commands that wait for their answer. Freed after the last of them, once the peer has gone.
+    size_t waiting;
+    bool is_closed;
 };
+
+/// A command, and when its answer is due.
+struct command {
+    struct connection *connection;
+    uint64_t sequence, due_at;
+};
+
+/// All commands wait equally long: the one that came first is due first. A ring of as many as `capacity`.
+static struct {
+    struct command *commands;
+    size_t begin, count, capacity;
+    uint64_t delay;
+    /// A timer that is exact; epoll's own counts in milliseconds.
+    int timer;
+} waiting = {.delay = 100000000};
 
 /// The deliveries of one measured run.
 static struct {
@@ -60,10 +81,8 @@ static bool is_signed(const struct http_request *request) {
     return memcmp(signature.bytes, expected, SIGNATURE_LENGTH) == 0;
 }
 
-static void book_delivery(const struct http_request *request) {
-    uint64_t sequence, sent_at, now = now_ns();
-    if (!workload_read_payload(request->body.bytes, request->body.length, &sequence, &sent_at)
-        || sequence < run.first || sequence - run.first >= run.count) {
+static void book_delivery(const struct http_request *request, uint64_t sequence, uint64_t sent_at, uint64_t now) {
+    if (sequence < run.first || sequence - run.first >= run.count) {
         run.strange++;
         return;
     }
@@ -79,22 +98,93 @@ static void book_delivery(const struct http_request *request) {
     if (*times < UINT8_MAX) ++*times;
 }
 
-static void close_connection(struct connection *connection) {
-    close(connection->socket);
+static void free_connection(struct connection *connection) {
     buffer_free(&connection->in);
     buffer_free(&connection->out);
     free(connection);
 }
 
-static void serve(struct connection *connection) {
+static void close_connection(struct connection *connection) {
+    close(connection->socket);
+    connection->is_closed = true;
+    if (connection->waiting == 0) free_connection(connection);
+}
+
+static void set_timer(void) {
+    uint64_t due_at = waiting.count > 0 ? waiting.commands[waiting.begin].due_at : 0;
+    struct itimerspec time = {.it_value = {(time_t)(due_at / 1000000000), (long)(due_at % 1000000000)}};
+    timerfd_settime(waiting.timer, TFD_TIMER_ABSTIME, &time, NULL);
+}
+
+static void grow_ring(void) {
+    size_t capacity = 2 * waiting.capacity + 1024;
+    struct command *commands = malloc(capacity * sizeof *commands);
+    if (commands == NULL) err(1, "no memory for %zu commands", capacity);
+    for (size_t i = 0; i < waiting.count; i++) {
+        commands[i] = waiting.commands[(waiting.begin + i) % waiting.capacity];
+    }
+    free(waiting.commands);
+    waiting.commands = commands;
+    waiting.begin = 0;
+    waiting.capacity = capacity;
+}
+
+static void answer_later(struct connection *connection, uint64_t sequence, uint64_t now) {
+    if (waiting.count == waiting.capacity) grow_ring();
+    waiting.commands[(waiting.begin + waiting.count++) % waiting.capacity] =
+        (struct command){connection, sequence, now + waiting.delay};
+    connection->waiting++;
+    if (waiting.count == 1) set_timer();
+}
+
+static void append_answer(struct connection *connection, uint64_t sequence) {
+    char body[256], head[128];
+    size_t length = workload_write_answer(body, sizeof body, sequence);
+    int head_length = snprintf(
+        head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", length);
+    buffer_append(&connection->out, head, (size_t)head_length);
+    buffer_append(&connection->out, body, length);
+}
+
+/// Answers what is due. A peer has one request at a time on a connection: each answer goes out at once.
+static void answer_due(void) {
+    while (waiting.count > 0 && waiting.commands[waiting.begin].due_at <= now_ns()) {
+        struct command *command = &waiting.commands[waiting.begin];
+        struct connection *connection = command->connection;
+        waiting.begin = (waiting.begin + 1) % waiting.capacity;
+        waiting.count--;
+        connection->waiting--;
+        if (connection->is_closed) {
+            if (connection->waiting == 0) free_connection(connection);
+            continue;
+        }
+        append_answer(connection, command->sequence);
+        // A peer that has gone shows by itself: epoll says so.
+        buffer_send(&connection->out, connection->socket);
+    }
+    set_timer();
+}
+
+static void take_request(struct connection *connection, const struct http_request *request) {
     static const char accepted[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    uint64_t sequence, sent_at, now = now_ns();
+    bool is_known = workload_read_body(request->body.bytes, request->body.length, &sequence, &sent_at);
+    if (is_known) book_delivery(request, sequence, sent_at, now);
+    if (!is_known) run.strange++;
+    if (is_known && workload_is_command(request->body.bytes, request->body.length)) {
+        answer_later(connection, sequence, now);
+    } else {
+        buffer_append(&connection->out, accepted, sizeof accepted - 1);
+    }
+}
+
+static void serve(struct connection *connection) {
     bool is_open = buffer_receive(&connection->in, connection->socket);
     struct http_request request;
     ssize_t length;
     while ((length = http_parse(buffer_start(&connection->in), buffer_length(&connection->in), &request)) > 0) {
-        book_delivery(&request);
+        take_request(connection, &request);
         buffer_consume(&connection->in, (size_t)length);
-        buffer_append(&connection->out, accepted, sizeof accepted - 1);
     }
     // A response is smaller than what asked for it: it fits as long as the peer reads.
     if (!is_open || length < 0 || !buffer_send(&connection->out, connection->socket)) close_connection(connection);
@@ -135,6 +225,9 @@ static void run_command(const char *line) {
     } else if (sscanf(line, "wait %" SCNu64, &count) == 1) {
         stall = count * 1000000;
         waiting_since = now_ns();
+    } else if (sscanf(line, "delay %" SCNu64, &count) == 1) {
+        waiting.delay = count * 1000;
+        reply("{}");
     } else if (strcmp(line, "report") == 0) {
         report();
     } else {
@@ -151,7 +244,9 @@ int main(void) {
     epoll = epoll_create1(EPOLL_CLOEXEC);
     uint16_t port;
     int listener = listen_on_loopback(&port);
+    waiting.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     watch(EPOLL_CTL_ADD, listener, EPOLLIN, &listener);
+    watch(EPOLL_CTL_ADD, waiting.timer, EPOLLIN, &waiting);
     watch(EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &commands);
     reply("{\"port\":%u}", port);
     for (;;) {
@@ -161,6 +256,9 @@ int main(void) {
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr == &commands) {
                 command_reader_fill(&commands);
+            } else if (events[i].data.ptr == &waiting) {
+                // Set anew for the next one, which also makes it unreadable.
+                answer_due();
             } else if (events[i].data.ptr == &listener) {
                 for (int socket; (socket = accept_connection(listener)) >= 0;) {
                     struct connection *connection = calloc(1, sizeof *connection);

@@ -8,7 +8,10 @@ struct Measurement: Codable {
     /// Envelopes delivered per second, from the first sending to the last delivery; nil: delivers nothing.
     var deliveredPerSecond: Double?
     var acknowledgementMicroseconds: Latencies?
+    /// From sending to the arrival of the request at the backend.
     var endToEndMicroseconds: Latencies?
+    /// Where somebody waits for answers; nil: nobody does.
+    var answers: Answers?
     /// CPU time per envelope; `program` is the one that is measured.
     var cpuMicroseconds: Shares
     /// CPU time over wall-clock time, in percent of one core: 100 is the limit of a tool, which has one thread.
@@ -20,6 +23,17 @@ struct Measurement: Codable {
     var unacknowledged: Int
     var lost: Int
     var doubled: Int
+
+    struct Answers: Codable {
+        /// From the first sending to the last answer.
+        var perSecond: Double
+        /// From sending a command to having its answer, without the time that the backend takes.
+        var addedMicroseconds: Latencies
+        /// Acknowledged without the answer.
+        var bare: Int
+        /// Answered through the response_url.
+        var late: Int
+    }
 
     struct Shares: Codable {
         var program: Double

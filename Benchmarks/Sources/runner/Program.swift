@@ -25,6 +25,8 @@ struct Program: Sendable {
         let directory: URL
         let slackPort: UInt16
         let backendPort: UInt16
+        /// What it will be measured under.
+        let load: Case.Load
         /// With the secrets, and with the preload that counts.
         let environment: [String: String]
     }
@@ -36,9 +38,11 @@ struct Program: Sendable {
         Program(name: "relay-memory", summary: "relay, memory queue", role: .gateway) {
             try startRelay($0, queue: "{ driver: memory }")
         },
-        Program(name: "bare-libcurl", summary: "libcurl multi in C, 16 in flight: the limit", role: .poster) {
-            try ChildProcess(
-                $0.bench.tool("bare-poster"), ["\($0.backendPort)", "16"], environment: $0.environment, speaks: true)
+        Program(
+            name: "bare-libcurl", summary: "libcurl multi in C, 16 in flight or as many as wait: the limit",
+            role: .poster
+        ) {
+            try startPoster($0)
         },
         Program(name: "null-client", summary: "only acknowledges: the generator's limit", role: .acknowledger) {
             try ChildProcess(
@@ -46,6 +50,17 @@ struct Program: Sendable {
                 environment: $0.environment, speaks: true)
         },
     ]
+}
+
+private func startPoster(_ launch: Program.Launch) throws -> ChildProcess {
+    let (inFlight, kind) =
+        switch launch.load {
+        case .closed: (16, "events")
+        case .answers(let waiting, _): (waiting, "commands")
+        }
+    return try ChildProcess(
+        launch.bench.tool("bare-poster"), ["\(launch.backendPort)", "\(inFlight)", kind],
+        environment: launch.environment, speaks: true)
 }
 
 /// Relay with its defaults, but for what a benchmark must fix.
@@ -60,7 +75,7 @@ func startRelay(_ launch: Program.Launch, queue: String) throws -> ChildProcess 
           start_jitter: 0s
         queue: \(queue)
         backends:
-          bench: { url: http://127.0.0.1:\(launch.backendPort)/slack/events }
+          bench: { url: http://127.0.0.1:\(launch.backendPort)/slack/events, max_waiting: 2000 }
         health: { listen: 127.0.0.1:0 }
         log: { level: warning, format: json }
 

@@ -8,19 +8,22 @@ struct CaseResult: Codable {
     let summary: String
     let rounds: [Measurement]
 
-    /// One measurement per program, in the order in which they ran first: the round in the middle by what it delivered.
+    /// One measurement per program, in the order in which they ran first: the round in the middle, by what it delivered
+    /// or by what it added to the answers.
     var medians: [Measurement] {
         var names: [String] = []
         for round in rounds where !names.contains(round.program) { names.append(round.program) }
         return names.map { name in
-            let sorted = rounds.filter { $0.program == name }.sorted { $0.throughput < $1.throughput }
+            let sorted = rounds.filter { $0.program == name }.sorted { $0.rank < $1.rank }
             return sorted[sorted.count / 2]
         }
     }
 }
 
 extension Measurement {
-    fileprivate var throughput: Double { deliveredPerSecond ?? acknowledgedPerSecond ?? 0 }
+    fileprivate var rank: Double {
+        answers?.addedMicroseconds.p50 ?? deliveredPerSecond ?? acknowledgedPerSecond ?? 0
+    }
 }
 
 struct Report: Codable {
@@ -60,6 +63,7 @@ struct Machine: Codable {
 extension CaseResult {
     /// The medians as rows.
     var table: String {
+        guard !medians.contains(where: { $0.answers != nil }) else { return answerTable }
         let groups = [
             "", "per second", "acknowledged, ms", "end to end, ms", "CPU µs/envelope", "busy %", "MB", "", "", "",
         ]
@@ -71,6 +75,15 @@ extension CaseResult {
         return render(groups: groups, columns: columns, rows: medians.map(\.cells))
     }
 
+    private var answerTable: String {
+        let groups = ["", "", "added, ms", "to the backend, ms", "CPU µs/answer", "busy %", "MB", "", "", "", "", ""]
+        let columns = [
+            ["program"], ["answers/s"], ["p50", "p99", "max"], ["p50", "p99", "max"], ["program", "gen.", "backend"],
+            ["program", "gen.", "backend"], ["RSS", "private"], ["fsyncs"], ["bare"], ["late"], ["lost"], ["doubled"],
+        ]
+        return render(groups: groups, columns: columns, rows: medians.map(\.answerCells))
+    }
+
     /// Each gateway over the limit, and over whatever else ran.
     var ratios: [String] {
         guard let limit = medians.first(where: { $0.program == "bare-libcurl" }),
@@ -79,6 +92,11 @@ extension CaseResult {
         return medians.compactMap { row in
             guard let rate = row.deliveredPerSecond, row.program != limit.program else { return nil }
             let cpu = decimals(row.cpuMicroseconds.program / limit.cpuMicroseconds.program, 2)
+            if let added = row.answers?.addedMicroseconds, let least = limit.answers?.addedMicroseconds {
+                return
+                    "\(row.program) − \(limit.program): added p50 \(decimals((added.p50 - least.p50) / 1000, 2)) ms, "
+                    + "p99 \(decimals((added.p99 - least.p99) / 1000, 2)) ms; ÷: CPU per answer \(cpu)"
+            }
             return
                 "\(row.program) ÷ \(limit.program): CPU per envelope \(cpu), delivered/s \(decimals(rate / limitRate, 2))"
         }
@@ -88,18 +106,35 @@ extension CaseResult {
 extension Measurement {
     /// In the groups and columns of `CaseResult.table`.
     fileprivate var cells: [[String]] {
-        func latency(_ latencies: Latencies?) -> [String] {
-            [latencies?.p50, latencies?.p99, latencies?.max].map { $0.map { decimals($0 / 1000, 2) } ?? "-" }
-        }
-        func shares(_ shares: Shares, _ count: Int) -> [String] {
-            [shares.program, shares.generator, shares.backend].map { $0.map { decimals($0, count) } ?? "-" }
-        }
-        return [
+        [
             [program], [deliveredPerSecond, acknowledgedPerSecond].map { $0.map { decimals($0, 0) } ?? "-" },
-            latency(acknowledgementMicroseconds), latency(endToEndMicroseconds), shares(cpuMicroseconds, 1),
-            shares(busyPercent, 0), [megabytes(memory.residentBytes), megabytes(memory.privateDirtyBytes)],
-            [decimals(syncsPerEnvelope, 3)], ["\(lost + unacknowledged)"], ["\(doubled)"],
+            milliseconds(acknowledgementMicroseconds), milliseconds(endToEndMicroseconds),
+        ] + costCells + [["\(lost + unacknowledged)"], ["\(doubled)"]]
+    }
+
+    /// In the groups and columns of `CaseResult.answerTable`.
+    fileprivate var answerCells: [[String]] {
+        [
+            [program], [answers.map { decimals($0.perSecond, 0) } ?? "-"], milliseconds(answers?.addedMicroseconds),
+            milliseconds(endToEndMicroseconds),
+        ] + costCells
+            + [["\(answers?.bare ?? 0)"], ["\(answers?.late ?? 0)"], ["\(lost + unacknowledged)"], ["\(doubled)"]]
+    }
+
+    /// CPU time, memory and fsyncs.
+    private var costCells: [[String]] {
+        [
+            shares(cpuMicroseconds, 1), shares(busyPercent, 0),
+            [megabytes(memory.residentBytes), megabytes(memory.privateDirtyBytes)], [decimals(syncsPerEnvelope, 3)],
         ]
+    }
+
+    private func milliseconds(_ latencies: Latencies?) -> [String] {
+        [latencies?.p50, latencies?.p99, latencies?.max].map { $0.map { decimals($0 / 1000, 2) } ?? "-" }
+    }
+
+    private func shares(_ shares: Shares, _ count: Int) -> [String] {
+        [shares.program, shares.generator, shares.backend].map { $0.map { decimals($0, count) } ?? "-" }
     }
 }
 

@@ -37,15 +37,17 @@ struct Runner {
 
     /// All programs in turn, as often as there are rounds: what drifts on the machine drifts for all of them.
     private static func measure(_ load: Case, _ options: Options, in bench: Bench) throws -> CaseResult {
-        let programs = Program.all.filter { options.programs.isEmpty || options.programs.contains($0.name) }
+        let programs = Program.all.filter {
+            load.takes($0) && (options.programs.isEmpty || options.programs.contains($0.name))
+        }
         let rounds = options.rounds ?? (options.isQuick ? 1 : 3)
         var measurements: [Measurement] = []
         for round in 1...rounds {
             for program in programs {
                 say("\(load.name): \(program.name), round \(round) of \(rounds)")
-                let scene = try Scene(program, in: bench)
+                let scene = try Scene(program, under: load.load, in: bench)
                 defer { scene.stop() }
-                measurements.append(try scene.measure(load))
+                measurements.append(try scene.measure(warmUp: load.warmUp, envelopes: load.envelopes))
             }
         }
         let result = CaseResult(name: load.name, summary: load.summary, rounds: measurements)

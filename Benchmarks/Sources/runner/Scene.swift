@@ -4,6 +4,7 @@ import Foundation
 
 struct Scene {
     private let program: Program
+    private let load: Case.Load
     private let process: ChildProcess
     private let generator: SlackGenerator?
     private let backend: HTTPBackend?
@@ -13,8 +14,11 @@ struct Scene {
     let startedAt: UInt64
 
     /// Starts all and returns when the program is ready for load. `preload` false: without the preload that counts.
-    init(_ program: Program, in bench: Bench, preload: Bool = true) throws {
+    init(
+        _ program: Program, under load: Case.Load = .closed(unacknowledged: 1), in bench: Bench, preload: Bool = true
+    ) throws {
         self.program = program
+        self.load = load
         directory = try bench.makeDirectory()
         syncCountFile = directory.appendingPathComponent("syncs")
         var started: [ChildProcess] = []
@@ -23,6 +27,7 @@ struct Scene {
             if let generator { started.append(generator.process) }
             backend = program.role == .acknowledger ? nil : try HTTPBackend(in: bench)
             if let backend { started.append(backend.process) }
+            if let time = load.backendTime { try backend?.setDelay(time) }
             let counting = [
                 "LD_PRELOAD": bench.tool("libfsynccount.so").path, "FSYNC_COUNT_FILE": syncCountFile.path,
             ]
@@ -30,7 +35,7 @@ struct Scene {
             process = try program.start(
                 .init(
                     bench: bench, directory: directory, slackPort: generator?.port ?? 0,
-                    backendPort: backend?.port ?? 0,
+                    backendPort: backend?.port ?? 0, load: load,
                     environment: preload ? bench.secrets.merging(counting) { $1 } : bench.secrets))
             started.append(process)
             if generator == nil { _ = try process.reply(Done.self) }
@@ -57,13 +62,13 @@ struct Scene {
     func cpu() throws -> Duration { try cpuTime(of: process) }
 
     /// Warms up, then measures.
-    func measure(_ load: Case) throws -> Measurement {
+    func measure(warmUp: Int, envelopes: Int) throws -> Measurement {
         try awaitConnections()
-        _ = try run(load.load, first: 0, count: load.warmUp)
-        return try run(load.load, first: load.warmUp, count: load.envelopes)
+        _ = try run(first: 0, count: warmUp)
+        return try run(first: warmUp, count: envelopes)
     }
 
-    private func run(_ load: Case.Load, first: Int, count: Int) throws -> Measurement {
+    private func run(first: Int, count: Int) throws -> Measurement {
         var peak = MemoryUse()
         let sample = {
             try checkProgram()
@@ -82,32 +87,38 @@ struct Scene {
         try report.map(check)
 
         let elapsed = after.time - before.time
-        let startedAt = sent?.startedNs ?? posted ?? 0
+        let startedAt = sent?.startedNs ?? posted?.startedNs ?? 0
         return Measurement(
             program: program.name, envelopes: count,
             acknowledgedPerSecond: sent.map { rate($0.acknowledged, from: $0.startedNs, to: $0.finishedNs) },
             deliveredPerSecond: progress.map { rate($0.delivered, from: startedAt, to: $0.lastNs) },
             acknowledgementMicroseconds: sent?.acknowledgementUs, endToEndMicroseconds: report?.endToEndUs,
+            answers: load.backendTime.flatMap { time in
+                sent.map { .init($0, backendTime: time) } ?? posted.map { .init($0, backendTime: time) }
+            },
             cpuMicroseconds: after.shares(since: before) { $0 / .microseconds(1) / Double(count) },
             busyPercent: after.shares(since: before) { $0 / elapsed * 100 },
             memory: peak, syncsPerEnvelope: Double(after.syncs - before.syncs) / Double(count),
-            unacknowledged: sent.map { count - $0.acknowledged } ?? 0, lost: report?.lost ?? 0,
+            unacknowledged: sent.map { count - $0.acknowledged - $0.late } ?? 0, lost: report?.lost ?? 0,
             doubled: report?.doubled ?? 0)
     }
 
-    private struct Posted: Decodable {
+    fileprivate struct Posted: Decodable {
+        let sent: Int
         let failed: Int
         let startedNs: UInt64
+        let finishedNs: UInt64
+        let responseUs: Latencies
     }
 
-    /// Has the poster send; returns when it began.
-    private func post(first: Int, count: Int, whileWaiting: () throws -> Void) throws -> UInt64 {
-        try process.send("post \(first) \(count)")
+    /// Has the poster send.
+    private func post(first: Int, count: Int, whileWaiting: () throws -> Void) throws -> Posted {
+        try process.send("post \(first) \(count) \(load.backendTime?.wholeMicroseconds ?? 0)")
         let posted = try process.reply(Posted.self, within: .seconds(600), whileWaiting: whileWaiting)
         guard posted.failed == 0 else {
             throw RunnerError("\(program.name): \(posted.failed) of \(count) posts failed")
         }
-        return posted.startedNs
+        return posted
     }
 
     /// A wrong request makes a number worthless.
@@ -121,6 +132,20 @@ struct Scene {
         guard !process.isRunning else { return }
         let log = (try? String(contentsOf: directory.appendingPathComponent("relay.log"), encoding: .utf8)) ?? ""
         throw RunnerError("\(program.name) has ended\n\(log.suffix(2000))")
+    }
+}
+
+extension Measurement.Answers {
+    init(_ sent: SlackGenerator.Sent, backendTime: Duration) {
+        self.init(
+            perSecond: rate(sent.acknowledged, from: sent.startedNs, to: sent.finishedNs),
+            addedMicroseconds: sent.acknowledgementUs.less(backendTime), bare: sent.bare, late: sent.late)
+    }
+
+    fileprivate init(_ posted: Scene.Posted, backendTime: Duration) {
+        self.init(
+            perSecond: rate(posted.sent, from: posted.startedNs, to: posted.finishedNs),
+            addedMicroseconds: posted.responseUs.less(backendTime), bare: 0, late: 0)
     }
 }
 

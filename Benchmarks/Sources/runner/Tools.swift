@@ -7,6 +7,12 @@ struct Latencies: Codable {
     let p50: Double
     let p99: Double
     let max: Double
+
+    /// What is left when each of them took `time` less.
+    func less(_ time: Duration) -> Latencies {
+        let time = time / .microseconds(1)
+        return Latencies(p50: p50 - time, p99: p99 - time, max: max - time)
+    }
 }
 
 private struct Port: Decodable { let port: UInt16 }
@@ -35,7 +41,12 @@ struct SlackGenerator {
 
     struct Sent: Decodable {
         let sent: Int
+        /// With the answer, where one is wanted.
         let acknowledged: Int
+        /// Acknowledged without the answer that was wanted.
+        let bare: Int
+        /// Answered through the response_url.
+        let late: Int
         let startedNs: UInt64
         /// The last acknowledgement.
         let finishedNs: UInt64
@@ -46,6 +57,8 @@ struct SlackGenerator {
     func send(_ load: Case.Load, first: Int, count: Int, whileWaiting: () throws -> Void) throws -> Sent {
         switch load {
         case .closed(let unacknowledged): try process.send("closed \(first) \(count) \(unacknowledged)")
+        case .answers(let waiting, let backendTime):
+            try process.send("answers \(first) \(count) \(waiting) \(backendTime.wholeMicroseconds)")
         }
         return try process.reply(within: .seconds(600), whileWaiting: whileWaiting)
     }
@@ -59,6 +72,12 @@ struct HTTPBackend {
     init(in bench: Bench) throws {
         process = try ChildProcess(bench.tool("http-backend"), environment: bench.secrets, speaks: true)
         port = try process.reply(Port.self).port
+    }
+
+    /// From now on a command is answered after this time.
+    func setDelay(_ delay: Duration) throws {
+        try process.send("delay \(delay.wholeMicroseconds)")
+        _ = try process.reply(Done.self)
     }
 
     /// Counts the deliveries of these sequences from now on.
@@ -95,4 +114,9 @@ struct HTTPBackend {
         try process.send("report")
         return try process.reply()
     }
+}
+
+extension Duration {
+    /// As the tools take times.
+    var wholeMicroseconds: Int { Int(self / .microseconds(1)) }
 }

@@ -2,7 +2,10 @@
 //
 // Prints {"port":…}, then takes commands on standard input and replies when they are done:
 //   connected COUNT                  waits for COUNT connections
-//   closed FIRST COUNT IN_FLIGHT     closed loop: keeps IN_FLIGHT unacknowledged until COUNT are acknowledged
+//   closed FIRST COUNT IN_FLIGHT     closed loop: keeps IN_FLIGHT events unacknowledged until COUNT are acknowledged
+//   answers FIRST COUNT IN_FLIGHT SPREAD_US
+//                                    closed loop: keeps IN_FLIGHT commands waiting until COUNT are answered; the first
+//                                    ones are sent over SPREAD_US
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,10 +30,20 @@ static void message_received(const char *text, size_t length, uint64_t read_at) 
     load_acknowledged(&load, text, length, read_at);
 }
 
+static void response_posted(const char *body, size_t length, uint64_t read_at) {
+    load_posted(&load, body, length, read_at);
+}
+
 static void run_command(const char *line) {
-    uint64_t first, count, in_flight;
-    if (sscanf(line, "closed %" SCNu64 " %" SCNu64 " %" SCNu64, &first, &count, &in_flight) == 3) {
-        load_start(&load, first, count, in_flight);
+    struct load_plan plan = {0};
+    uint64_t count;
+    if (sscanf(line, "closed %" SCNu64 " %" SCNu64 " %" SCNu64, &plan.first, &plan.count, &plan.in_flight) == 3) {
+        load_start(&load, &plan, slack.port);
+    } else if (sscanf(line, "answers %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &plan.first, &plan.count,
+                      &plan.in_flight, &plan.spread) == 4) {
+        plan.wants_answers = true;
+        plan.spread *= 1000;
+        load_start(&load, &plan, slack.port);
     } else if (sscanf(line, "connected %" SCNu64, &count) == 1) {
         awaited_connections = count;
     } else {
@@ -48,11 +61,10 @@ int main(void) {
     struct command_reader commands = {0};
     char line[256];
     commands_open();
-    load_init(&load);
-    slack_init(&slack, message_received);
+    slack_init(&slack, message_received, response_posted);
     reply("{\"port\":%u}", slack.port);
     for (;;) {
-        if (slack_turn(&slack, IDLE_TURN_MS)) command_reader_fill(&commands);
+        if (slack_turn(&slack, load_wait_ms(&load, IDLE_TURN_MS))) command_reader_fill(&commands);
         while (command_reader_next(&commands, line, sizeof line)) run_command(line);
         load_send(&load, &slack);
         slack_flush(&slack);

@@ -23,8 +23,9 @@ static void watch(struct slack *slack, int operation, int socket, uint32_t event
     if (epoll_ctl(slack->epoll, operation, socket, &event) < 0) err(1, "epoll_ctl");
 }
 
-void slack_init(struct slack *slack, message_handler on_message) {
+void slack_init(struct slack *slack, message_handler on_message, message_handler on_post) {
     slack->on_message = on_message;
+    slack->on_post = on_post;
     slack->epoll = epoll_create1(EPOLL_CLOEXEC);
     slack->listener = listen_on_loopback(&slack->port);
     watch(slack, EPOLL_CTL_ADD, slack->listener, EPOLLIN, &listener_mark);
@@ -90,6 +91,9 @@ static void answer_request(struct slack *slack, struct connection *connection, c
         upgrade(slack, connection, key);
     } else if (is_prefix("/api/apps.connections.open", request->target)) {
         answer_open(slack, connection);
+    } else if (is_prefix("/commands/", request->target)) {
+        slack->on_post(request->body.bytes, request->body.length, now_ns());
+        append_response(connection, "200 OK", "{\"ok\":true}");
     } else {
         append_response(connection, "404 Not Found", "{\"ok\":false,\"error\":\"unknown_method\"}");
     }

@@ -1,4 +1,5 @@
-// Slack's side of Socket Mode: apps.connections.open, the upgrade, hello, pings, and the connections that are up.
+// Slack's side of Socket Mode: apps.connections.open, the upgrade, hello, pings, the connections that are up, and response
+// URLs.
 #pragma once
 
 #include <stddef.h>
@@ -8,7 +9,8 @@
 
 enum { MAX_CONNECTIONS = 256 };
 
-/// Called for each text message of a client, with the time at which it was read.
+/// Called for each text message of a client, and for each body posted to a response_url, with the time at which it was
+/// read.
 typedef void (*message_handler)(const char *text, size_t length, uint64_t read_at);
 
 struct slack {
@@ -20,10 +22,10 @@ struct slack {
     size_t websocket_count;
     /// When apps.connections.open was first called; 0: not yet.
     uint64_t first_open_at;
-    message_handler on_message;
+    message_handler on_message, on_post;
 };
 
-void slack_init(struct slack *slack, message_handler on_message);
+void slack_init(struct slack *slack, message_handler on_message, message_handler on_post);
 
 /// Waits up to `timeout_ms` for something to happen, reads it all, and sends the pings that are due.
 /// True: standard input has something to read.

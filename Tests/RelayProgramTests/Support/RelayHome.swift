@@ -19,6 +19,7 @@ final class RelayHome: Sendable {
 
     let folder: URL
     private let environment: [String: String]
+    private let ulimit: String?
 
     /// Short waits, no jitter, health on a free port.
     /// - Parameters:
@@ -28,11 +29,13 @@ final class RelayHome: Sendable {
     ///   - slack: more keys of the section `slack`, each `key: value`; a `backoff` among them takes the place of the
     ///     short one.
     ///   - environment: beside the one that every relay under test has.
+    ///   - ulimit: arguments of ulimit(1) that hold for relay.
     init(
         apiURL: String, backends: [String: String], routes: [String] = [], queue: String? = nil, slack: [String] = [],
-        logLevel: String = "debug", environment: [String: String] = [:]
+        logLevel: String = "debug", environment: [String: String] = [:], ulimit: String? = nil
     ) throws {
         folder = try Self.makeFolder()
+        self.ulimit = ulimit
         self.environment = Self.environment.merging(environment) { _, new in new }
         let backoff =
             slack.contains { $0.hasPrefix("backoff:") } ? [] : ["backoff: { initial: 50ms, max: 500ms, stable: 1s }"]
@@ -63,7 +66,7 @@ final class RelayHome: Sendable {
 
     /// Starts `relay serve`, without waiting for anything.
     func start() throws -> ChildProcess {
-        try ChildProcess.relay(["serve", "--config", configurationPath], environment: environment)
+        try ChildProcess.relay(["serve", "--config", configurationPath], environment: environment, ulimit: ulimit)
     }
 
     /// Starts `relay serve` and waits until it listens. It need not be connected to Slack yet.

@@ -57,8 +57,14 @@ final class ChildProcess: Sendable {
 
 extension ChildProcess {
     /// The `relay` that was built together with these tests.
-    static func relay(_ arguments: [String], environment: [String: String] = [:]) throws -> ChildProcess {
-        try ChildProcess(relayPath, arguments, environment: environment)
+    /// - Parameter ulimit: arguments of ulimit(1) that hold for it.
+    static func relay(
+        _ arguments: [String], environment: [String: String] = [:], ulimit: String? = nil
+    ) throws -> ChildProcess {
+        guard let ulimit else { return try ChildProcess(relayPath, arguments, environment: environment) }
+        return try ChildProcess(
+            "/bin/sh", ["-c", "ulimit \(ulimit) && exec \"$0\" \"$@\"", relayPath] + arguments,
+            environment: environment)
     }
 
     /// Beside the test bundle, which on Linux is the running executable.

@@ -12,7 +12,8 @@ struct command_reader {
     bool ended;
 };
 
-/// Makes standard input fit for `command_reader_fill` and ignores SIGPIPE.
+/// Makes standard input fit for `command_reader_fill`, ignores SIGPIPE, and takes as many open files as may be had: some
+/// cases hold 1,000 connections.
 void commands_open(void);
 
 /// Reads what is there, without waiting.

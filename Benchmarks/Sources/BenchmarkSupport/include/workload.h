@@ -1,4 +1,5 @@
-// What is sent: events_api envelopes with a message event as Slack sends it, 1.7 KB each, told apart by a sequence.
+// What is sent, as Slack sends it: events_api envelopes with a message event of 1.7 KB, or slash_commands envelopes that
+// wait for an answer, of 0.8 KB. Told apart by a sequence.
 #pragma once
 
 #include <stdbool.h>
@@ -12,6 +13,13 @@ struct workload_field {
     size_t width, count, places[WORKLOAD_MAX_PLACES];
 };
 
+enum workload_kind {
+    WORKLOAD_EVENT,
+    WORKLOAD_COMMAND,
+    /// A command as a backend gets it: the body of the request, without an envelope.
+    WORKLOAD_COMMAND_FORM,
+};
+
 /// The bytes of an envelope, and the fields in it that change with its sequence.
 struct workload {
     char bytes[WORKLOAD_MAX_LENGTH];
@@ -21,14 +29,24 @@ struct workload {
     struct workload_field envelope_id, event_id, sent_at, ts, channel;
 };
 
-void workload_init(struct workload *workload);
+/// `port`: where the response_url of a command leads, on 127.0.0.1.
+void workload_init(struct workload *workload, enum workload_kind kind, uint16_t port);
 
-/// Writes sequence and time into `bytes`: its envelope_id, event_id, ts and channel follow from the sequence, the time of
-/// sending (of `now_ns`) travels in event_context.
+/// Writes sequence and time into `bytes`: envelope_id, event_id or trigger_id, response_url, ts and channel follow from
+/// the sequence, the time of sending (of `now_ns`) travels in event_context or in the text of the command.
 void workload_set(struct workload *workload, uint64_t sequence, uint64_t sent_at);
 
 /// Reads the sequence out of an acknowledgement.
 bool workload_read_acknowledgement(const char *text, size_t length, uint64_t *sequence);
 
-/// Reads sequence and time of sending out of a payload.
-bool workload_read_payload(const char *payload, size_t length, uint64_t *sequence, uint64_t *sent_at);
+/// Whether the body of a request to the backend is a command's form, not an event's JSON.
+bool workload_is_command(const char *body, size_t length);
+
+/// Reads sequence and time of sending out of the body of a request to the backend.
+bool workload_read_body(const char *body, size_t length, uint64_t *sequence, uint64_t *sent_at);
+
+/// Writes what the backend answers to a command, a JSON object; returns its length.
+size_t workload_write_answer(char *out, size_t size, uint64_t sequence);
+
+/// Reads the sequence out of an answer, or out of what carries one.
+bool workload_read_answer(const char *text, size_t length, uint64_t *sequence);
