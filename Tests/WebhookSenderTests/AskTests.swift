@@ -94,8 +94,7 @@ import WebhookSender
 
     @Test("nothing listens at the backend", arguments: Kind.allCases)
     func refused(kind: Kind) async throws {
-        try await withSender { backend, sender in
-            await backend.shutDown()
+        try await withSender(configure: { $0.url = nowhere }) { _, sender in
             let result = await sender.ask(delivery(kind: kind), attempt: 1, deadline: started)
             #expect(result.attempt.outcome == .failed(.connectionRefused))
             #expect(result.reply == nil)

@@ -7,6 +7,9 @@ import WebhookSender
 
 let started = Timestamp(millisecondsSinceEpoch: 1_700_000_000_000)
 
+/// Nothing listens there. A port that was just closed may be another test's by now; this one is given to nobody.
+let nowhere = "http://127.0.0.1:1/"
+
 /// Runs a test with a backend on loopback and a sender that knows it as `b`, and stops both.
 func withSender(
     answer: @escaping RecordingBackend.Script = { _ in .ok }, now: @escaping @Sendable () -> Timestamp = { started },

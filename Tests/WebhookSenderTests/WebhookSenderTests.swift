@@ -162,8 +162,7 @@ import WebhookSender
 
     @Test("a backend that is not there")
     func refused() async throws {
-        try await withSender { backend, sender in
-            await backend.shutDown()
+        try await withSender(configure: { $0.url = nowhere }) { _, sender in
             let result = await sender.send(delivery(), attempt: 1)
             #expect(result.outcome == .failed(.connectionRefused))
             #expect(result.detail.contains("127.0.0.1"))
