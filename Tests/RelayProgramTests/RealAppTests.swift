@@ -39,21 +39,27 @@ struct RealAppTests {
         #expect(command["command"] == "/deploy")
         #expect(command["text"] == "production & \(words)")
 
-        let button = try await app.handled(4) { try await slack.send(.blockActions) }
+        let button = try await app.handled(4) { try await slack.send(.blockActions, .init(actionID: "approve")) }
         #expect(button["kind"] == "interaction")
         #expect(button["type"] == "block_actions")
         #expect(button["action_id"] == "approve")
         #expect(button["value"] == "yes")
 
-        for (count, sample, type) in [
-            (5, SimulatedSample.shortcut, "shortcut"), (6, .messageAction, "message_action"),
-            (7, .viewSubmission, "view_submission"),
+        for (count, sample, type, callbackID) in [
+            (5, SimulatedSample.shortcut, "shortcut", "deploy_shortcut"),
+            (6, .messageAction, "message_action", "deploy_message"),
+            (7, .viewSubmission, "view_submission", "plain_form"),
         ] {
-            let line = try await app.handled(count) { try await slack.send(sample, .init(text: words)) }
+            let line = try await app.handled(count) {
+                try await slack.send(sample, .init(text: words, callbackID: callbackID))
+            }
             #expect(line["kind"] == "interaction")
             #expect(line["type"] == type)
+            #expect(line["callback_id"] == callbackID)
         }
-        let options = try await app.handled(8) { try await slack.send(.blockSuggestion, .init(text: words)) }
+        let options = try await app.handled(8) {
+            try await slack.send(.blockSuggestion, .init(text: words, actionID: "flat_menu"))
+        }
         #expect(options["kind"] == "options")
         #expect(options["value"] == words)
 

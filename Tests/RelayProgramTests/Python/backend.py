@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+from urllib.parse import parse_qsl
 
 
 class Record:
@@ -70,6 +71,31 @@ def fields_of_interaction(payload):
         "user": (payload.get("user") or {}).get("id"),
         "trigger_id": payload.get("trigger_id"),
     }
+
+
+def understand(content_type, body):
+    """The kind of a request, its key fields, and its form or JSON.
+
+    Told apart as Slack's documentation says: by content type, then by form field. Raises KeyError or ValueError for
+    what is none of Slack's.
+    """
+    if content_type == "application/json":
+        event = json.loads(body)
+        return "event", fields_of_event(event), event
+    if content_type != "application/x-www-form-urlencoded":
+        raise ValueError(content_type)
+    form = dict(parse_qsl(body, keep_blank_values=True, strict_parsing=True))
+    if "payload" not in form:
+        return "command", fields_of_command(form), form
+    payload = json.loads(form["payload"])
+    return "options" if is_menu(payload) else "interaction", fields_of_interaction(payload), payload
+
+
+def is_menu(payload):
+    """Whether a `payload` asks for options. That of a legacy message does so without a type of its own."""
+    if payload["type"] == "interactive_message":
+        return "actions" not in payload
+    return payload["type"] in ("block_suggestion", "dialog_suggestion")
 
 
 def parse_arguments(description):

@@ -1,6 +1,7 @@
 // A Slack app of Tests/RelayProgramTests/Python behind the gateway.
 
 import Foundation
+import SlackSimulator
 import Testing
 
 /// An app that listens, and the record of what it handled. Killed with its last reference.
@@ -52,5 +53,22 @@ final class PythonApp: Sendable {
             let seen = Set(lines)
             _ = try #require(await process.output.first { !seen.contains($0) }, "the app ended: \(process.errors.text)")
         }
+    }
+}
+
+/// The app of bolt_app.py in Socket Mode, run by slack_bolt's own adapter. Killed with its last reference.
+final class SocketModeApp: Sendable {
+    private let process: ChildProcess
+
+    private init(process: ChildProcess) { self.process = process }
+
+    /// Returns when it is connected.
+    static func start(_ slack: SlackSimulator) async throws -> SocketModeApp {
+        let process = try ChildProcess.python(
+            "bolt_socket_app.py", [slack.apiURL], environment: ["SLACK_APP_TOKEN": RelayHome.appToken])
+        try #require(
+            await process.output.first { $0 == "ready" } != nil,
+            "bolt_socket_app.py did not start: \(process.errors.text)")
+        return SocketModeApp(process: process)
     }
 }

@@ -25,7 +25,7 @@ final class RelayHome: Sendable {
     /// - Parameters:
     ///   - backends: each one's keys as a YAML flow mapping without its braces: `url: http://…, max_in_flight: 1`.
     ///   - routes: items of the list, each a flow mapping without its braces; none: events go to the only backend.
-    ///   - queue: the keys of `queue` in the same way; nil: a database in the folder.
+    ///   - queue: the keys of `queue` in the same way; where they name no place, it is a database in the folder.
     ///   - slack: more keys of the section `slack`, each `key: value`; a `backoff` among them takes the place of the
     ///     short one.
     ///   - environment: beside the one that every relay under test has.
@@ -39,6 +39,8 @@ final class RelayHome: Sendable {
         self.environment = Self.environment.merging(environment) { _, new in new }
         let backoff =
             slack.contains { $0.hasPrefix("backoff:") } ? [] : ["backoff: { initial: 50ms, max: 500ms, stable: 1s }"]
+        let hasPlace = queue.map { $0.contains("path:") || $0.contains("driver:") } ?? false
+        let place = hasPlace ? [] : ["path: \(folder.path)/relay.db"]
         let yaml = """
             version: 1
             slack:
@@ -47,7 +49,7 @@ final class RelayHome: Sendable {
               api_url: \(apiURL)
               start_jitter: 0s
             \((backoff + slack).map { "  \($0)\n" }.joined())
-            queue: { \(queue ?? "path: \(folder.path)/relay.db") }
+            queue: { \((place + [queue].compactMap(\.self)).joined(separator: ", ")) }
             backends:
             \(backends.sorted { $0.key < $1.key }.map { "  \($0.key): { \($0.value) }\n" }.joined())
             \(routes.isEmpty ? "" : "routes:\n" + routes.map { "  - { \($0) }\n" }.joined())

@@ -77,6 +77,18 @@ extension RunningRelay {
             line.flatMap(LogRecord.init), "no such line \"\(message)\" in the log:\n\(process.errors.text)",
             sourceLocation: sourceLocation)
     }
+
+    /// The line that says that an envelope gets no answer, waited for.
+    @discardableResult
+    func withheld(_ envelopeID: String, sourceLocation: SourceLocation = #_sourceLocation) async throws -> LogRecord {
+        let line = await process.errors.first { line in
+            guard line.contains(envelopeID), let record = LogRecord(line) else { return false }
+            return record.message.hasPrefix("no answer") && record["envelope.id"] == envelopeID
+        }
+        return try #require(
+            line.flatMap(LogRecord.init), "no line about \(envelopeID) in the log:\n\(process.errors.text)",
+            sourceLocation: sourceLocation)
+    }
 }
 
 // MARK: Its health
