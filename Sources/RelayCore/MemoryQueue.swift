@@ -71,7 +71,8 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore {
         let requests = requests.map(\.heldInMemory)
         let isDuplicate = keys.duplicates(among: requests)
         let needed = zip(requests, isDuplicate).reduce(0) { $1.1 ? $0 : $0 + $1.0.heldBytes }
-        try makeRoom(for: needed)
+        // A mere record costs nobody's delivery.
+        try makeRoom(for: needed, mayDrop: requests.contains { !$0.targets.isEmpty })
         return zip(requests, isDuplicate).map { request, isDuplicate in
             isDuplicate ? .duplicate : .stored(leased: store(request))
         }
@@ -328,9 +329,9 @@ extension EnqueueRequest {
 
 extension MemoryQueue {
     /// Makes room for new envelopes, or changes nothing and throws `full`.
-    private func makeRoom(for needed: Int64) throws(QueueError) {
+    private func makeRoom(for needed: Int64, mayDrop: Bool) throws(QueueError) {
         guard bytes + needed > limits.maxBytes, needed > 0 else { return }
-        guard limits.whenFull == .dropOldest, needed <= limits.maxBytes,
+        guard mayDrop, limits.whenFull == .dropOldest, needed <= limits.maxBytes,
             let victims = victims(freeing: bytes + needed - limits.maxBytes)
         else { throw .full(needed: needed, held: bytes, limit: limits.maxBytes) }
         for sequence in victims { drop(sequence) }

@@ -23,6 +23,17 @@ struct ShutdownTests {
         }
     }
 
+    @Test("a drain is over when its time is, although somebody waits for a backend that does not reply")
+    func answersEnd() async throws {
+        let settings = RelaySettings(slack: ["drain_timeout: 300ms"], backend: "timeout: 10m")
+        try await Stage.with(relay: settings, backend: { _ in .silence }) { stage in
+            try await stage.slack.waitForConnections(atLeast: 2)
+            _ = try await stage.slack.send(.command)
+            _ = await stage.backend.requests(atLeast: 1)
+            #expect(await stage.relay.terminate() == 0)
+        }
+    }
+
     @Test("a second signal ends a drain at once, with 143")
     func secondSignal() async throws {
         try await Stage.with(backend: { _ in .silence }) { stage in

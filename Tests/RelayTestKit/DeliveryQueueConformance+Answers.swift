@@ -33,6 +33,16 @@ extension DeliveryQueueConformance {
             #expect(try await queue.backendsWithWaitingDeliveries() == [])
             #expect(try await queue.statistics()["a"]?.dead == 1)
         },
+        Fact("what is but a record takes nobody's place, with drop_oldest neither") { make in
+            let queue = try await make(.init(maxBytes: roomForTwo, whenFull: .dropOldest))
+            let waiting =
+                try await queue.storeWaiting(.event(at: 1, bytes: 100))
+                + queue.storeWaiting(.event(at: 2, bytes: 100))
+            let record = EnqueueRequest.event(bytes: 100).asked(
+                "b", .deadLetter(.rejected(.http(status: 500))), nobodyElse: true)
+            #expect(await queueErrorCode { _ = try await queue.enqueue([record]) } == .full)
+            #expect(try await queue.leasedIDs(at: 9) == waiting)
+        },
         Fact("of backends that were asked already only what was given up is counted, as long as it is kept") { make in
             let queue = try await make(.init(deadRetention: .seconds(60)))
             for verb in Settlement.Verb.finalOnes {

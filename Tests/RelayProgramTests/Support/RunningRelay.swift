@@ -7,6 +7,8 @@ import Testing
 struct RelaySettings {
     /// More keys of the section `slack`, each `key: value`.
     var slack: [String] = []
+    /// More keys of the backend, as `RelayHome` takes them; nil: none.
+    var backend: String?
     var backoff = "{ initial: 50ms, max: 400ms, stable: 1s }"
     var environment: [String: String] = [:]
 }
@@ -26,7 +28,11 @@ final class RunningRelay: Sendable {
     convenience init(_ settings: RelaySettings = .init(), apiURL: String, backendURL: String) throws {
         try self.init(
             in: RelayHome(
-                apiURL: apiURL, backends: ["app": "url: \(backendURL)/slack/events"],
+                apiURL: apiURL,
+                backends: [
+                    "app": (["url: \(backendURL)/slack/events"] + [settings.backend].compactMap { $0 }).joined(
+                        separator: ", ")
+                ],
                 slack: ["backoff: \(settings.backoff)"] + settings.slack, logLevel: "info",
                 environment: settings.environment))
     }
