@@ -31,9 +31,15 @@ package final class CurlClient: Sendable {
         shutdown()
     }
 
+    /// Whether the libcurl of this process can speak HTTP/2.
+    package static var speaksHTTP2: Bool { relay_speaks_http2() }
+
     /// Makes one request. Canceling the task ends it, with the connection it was made on.
     package func perform(_ request: CurlRequest) async throws(CurlError) -> CurlResponse {
         if let defect = request.defect { throw CurlError(code: .invalidRequest, curlCode: 0, message: defect) }
+        if let objection = request.objectionBehindProxy {
+            throw CurlError(code: .blockedAddress, curlCode: 0, message: objection)
+        }
         let transfer = Transfer(request)
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
