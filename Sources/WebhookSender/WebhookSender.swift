@@ -18,24 +18,21 @@ package final class WebhookSender: AttemptSender, AnswerSender {
     private let signingSecrets: [AppName: SecretReference]
     private let secrets: any SecretReader
     private let client: CurlClient
-    private let proxy: CurlProxy
     private let now: @Sendable () -> Timestamp
     private let lastReasons = LastReasons()
 
     /// - Parameters:
     ///   - signingSecrets: of each Slack app; they sign for the backends that have none of their own.
     ///   - secrets: asked for each attempt, so that a rotated secret is used from then on.
-    ///   - proxy: for all backends without a `unix_socket`.
     ///   - now: what requests are stamped with.
     package init(
         backends: [Backend], signingSecrets: [AppName: SecretReference], secrets: any SecretReader, client: CurlClient,
-        proxy: CurlProxy = .none, now: @escaping @Sendable () -> Timestamp
+        now: @escaping @Sendable () -> Timestamp
     ) {
         self.backends = Dictionary(backends.map { ($0.name, $0) }) { first, _ in first }
         self.signingSecrets = signingSecrets
         self.secrets = secrets
         self.client = client
-        self.proxy = proxy
         self.now = now
     }
 
@@ -108,7 +105,12 @@ package final class WebhookSender: AttemptSender, AnswerSender {
             timeout: backend.timeout,
             connectTimeout: backend.connectTimeout,
             unixSocketPath: backend.unixSocket,
-            proxy: proxy,
+            proxy: backend.proxy.map { .url($0) } ?? .none,
+            caFile: backend.tls.caFile,
+            clientCertificateFile: backend.tls.clientCertificateFile,
+            clientKeyFile: backend.tls.clientKeyFile,
+            allowsHTTP2: true,
+            addressObjection: backend.egress.objection(toBytes:),
             maxResponseBytes: Self.maxResponseBytes,
             acceptEncoding: SlackRequest.acceptEncoding)
     }
@@ -119,6 +121,14 @@ private struct ConfigurationGap: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }
+}
+
+extension EgressPolicy {
+    /// An address that is none of the Internet's cannot be judged, and is not connected to.
+    fileprivate func objection(toBytes bytes: [UInt8]) -> String? {
+        guard let address = IPAddress(bytes: bytes) else { return "egress allows IP addresses only" }
+        return objection(to: address)
+    }
 }
 
 extension AttemptResult {
