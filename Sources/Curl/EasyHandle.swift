@@ -14,6 +14,8 @@ final class EasyHandle {
     /// It said so of the address of a connection that was open already.
     private var isConnectionRefused = false
     private var hasOpenedSocket = false
+    /// All that was wanted is there: see `Transfer.endsWhenConnected`.
+    private var isConnectedAtLast = false
     /// Bytes sent when the request was begun for the first time: none, or what asked a proxy for a tunnel.
     private var sentAtBeginning: Int?
     /// CURL_ERROR_SIZE bytes that libcurl writes its message into.
@@ -51,6 +53,7 @@ final class EasyHandle {
         objection = nil
         isConnectionRefused = false
         hasOpenedSocket = false
+        isConnectedAtLast = false
         sentAtBeginning = nil
         message.pointee = 0
         try setTarget(of: request)
@@ -78,6 +81,7 @@ final class EasyHandle {
     /// What the transfer came to.
     func result(_ code: CURLcode) -> Result<CurlResponse, CurlError> {
         guard let transfer else { return .failure(.canceled) }
+        if isConnectedAtLast { return .success(transfer.response(status: 0)) }
         if code == CURLE_OK {
             // libcurl is content with a head that breaks off after its status line.
             guard transfer.isHeadComplete else { return .failure(error(CURLE_GOT_NOTHING, .connectionReset)) }
@@ -103,6 +107,10 @@ final class EasyHandle {
         if let objection = transfer?.objection(to: address(of: peer) ?? []) {
             self.objection = objection
             isConnectionRefused = true
+            return false
+        }
+        if transfer?.endsWhenConnected == true {
+            isConnectedAtLast = true
             return false
         }
         let sent = long(CURLINFO_REQUEST_SIZE)

@@ -13,6 +13,7 @@ final class Transfer: @unchecked Sendable {
     static let maxHeadBytes = 100 * 1024
 
     let request: CurlRequest
+    let endsWhenConnected: Bool
     let isCanceled = Atomic(false)
     private var continuation: CheckedContinuation<Result<CurlResponse, CurlError>, Never>?
 
@@ -26,8 +27,9 @@ final class Transfer: @unchecked Sendable {
     private var body: [UInt8] = []
     private(set) var exceededLimit = false
 
-    init(_ request: CurlRequest) {
+    init(_ request: CurlRequest, endsWhenConnected: Bool = false) {
         self.request = request
+        self.endsWhenConnected = endsWhenConnected
     }
 
     /// Called once, before the transfer is given to the thread.

@@ -94,7 +94,8 @@ extension TransferLoop {
         guard let handle = idle.popLast() ?? EasyHandle() else { return transfer.finish(.failure(.outOfMemory)) }
         do throws(CurlError) {
             let isHasty = hastyServers.contains(transfer.request.server, now: clock.now)
-            try handle.prepare(transfer, onConnectionOfItsOwn: isHasty || !mayShareConnection)
+            try handle.prepare(
+                transfer, onConnectionOfItsOwn: isHasty || !mayShareConnection || transfer.endsWhenConnected)
         } catch {
             handle.reset()
             return transfer.finish(.failure(error))
@@ -150,10 +151,13 @@ extension TransferLoop {
                 if let transfer = take(from: handle) { start(transfer, mayShareConnection: false) }
                 continue
             }
-            if message.data.result.meansReusedConnectionClosed, let server = handle.transfer?.request.server {
+            let result = handle.result(message.data.result)
+            if case .failure(let error) = result, error.code == .connectionReset,
+                message.data.result.meansReusedConnectionClosed, let server = handle.transfer?.request.server
+            {
                 hastyServers.reusedConnectionClosed(server, now: clock.now)
             }
-            end(handle, handle.result(message.data.result))
+            end(handle, result)
         }
     }
 }

@@ -57,6 +57,19 @@ package final class WebhookSender: AttemptSender, AnswerSender {
         }
     }
 
+    /// Whether each of a backend's servers can be connected to, in the way that its requests are: through the proxy,
+    /// with TLS, at an address that `egress` allows. Nothing is sent.
+    package func connects(to backend: Backend) async -> Bool {
+        for url in Set(Kind.allCases.compactMap { backend.url(for: $0) }) {
+            do throws(CurlError) {
+                try await client.connect(CurlRequest(url: url, for: backend))
+            } catch {
+                return false
+            }
+        }
+        return true
+    }
+
     private enum Exchange {
         case response(CurlResponse)
         case noResponse(CurlError)
@@ -99,9 +112,28 @@ package final class WebhookSender: AttemptSender, AnswerSender {
         let signature = SlackSignature.sign(secret: secret.bytes, timestamp: timestamp, body: request.body)
         return CurlRequest(
             url: delivery.path.map { TargetURL.replacePath(of: url, with: $0) } ?? url,
-            method: .post,
             headers: request.headers(timestamp: timestamp, signature: signature).map { ($0.name, $0.value) },
-            body: request.body,
+            body: request.body, for: backend)
+    }
+}
+
+/// The configuration lacks what a request needs. A new one may have it, so the delivery is kept for another attempt.
+private struct ConfigurationGap: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+extension CurlRequest {
+    /// A POST in the way that a backend is reached.
+    fileprivate init(
+        url: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [], for backend: Backend
+    ) {
+        self.init(
+            url: url,
+            method: .post,
+            headers: headers,
+            body: body,
             timeout: backend.timeout,
             connectTimeout: backend.connectTimeout,
             unixSocketPath: backend.unixSocket,
@@ -111,16 +143,9 @@ package final class WebhookSender: AttemptSender, AnswerSender {
             clientKeyFile: backend.tls.clientKeyFile,
             allowsHTTP2: true,
             addressObjection: backend.egress.objection(toBytes:),
-            maxResponseBytes: Self.maxResponseBytes,
+            maxResponseBytes: WebhookSender.maxResponseBytes,
             acceptEncoding: SlackRequest.acceptEncoding)
     }
-}
-
-/// The configuration lacks what a request needs. A new one may have it, so the delivery is kept for another attempt.
-private struct ConfigurationGap: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ description: String) { self.description = description }
 }
 
 extension EgressPolicy {

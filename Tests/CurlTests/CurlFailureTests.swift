@@ -221,10 +221,12 @@ import Testing
             .endless(beginning, again: again, pause: .milliseconds(20))
         } test: { backend, client in
             let error = await #expect(throws: CurlError.self) {
-                try await client.perform(.init(url: backend.url, timeout: .milliseconds(300)))
+                try await client.perform(.init(url: backend.url, timeout: .seconds(2)))
             }
-            #expect(error?.code == .timeout)
-            #expect(error?.status == status)
+            let code = try #require(error?.code)
+            // On a machine that is very busy the time is up before there is a status, or a connection.
+            #expect([.timeout, .connectTimeout].contains(code))
+            #expect([status, nil].contains(error?.status))
         }
     }
 

@@ -263,6 +263,28 @@ import WebhookSender
         await proxy.shutDown()
     }
 
+    @Test("whether a backend can be connected to is found out in the way that requests go, and without one")
+    func connects() async throws {
+        try await withSender { backend, sender in
+            let url = backend.url
+            func connects(_ change: (inout Backend) -> Void) async -> Bool {
+                var target = Backend(name: "b", url: url)
+                change(&target)
+                return await sender.connects(to: target)
+            }
+            #expect(await connects { _ in })
+            #expect(await !connects { $0.urls[.command] = "http://127.0.0.1:9/" })
+            #expect(await !connects { $0.egress = EgressPolicy(preset: .public) })
+            #expect(await !connects { $0.unixSocket = "/nonexistent.sock" })
+            #expect(await !connects { $0.proxy = "http://127.0.0.1:9" })
+            #expect(await !connects { $0.url = url.replacing("http:", with: "https:") })
+            #expect(backend.requests.isEmpty)
+            // None of it is held against the server: the next requests share a connection.
+            for attempt in 1...2 { _ = await sender.send(delivery(), attempt: attempt) }
+            #expect(Set(backend.requests.map(\.connection)).count == 1)
+        }
+    }
+
     @Test("TLS with the backend's own authority and Relay's certificate, over HTTP/2 where the backend speaks it")
     func mutualTLS() async throws {
         let files = try [
