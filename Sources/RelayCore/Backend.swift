@@ -24,7 +24,7 @@ package struct Backend: Sendable, Equatable {
     package var tls: TLS
     /// Which addresses it may be reached at; a Unix domain socket has none.
     package var egress: EgressPolicy
-    /// An HTTP proxy on the way to it, `http://[user:password@]host[:port]`; the environment names none.
+    /// An HTTP proxy on the way to it, `http://[user:password@]host:port`; none is taken from the environment.
     package var proxy: String?
     /// Added to each request, in order.
     package var headers: [Header]
