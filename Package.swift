@@ -60,8 +60,6 @@ let package = Package(
             dependencies: [
                 "AdminServer", "CPosix", "Curl", "RelayConfiguration", "RelayCore", "SQLiteQueue", "SlackConnector",
                 "SlackHTTP", "SocketMode", "WebhookSender", lifecycle, logging, metrics,
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
@@ -157,12 +155,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "RelayTests",
-            dependencies: [
-                "Relay", "RelayCore", "RelayTestKit", logging, metrics,
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
+            name: "RelayTests", dependencies: ["Relay", "RelayCore", "RelayTestKit", logging, metrics],
             swiftSettings: settings),
         .testTarget(
             name: "RelaySimulationTests",

@@ -5,7 +5,12 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
 #include <signal.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #if LIBCURL_VERSION_NUM < 0x075700
 #error "libcurl 7.87 or newer is needed (CURLOPT_QUICK_EXIT)"
@@ -28,8 +33,9 @@ static inline CURLcode relay_easy_set_pointer(CURL *easy, CURLoption option, voi
     return curl_easy_setopt(easy, option, value);
 }
 
-static inline CURLcode relay_easy_set_headers(CURL *easy, struct curl_slist *headers) {
-    return curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+// libcurl keeps the list: it must live as long as the transfer.
+static inline CURLcode relay_easy_set_list(CURL *easy, CURLoption option, struct curl_slist *list) {
+    return curl_easy_setopt(easy, option, list);
 }
 
 // For CURLOPT_READFUNCTION, CURLOPT_WRITEFUNCTION and CURLOPT_HEADERFUNCTION, which share one form.
@@ -47,6 +53,44 @@ typedef int (*relay_request_function)(void *context, char *peer, char *local, in
 static inline CURLcode relay_easy_set_request_function(CURL *easy, relay_request_function function, void *context) {
     CURLcode code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, function);
     return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_PREREQDATA, context) : code;
+}
+
+typedef curl_socket_t (*relay_open_function)(void *context, curlsocktype purpose, struct curl_sockaddr *address);
+static inline CURLcode relay_easy_set_open_function(CURL *easy, relay_open_function function, void *context) {
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, function);
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, context) : code;
+}
+
+// The socket that libcurl would open by itself (CURLOPT_OPENSOCKETFUNCTION), not passed on to other programs.
+static inline curl_socket_t relay_socket_open(const struct curl_sockaddr *address) {
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+// Copies the IP address in network order and returns its number of bytes; 0 when it is of another kind. In C, because
+// the address is longer than the type that libcurl declares for it.
+static inline int relay_socket_address(const struct curl_sockaddr *address, unsigned char bytes[16]) {
+    const void *any = &address->addr;
+    switch (address->family) {
+    case AF_INET:
+        memcpy(bytes, &((const struct sockaddr_in *)any)->sin_addr, 4);
+        return 4;
+    case AF_INET6:
+        memcpy(bytes, &((const struct sockaddr_in6 *)any)->sin6_addr, 16);
+        return 16;
+    default:
+        return 0;
+    }
+}
+
+// Likewise of a text without brackets (inet_pton(3)).
+static inline int relay_text_address(const char *text, unsigned char bytes[16]) {
+    if (inet_pton(AF_INET, text, bytes) == 1) return 4;
+    return inet_pton(AF_INET6, text, bytes) == 1 ? 16 : 0;
+}
+
+// Whether this libcurl was built with nghttp2.
+static inline bool relay_speaks_http2(void) {
+    return (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2) != 0;
 }
 
 static inline CURLcode relay_easy_get_long(CURL *easy, CURLINFO info, long *value) {

@@ -33,10 +33,26 @@ package final class CurlClient: Sendable {
         shutdown()
     }
 
+    /// Whether the libcurl of this process can speak HTTP/2.
+    package static var speaksHTTP2: Bool { relay_speaks_http2() }
+
     /// Makes one request. Canceling the task ends it, with the connection it was made on.
     package func perform(_ request: CurlRequest) async throws(CurlError) -> CurlResponse {
+        try await run(Transfer(request))
+    }
+
+    /// Makes a connection as for a request, through a proxy and with TLS as that wants it, and ends it: nothing of the
+    /// request is sent. Throws as `perform` does when that is not possible.
+    package func connect(_ request: CurlRequest) async throws(CurlError) {
+        _ = try await run(Transfer(request, endsWhenConnected: true))
+    }
+
+    private func run(_ transfer: Transfer) async throws(CurlError) -> CurlResponse {
+        let request = transfer.request
         if let defect = request.defect { throw CurlError(code: .invalidRequest, curlCode: 0, message: defect) }
-        let transfer = Transfer(request)
+        if let objection = request.objectionBehindProxy {
+            throw CurlError(code: .blockedAddress, curlCode: 0, message: objection)
+        }
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 transfer.resume(continuation)

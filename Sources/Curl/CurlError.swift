@@ -23,8 +23,10 @@ package struct CurlError: Error, Sendable, Equatable, CustomStringConvertible {
         /// `connectTimeout`, or `timeout` before the connection stood.
         case connectTimeout
         case timeout
-        /// A handshake or certificate that is not good, or a CA file that cannot be read.
+        /// A handshake or certificate that is not good, on either side, or a file for it that cannot be read.
         case tlsError
+        /// The request's `addressObjection` let none of the addresses pass.
+        case blockedAddress
         /// The proxy cannot be resolved or refuses the tunnel.
         case proxyError
         /// A body of more than `maxResponseBytes` (`status` then tells what the peer thought of the request), or
@@ -52,6 +54,9 @@ extension CurlError.Code {
         var wasConnected = false
         /// `errno` of the last connect; 0 for none.
         var systemError: Int32 = 0
+        /// The server ended TLS with an alert. In TLS 1.3 the client is done with the handshake before the server has
+        /// looked at its certificate (RFC 8446 §2).
+        var hasTLSAlert = false
         /// Status of the proxy's answer to CONNECT; 0 for none.
         var proxyStatus = 0
     }
@@ -64,8 +69,11 @@ extension CurlError.Code {
             case CURLE_COULDNT_CONNECT: circumstances.systemError == ETIMEDOUT ? .connectTimeout : .connectionRefused
             case CURLE_OPERATION_TIMEDOUT: circumstances.wasConnected ? .timeout : .connectTimeout
             case CURLE_WRITE_ERROR where circumstances.exceededLimit: .responseTooLarge
+            case CURLE_RECV_ERROR where circumstances.hasTLSAlert, CURLE_SEND_ERROR where circumstances.hasTLSAlert:
+                .tlsError
             case CURLE_RECV_ERROR where circumstances.proxyStatus >= 300: .proxyError
-            case CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE,
+            case CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_HTTP2,
+                CURLE_HTTP2_STREAM,
                 _ where result.meansReusedConnectionClosed:
                 .connectionReset
             case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE,

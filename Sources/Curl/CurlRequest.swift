@@ -1,6 +1,6 @@
 // One HTTP request, with all that libcurl needs to know to make it.
 
-/// An HTTP/1.1 request. Redirects are never followed, TLS certificates are always verified.
+/// An HTTP request. Redirects are never followed, TLS certificates are always verified.
 package struct CurlRequest: Sendable {
     package enum Method: Sendable {
         case get
@@ -26,6 +26,24 @@ package struct CurlRequest: Sendable {
     /// the system (`/etc/ssl/certs` on Debian) stays trusted where libcurl was built with one: there the file adds to
     /// the public authorities; where not, put them into it. (CURLOPT_CAINFO, CURLOPT_CAPATH)
     package var caFile: String?
+    /// PEM files with the certificate to show the server, followed by those between it and its authority, and with its
+    /// private key, which must not be encrypted (CURLOPT_SSLCERT, CURLOPT_SSLKEY). Both or none. Like `caFile` read
+    /// anew for each connection.
+    package var clientCertificateFile: String?
+    package var clientKeyFile: String?
+    /// HTTP/2 where the server of an https URL chooses it (ALPN, RFC 7301); else HTTP/1.1 (CURL_HTTP_VERSION_2TLS). Has
+    /// no effect with a libcurl that was built without it: `CurlClient.speaksHTTP2`.
+    package var allowsHTTP2: Bool
+    /// Why no connection may be made to an IP address, given as its 4 or 16 bytes in network order (none: an address of
+    /// another kind); nil when it may. Asked for each address before it is connected to, and for the address of a
+    /// connection that is used again; through a proxy for the address of the proxy, and for that in the URL where it
+    /// has one. Not for Unix domain sockets. Called on the client's thread, or the caller's.
+    package var addressObjection: AddressObjection?
+    package typealias AddressObjection = @Sendable (_ address: [UInt8]) -> String?
+    /// For tests: addresses of names, in place of what resolving them would give, each as
+    /// `HOST:PORT:ADDRESS[,ADDRESS]` (CURLOPT_RESOLVE). They hold for later requests of the client, too, until others
+    /// take their place.
+    package var resolvedNames: [String] = []
     /// A longer body fails with `responseTooLarge`; counted after decoding.
     package var maxResponseBytes: Int
     /// Encodings that libcurl may decode, for example `gzip,deflate`; nil decodes nothing. Sent as `Accept-Encoding`
@@ -35,8 +53,9 @@ package struct CurlRequest: Sendable {
     package init(
         url: String, method: Method = .get, headers: [(name: String, value: String)] = [], body: [UInt8] = [],
         timeout: Duration = .seconds(60), connectTimeout: Duration = .seconds(30), unixSocketPath: String? = nil,
-        proxy: CurlProxy = .environment, caFile: String? = nil, maxResponseBytes: Int = 1 << 20,
-        acceptEncoding: String? = nil
+        proxy: CurlProxy = .environment, caFile: String? = nil, clientCertificateFile: String? = nil,
+        clientKeyFile: String? = nil, allowsHTTP2: Bool = false, addressObjection: AddressObjection? = nil,
+        maxResponseBytes: Int = 1 << 20, acceptEncoding: String? = nil
     ) {
         self.url = url
         self.method = method
@@ -47,6 +66,10 @@ package struct CurlRequest: Sendable {
         self.unixSocketPath = unixSocketPath
         self.proxy = proxy
         self.caFile = caFile
+        self.clientCertificateFile = clientCertificateFile
+        self.clientKeyFile = clientKeyFile
+        self.allowsHTTP2 = allowsHTTP2
+        self.addressObjection = addressObjection
         self.maxResponseBytes = maxResponseBytes
         self.acceptEncoding = acceptEncoding
     }

@@ -7,6 +7,15 @@ final class EasyHandle {
     let pointer: UnsafeMutableRawPointer
     private(set) var transfer: Transfer?
     private var headers: UnsafeMutablePointer<curl_slist>?
+    private var resolvedNames: UnsafeMutablePointer<curl_slist>?
+    private var isOnConnectionOfItsOwn = false
+    /// What the request's `addressObjection` said last.
+    private var objection: String?
+    /// It said so of the address of a connection that was open already.
+    private var isConnectionRefused = false
+    private var hasOpenedSocket = false
+    /// All that was wanted is there: see `Transfer.endsWhenConnected`.
+    private var isConnectedAtLast = false
     /// Bytes sent when the request was begun for the first time: none, or what asked a proxy for a tunnel.
     private var sentAtBeginning: Int?
     /// CURL_ERROR_SIZE bytes that libcurl writes its message into.
@@ -23,6 +32,7 @@ final class EasyHandle {
     deinit {
         curl_easy_cleanup(pointer)
         curl_slist_free_all(headers)
+        curl_slist_free_all(resolvedNames)
         message.deallocate()
     }
 
@@ -39,26 +49,52 @@ final class EasyHandle {
     func prepare(_ transfer: Transfer, onConnectionOfItsOwn: Bool) throws(CurlError) {
         let request = transfer.request
         self.transfer = transfer
+        isOnConnectionOfItsOwn = onConnectionOfItsOwn
+        objection = nil
+        isConnectionRefused = false
+        hasOpenedSocket = false
+        isConnectedAtLast = false
         sentAtBeginning = nil
         message.pointee = 0
         try setTarget(of: request)
+        try setTLS(of: request)
         try setMessage(of: request)
         setLong(CURLOPT_FRESH_CONNECT, onConnectionOfItsOwn ? 1 : 0)
-        setLong(CURLOPT_FORBID_REUSE, onConnectionOfItsOwn ? 1 : 0)
+        // Until there is a response: see `readHeaderLine`.
+        setLong(CURLOPT_FORBID_REUSE, 1)
+    }
+
+    /// Whether the transfer came to nothing because it was given a connection, opened for an earlier request, to an
+    /// address that its own request objects to. Nothing has been sent, and the connection is closed: another may do.
+    var wantsAnotherConnection: Bool { isConnectionRefused && !isOnConnectionOfItsOwn }
+
+    /// - Returns: false to end the transfer.
+    fileprivate func readHeaderLine(_ line: UnsafeRawBufferPointer) -> Bool {
+        guard let transfer, transfer.readHeaderLine(line) else { return false }
+        // The peer of this connection answers, so that it may be used again. One on which a request times out before
+        // that, or is canceled, is closed: libcurl would keep an HTTP/2 connection, dead or not, for the next request,
+        // and the one after it.
+        if transfer.isHeadComplete, !isOnConnectionOfItsOwn { setLong(CURLOPT_FORBID_REUSE, 0) }
+        return true
     }
 
     /// What the transfer came to.
     func result(_ code: CURLcode) -> Result<CurlResponse, CurlError> {
         guard let transfer else { return .failure(.canceled) }
+        if isConnectedAtLast { return .success(transfer.response(status: 0)) }
         if code == CURLE_OK {
             // libcurl is content with a head that breaks off after its status line.
             guard transfer.isHeadComplete else { return .failure(error(CURLE_GOT_NOTHING, .connectionReset)) }
             return .success(transfer.response(status: long(CURLINFO_RESPONSE_CODE)))
         }
+        if let objection, isConnectionRefused || code == CURLE_COULDNT_CONNECT && !hasOpenedSocket {
+            return .failure(CurlError(code: .blockedAddress, curlCode: Int32(code.rawValue), message: objection))
+        }
         let circumstances = CurlError.Code.Circumstances(
             exceededLimit: transfer.exceededLimit,
             wasConnected: offset(CURLINFO_PRETRANSFER_TIME_T) > 0,
             systemError: Int32(truncatingIfNeeded: long(CURLINFO_OS_ERRNO)),
+            hasTLSAlert: hasTLSAlert,
             proxyStatus: long(CURLINFO_HTTP_CONNECTCODE))
         var failure = error(code, .init(code, circumstances))
         if transfer.isHeadComplete { failure.status = long(CURLINFO_RESPONSE_CODE) }
@@ -67,7 +103,16 @@ final class EasyHandle {
 
     /// Whether the request may be sent on the connection at hand. The second time it is asked for one transfer, libcurl
     /// wants to repeat it: not a POST, unless nothing at all of it has been sent.
-    fileprivate func mayBeginRequest() -> Bool {
+    fileprivate func mayBeginRequest(to peer: String) -> Bool {
+        if let objection = transfer?.objection(to: address(of: peer) ?? []) {
+            self.objection = objection
+            isConnectionRefused = true
+            return false
+        }
+        if transfer?.endsWhenConnected == true {
+            isConnectedAtLast = true
+            return false
+        }
         let sent = long(CURLINFO_REQUEST_SIZE)
         guard let sentAtBeginning else {
             sentAtBeginning = sent
@@ -76,12 +121,30 @@ final class EasyHandle {
         return transfer?.request.method == .get || sent == sentAtBeginning
     }
 
+    /// Opens the socket for one of the server's addresses; libcurl tries the next one where there is none. nil when the
+    /// request objects to the address, or when there is no socket.
+    fileprivate func openSocket(to destination: UnsafePointer<curl_sockaddr>) -> curl_socket_t? {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        let count = relay_socket_address(destination, &bytes)
+        if let objection = transfer?.objection(to: Array(bytes.prefix(Int(count)))) {
+            self.objection = objection
+            return nil
+        }
+        let socket = relay_socket_open(destination)
+        guard socket != CURL_SOCKET_BAD else { return nil }
+        hasOpenedSocket = true
+        return socket
+    }
+
     /// Drops the transfer, so that the handle can be used for the next one.
     func reset() {
         transfer = nil
-        relay_easy_set_headers(pointer, nil)
+        relay_easy_set_list(pointer, CURLOPT_HTTPHEADER, nil)
         curl_slist_free_all(headers)
         headers = nil
+        relay_easy_set_list(pointer, CURLOPT_RESOLVE, nil)
+        curl_slist_free_all(resolvedNames)
+        resolvedNames = nil
     }
 }
 
@@ -102,14 +165,16 @@ extension EasyHandle {
         // way.
         relay_easy_set_request_function(pointer, requestBegins, context)
         relay_easy_set_seek_function(pointer) { _, _, _ in CURL_SEEKFUNC_FAIL }
+        relay_easy_set_open_function(pointer, socketWanted, context)
 
         setLong(CURLOPT_NOSIGNAL, 1)
         setLong(CURLOPT_FOLLOWLOCATION, 0)
-        setLong(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)
         setLong(CURLOPT_PATH_AS_IS, 1)
         setLong(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         setLong(CURLOPT_SSL_VERIFYPEER, 1)
         setLong(CURLOPT_SSL_VERIFYHOST, 2)
+        // Otherwise OpenSSL asks for it on the terminal, and this thread waits there.
+        relay_easy_set_string(pointer, CURLOPT_KEYPASSWD, "")
         relay_easy_set_string(pointer, CURLOPT_PROTOCOLS_STR, "http,https")
         // Otherwise a transfer that ends while its name is being resolved blocks this thread until the resolver gives
         // up.
@@ -123,7 +188,6 @@ extension EasyHandle {
     private func setTarget(of request: CurlRequest) throws(CurlError) {
         try set(CURLOPT_URL, request.url)
         try set(CURLOPT_UNIX_SOCKET_PATH, request.unixSocketPath)
-        try set(CURLOPT_CAINFO, request.caFile ?? Self.defaultCAFile)
         let proxy = request.unixSocketPath == nil ? request.proxy : .none
         switch proxy {
         case .environment:
@@ -136,8 +200,24 @@ extension EasyHandle {
             try set(CURLOPT_PROXY, url)
             try set(CURLOPT_NOPROXY, "")
         }
+        for entry in request.resolvedNames { resolvedNames = try appended(entry, to: resolvedNames) }
+        relay_easy_set_list(pointer, CURLOPT_RESOLVE, resolvedNames)
         setLong(CURLOPT_TIMEOUT_MS, request.timeout.curlMilliseconds)
         setLong(CURLOPT_CONNECTTIMEOUT_MS, request.connectTimeout.curlMilliseconds)
+    }
+
+    private func setTLS(of request: CurlRequest) throws(CurlError) {
+        try set(CURLOPT_CAINFO, request.caFile ?? Self.defaultCAFile)
+        try set(CURLOPT_SSLCERT, request.clientCertificateFile)
+        try set(CURLOPT_SSLKEY, request.clientKeyFile)
+        // Files of one's own are replaced while we run. A store of authorities that libcurl keeps (for 24 h, where it
+        // has no default directory), and a resumed session, which checks and shows no certificate, would not notice.
+        let hasFiles = request.caFile != nil || request.clientCertificateFile != nil
+        setLong(CURLOPT_CA_CACHE_TIMEOUT, hasFiles ? 0 : 24 * 60 * 60)
+        setLong(CURLOPT_SSL_SESSIONID_CACHE, hasFiles ? 0 : 1)
+        setLong(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)
+        // Refused, and without effect, where libcurl lacks it.
+        if request.allowsHTTP2 { setLong(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS) }
     }
 
     private func setMessage(of request: CurlRequest) throws(CurlError) {
@@ -153,12 +233,18 @@ extension EasyHandle {
             // `Name:` would remove a header of libcurl's own; `Name;` sends one without a value (CURLOPT_HTTPHEADER).
             try append(value.isEmpty ? "\(name);" : "\(name): \(value)")
         }
-        relay_easy_set_headers(pointer, headers)
+        relay_easy_set_list(pointer, CURLOPT_HTTPHEADER, headers)
     }
 
     private func append(_ line: String) throws(CurlError) {
-        guard let longer = curl_slist_append(headers, line) else { throw error(CURLE_OUT_OF_MEMORY, .other) }
-        headers = longer
+        headers = try appended(line, to: headers)
+    }
+
+    private func appended(
+        _ line: String, to list: UnsafeMutablePointer<curl_slist>?
+    ) throws(CurlError) -> UnsafeMutablePointer<curl_slist> {
+        guard let longer = curl_slist_append(list, line) else { throw error(CURLE_OUT_OF_MEMORY, .other) }
+        return longer
     }
 
     private func set(_ option: CURLoption, _ value: String?) throws(CurlError) {
@@ -190,6 +276,12 @@ extension EasyHandle {
         return String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
     }
 
+    /// As OpenSSL words it: "SSL routines::tlsv13 alert certificate required".
+    private var hasTLSAlert: Bool {
+        let text = String(cString: message)
+        return text.contains("SSL routines") && text.contains(" alert ")
+    }
+
     private func long(_ info: CURLINFO) -> Int {
         var value = 0
         relay_easy_get_long(pointer, info, &value)
@@ -213,9 +305,16 @@ private func requestBegins(
     _ context: UnsafeMutableRawPointer?, _ peer: UnsafeMutablePointer<CChar>?, _ local: UnsafeMutablePointer<CChar>?,
     _ peerPort: Int32, _ localPort: Int32
 ) -> Int32 {
-    guard let context else { return CURL_PREREQFUNC_ABORT }
+    guard let context, let peer else { return CURL_PREREQFUNC_ABORT }
     let handle = Unmanaged<EasyHandle>.fromOpaque(context).takeUnretainedValue()
-    return handle.mayBeginRequest() ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
+    return handle.mayBeginRequest(to: String(cString: peer)) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
+}
+
+private func socketWanted(
+    _ context: UnsafeMutableRawPointer?, _ purpose: curlsocktype, _ address: UnsafeMutablePointer<curl_sockaddr>?
+) -> curl_socket_t {
+    guard let context, let address else { return CURL_SOCKET_BAD }
+    return Unmanaged<EasyHandle>.fromOpaque(context).takeUnretainedValue().openSocket(to: address) ?? CURL_SOCKET_BAD
 }
 
 private func readBody(
@@ -236,7 +335,9 @@ private func writeHeader(
     _ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
 ) -> Int {
     let buffer = UnsafeRawBufferPointer(start: bytes, count: size * count)
-    return transfer(context)?.readHeaderLine(buffer) == true ? buffer.count : -1
+    guard let context else { return -1 }
+    let handle = Unmanaged<EasyHandle>.fromOpaque(context).takeUnretainedValue()
+    return handle.readHeaderLine(buffer) ? buffer.count : -1
 }
 
 extension Duration {

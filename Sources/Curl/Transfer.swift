@@ -8,10 +8,12 @@ internal import Synchronization
 /// `@unchecked Sendable`: made by the caller, given to the client's thread through the mutex of `Inbox`, touched by
 /// that thread alone from then on. `isCanceled` is atomic.
 final class Transfer: @unchecked Sendable {
-    /// More is no honest response; libcurl itself bounds a single line only.
+    /// More is no honest response; libcurl itself bounds a single line only. For the heads of interim responses and
+    /// trailers, too: otherwise they may go on for as long as the request.
     static let maxHeadBytes = 100 * 1024
 
     let request: CurlRequest
+    let endsWhenConnected: Bool
     let isCanceled = Atomic(false)
     private var continuation: CheckedContinuation<Result<CurlResponse, CurlError>, Never>?
 
@@ -19,13 +21,15 @@ final class Transfer: @unchecked Sendable {
     var easy: EasyHandle?
 
     private var sentBytes = 0
+    private var headerBytes = 0
     private var head: [UInt8] = []
     private(set) var isHeadComplete = false
     private var body: [UInt8] = []
     private(set) var exceededLimit = false
 
-    init(_ request: CurlRequest) {
+    init(_ request: CurlRequest, endsWhenConnected: Bool = false) {
         self.request = request
+        self.endsWhenConnected = endsWhenConnected
     }
 
     /// Called once, before the transfer is given to the thread.
@@ -37,6 +41,11 @@ final class Transfer: @unchecked Sendable {
     func finish(_ result: Result<CurlResponse, CurlError>) {
         continuation?.resume(returning: result)
         continuation = nil
+    }
+
+    /// Why the request may not go to an address; a Unix domain socket has none.
+    func objection(to address: [UInt8]) -> String? {
+        request.unixSocketPath == nil ? request.addressObjection?(address) : nil
     }
 
     func response(status: Int) -> CurlResponse { CurlResponse(status: status, head: head, body: body) }
@@ -64,7 +73,8 @@ extension Transfer {
         } else if !isHeadComplete {
             head += line
         }
-        exceededLimit = head.count > Self.maxHeadBytes
+        headerBytes += line.count
+        exceededLimit = headerBytes > Self.maxHeadBytes
         return !exceededLimit
     }
 

@@ -78,7 +78,7 @@ package struct Composition: Sendable {
         let gateway = Gateway(
             .init(router: Router(routes: configuration.routes), unrouted: configuration.unrouted), intake: intake,
             answerer: answerer, clock: clock, metrics: metrics, account: account, logger: logger)
-        let connector = makeConnector(gateway: gateway, client: client, registry: registry)
+        let connector = makeConnector(gateway: gateway, client: client, sender: sender, registry: registry)
 
         // Shut down from the last to the first: traffic ends, and only then health goes silent.
         var services: [any Service] = []
@@ -166,9 +166,13 @@ package struct Composition: Sendable {
         return dispatchers
     }
 
-    private func makeConnector(gateway: Gateway, client: CurlClient, registry: MetricsRegistry) -> SlackConnector {
+    private func makeConnector(
+        gateway: Gateway, client: CurlClient, sender: WebhookSender, registry: MetricsRegistry
+    ) -> SlackConnector {
         let slack = configuration.slack
-        let probe = BackendProbe(backends: configuration.backends, clock: clock, logger: logger)
+        let probe = BackendProbe(backends: configuration.backends, clock: clock, logger: logger) { backend in
+            await sender.connects(to: backend)
+        }
         return SlackConnector(
             configuration: .init(slack) { await probe.waitForBackends(timeout: slack.waitForBackends) },
             receiver: gateway, http: client, token: { [secrets] in try secrets.secret(slack.appToken) }, clock: clock,

@@ -19,24 +19,29 @@ extension Reader where Value == [Backend] {
 extension Backend {
     fileprivate init(name: BackendName, decoding section: Section<Key>) {
         self.init(name: name)
-        decodeAddress(section)
+        let places = decodeAddress(section)
         signingSecret = section[.signing].flatMap(Self.signingSecret)
         decodePatience(section)
+        decodeWay(section, places: places)
         section.read(.headers, into: &headers, .headers)
         section.read(.retryHeaders, into: &retryHeaders, .choice)
         section.read(.userAgent, into: &userAgent, .line)
         section.read(.recordPayloads, into: &recordsPayloads, .boolean)
     }
 
-    private mutating func decodeAddress(_ section: Section<Key>) {
+    /// - Returns: where the URLs stand.
+    private mutating func decodeAddress(_ section: Section<Key>) -> [Field] {
         url = section.read(.url, .backendURL)
+        var places = [section[.url]]
         if let own: Section<URLsKey> = section.section(.urls) {
             for key in URLsKey.allCases { urls[key.kind] = own.read(key, .backendURL) }
+            places += URLsKey.allCases.map { own[$0] }
         }
         if section[.url] == nil, section[.urls] == nil {
             section.note("\(section.path) has no url; give url, or urls by kind")
         }
         section.read(.unixSocket, into: &unixSocket, .orEmpty(.socketPath))
+        return places.compactMap { $0 }
     }
 
     private mutating func decodePatience(_ section: Section<Key>) {
@@ -54,6 +59,43 @@ extension Backend {
         for key in MaxAgeKey.allCases {
             ages.read(key, into: &maxAge[key.kind], .orNone(.duration(in: .milliseconds(1) ... .days(365))))
         }
+    }
+
+    private mutating func decodeWay(_ section: Section<Key>, places: [Field]) {
+        if let inner: Section<TLSKey> = section.section(.tls) { decodeTLS(inner) }
+        if let inner: Section<EgressKey> = section.section(.egress) {
+            inner.read(.preset, into: &egress.preset, .choice)
+            inner.read(.allow, into: &egress.allow, .networks)
+            inner.read(.deny, into: &egress.deny, .networks)
+        }
+        section.read(.proxy, into: &proxy, .orEmpty(.proxyURL))
+        if unixSocket == nil {
+            for place in places + [section[.proxy]].compactMap({ $0 }) { checkReach(of: place) }
+        } else if proxy != nil {
+            section.refuse(.proxy, "has no effect on a backend with a unix_socket")
+        }
+    }
+
+    private mutating func decodeTLS(_ section: Section<TLSKey>) {
+        section.read(.ca, into: &tls.caFile, .orEmpty(.line))
+        section.read(.clientCert, into: &tls.clientCertificateFile, .orEmpty(.line))
+        section.read(.clientKey, into: &tls.clientKeyFile, .orEmpty(.line))
+        if (tls.clientCertificateFile == nil) != (tls.clientKeyFile == nil) {
+            section.note(
+                "\(section.path) must have both client_cert and client_key, or neither", at: .clientCert, .clientKey)
+        }
+        let known = urls.values + [url].compactMap { $0 }
+        if tls != TLS(), !known.isEmpty, !known.contains(where: { $0.lowercased().hasPrefix("https:") }) {
+            section.note(
+                "\(section.path) is for https, and no url of this backend is", at: .ca, .clientCert, .clientKey)
+        }
+    }
+
+    /// Refuses a URL with an address in it that `egress` will never let pass. A name is judged when it is connected to;
+    /// what is no URL has been noted.
+    private func checkReach(of field: Field) {
+        guard let url = try? field.text(), let objection = egress.objection(toHostOf: url) else { return }
+        field.note("cannot be reached: \(objection)")
     }
 
     /// The secret of the one entry that this version takes; nil, noted, when it is refused.
@@ -85,6 +127,32 @@ extension RetryPolicy {
         section.read(.schedule, into: &schedule, .durations(atMost: 100, in: .zero ... .days(30)))
         section.read(.jitter, into: &jitter, .fraction)
         section.read(.retryAfterMax, into: &retryAfterMax, .duration(in: .zero ... .days(1)))
+    }
+}
+
+extension EgressPolicy {
+    /// Why the address in a URL may not be connected to; nil when it may, and when there is a name instead.
+    func objection(toHostOf url: String) -> String? {
+        (try? WebURL(url, schemes: ["http", "https"])).flatMap { IPAddress($0.host) }.flatMap { objection(to: $0) }
+    }
+}
+
+extension Reader where Value == [IPNetwork] {
+    fileprivate static var networks: Self {
+        Self { field throws(Refusal) in try field.items().compactMap { $0.read(.network) } }
+    }
+}
+
+extension Reader where Value == IPNetwork {
+    fileprivate static var network: Self {
+        Self { field throws(Refusal) in
+            let text = try field.text()
+            do throws(IPNetworkError) {
+                return try IPNetwork(text)
+            } catch {
+                throw Refusal("\(error), is \(Quote.value(text))")
+            }
+        }
     }
 }
 

@@ -12,13 +12,11 @@ extension Backend {
         case maxWaiting = "max_waiting"
         case retry
         case maxAge = "max_age"
-        case headers
+        case tls, egress, proxy, headers
         case retryHeaders = "retry_headers"
         case userAgent = "user_agent"
         case recordPayloads = "record_payloads"
-        static let later = [
-            "rate_limit", "order_by", "order_block_max", "circuit_breaker", "tls", "egress", "proxy",
-        ]
+        static let later = ["rate_limit", "order_by", "order_block_max", "circuit_breaker"]
     }
 
     enum URLsKey: String, ConfigurationKey {
@@ -42,6 +40,16 @@ extension Backend {
     enum SigningScheme: String, CaseIterable {
         case slack
         static let later = ["standard_webhooks", "ed25519", "github"]
+    }
+
+    enum TLSKey: String, ConfigurationKey {
+        case ca
+        case clientCert = "client_cert"
+        case clientKey = "client_key"
+    }
+
+    enum EgressKey: String, ConfigurationKey {
+        case preset, allow, deny
     }
 
     enum RetryKey: String, ConfigurationKey {

@@ -27,6 +27,9 @@ extension Configuration {
         }
         let backendURL = value("the URL", url, .backendURL)
         let slackURL = value("the URL of Slack's API", apiURL, .apiURL)
+        if let objection = backendURL.flatMap({ EgressPolicy().objection(toHostOf: $0) }) {
+            problems.append("the URL cannot be reached: \(objection)")
+        }
         let path = queuePath.map { value("the path of the queue", $0, .line) }
         guard let backendURL, let slackURL, problems.isEmpty else {
             throw ConfigurationErrors(problems.map { ConfigurationError(file: "", line: 0, column: 0, message: $0) })

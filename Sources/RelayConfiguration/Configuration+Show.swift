@@ -102,6 +102,19 @@ extension Backend {
             Key.maxAge.entry(
                 .keys(
                     MaxAgeKey.allCases.map { $0.entry(maxAge[$0.kind].map(YAMLNode.duration) ?? .string("none")) })),
+            Key.tls.entry(
+                .keys([
+                    TLSKey.ca.entry(.string(tls.caFile ?? "")),
+                    TLSKey.clientCert.entry(.string(tls.clientCertificateFile ?? "")),
+                    TLSKey.clientKey.entry(.string(tls.clientKeyFile ?? "")),
+                ])),
+            Key.egress.entry(
+                .keys([
+                    EgressKey.preset.entry(.word(egress.preset)),
+                    EgressKey.allow.entry(.sequence(egress.allow.map { .string($0.description) })),
+                    EgressKey.deny.entry(.sequence(egress.deny.map { .string($0.description) })),
+                ])),
+            Key.proxy.entry(.url(proxy ?? "")),
             Key.headers.entry(.mapping(headers.map { YAMLEntry($0.name, redacted) })),
             Key.retryHeaders.entry(.word(retryHeaders)),
             Key.userAgent.entry(.string(userAgent)),

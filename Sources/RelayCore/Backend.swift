@@ -21,12 +21,33 @@ package struct Backend: Sendable, Equatable {
     package var retry: RetryPolicy
     /// Older deliveries are `expired` instead of attempted; a kind without an entry never expires.
     package var maxAge: [Kind: Duration]
+    package var tls: TLS
+    /// Which addresses it may be reached at; a Unix domain socket has none.
+    package var egress: EgressPolicy
+    /// An HTTP proxy on the way to it, `http://[user:password@]host:port`; none is taken from the environment.
+    package var proxy: String?
     /// Added to each request, in order.
     package var headers: [Header]
     package var retryHeaders: RetryHeaders
     package var userAgent: String
     /// false: the payload is removed from the store once delivered.
     package var recordsPayloads: Bool
+
+    /// For https URLs. PEM files, read anew for each connection; the backend's certificate is always verified.
+    package struct TLS: Sendable, Hashable {
+        /// Authorities to trust beside the system's.
+        package var caFile: String?
+        /// What Relay shows of itself: its certificate, with those between it and its authority, and its private key.
+        /// Both or none.
+        package var clientCertificateFile: String?
+        package var clientKeyFile: String?
+
+        package init(caFile: String? = nil, clientCertificateFile: String? = nil, clientKeyFile: String? = nil) {
+            self.caFile = caFile
+            self.clientCertificateFile = clientCertificateFile
+            self.clientKeyFile = clientKeyFile
+        }
+    }
 
     package struct Header: Sendable, Hashable {
         package var name: String
@@ -57,7 +78,8 @@ package struct Backend: Sendable, Equatable {
         signingSecret: SecretReference? = nil, timeout: Duration = .seconds(10),
         connectTimeout: Duration = .seconds(3), maxInFlight: Int = 16, maxWaiting: Int = 1_000,
         retry: RetryPolicy = .init(),
-        maxAge: [Kind: Duration] = Backend.defaultMaxAge, headers: [Header] = [], retryHeaders: RetryHeaders = .none,
+        maxAge: [Kind: Duration] = Backend.defaultMaxAge, tls: TLS = .init(), egress: EgressPolicy = .init(),
+        proxy: String? = nil, headers: [Header] = [], retryHeaders: RetryHeaders = .none,
         userAgent: String = Backend.defaultUserAgent, recordsPayloads: Bool = true
     ) {
         self.name = name
@@ -71,6 +93,9 @@ package struct Backend: Sendable, Equatable {
         self.maxWaiting = maxWaiting
         self.retry = retry
         self.maxAge = maxAge
+        self.tls = tls
+        self.egress = egress
+        self.proxy = proxy
         self.headers = headers
         self.retryHeaders = retryHeaders
         self.userAgent = userAgent

@@ -52,6 +52,8 @@ extension AttemptReason {
             case .connectionReset, .other, .canceled: .connectionReset
             case .connectTimeout: .connectTimeout
             case .timeout: .timeout
+            // Failed, not rejected: the name may have another address tomorrow.
+            case .blockedAddress: .blockedAddress
             case .tlsError: .tlsError
             case .responseTooLarge: .responseTooLarge
             case .invalidRequest: .requestError

@@ -18,24 +18,21 @@ package final class WebhookSender: AttemptSender, AnswerSender {
     private let signingSecrets: [AppName: SecretReference]
     private let secrets: any SecretReader
     private let client: CurlClient
-    private let proxy: CurlProxy
     private let now: @Sendable () -> Timestamp
     private let lastReasons = LastReasons()
 
     /// - Parameters:
     ///   - signingSecrets: of each Slack app; they sign for the backends that have none of their own.
     ///   - secrets: asked for each attempt, so that a rotated secret is used from then on.
-    ///   - proxy: for all backends without a `unix_socket`.
     ///   - now: what requests are stamped with.
     package init(
         backends: [Backend], signingSecrets: [AppName: SecretReference], secrets: any SecretReader, client: CurlClient,
-        proxy: CurlProxy = .none, now: @escaping @Sendable () -> Timestamp
+        now: @escaping @Sendable () -> Timestamp
     ) {
         self.backends = Dictionary(backends.map { ($0.name, $0) }) { first, _ in first }
         self.signingSecrets = signingSecrets
         self.secrets = secrets
         self.client = client
-        self.proxy = proxy
         self.now = now
     }
 
@@ -64,6 +61,19 @@ package final class WebhookSender: AttemptSender, AnswerSender {
     private func attemptFinished(_ delivery: Delivery, _ result: AttemptResult) {
         guard backends[delivery.backend]?.retryHeaders == .relay else { return }
         lastReasons.attemptFinished(delivery.id, result.outcome)
+    }
+
+    /// Whether each of a backend's servers can be connected to, in the way that its requests are: through the proxy,
+    /// with TLS, at an address that `egress` allows. Nothing is sent.
+    package func connects(to backend: Backend) async -> Bool {
+        for url in Set(Kind.allCases.compactMap { backend.url(for: $0) }) {
+            do throws(CurlError) {
+                try await client.connect(CurlRequest(url: url, for: backend))
+            } catch {
+                return false
+            }
+        }
+        return true
     }
 
     private enum Exchange {
@@ -108,15 +118,8 @@ package final class WebhookSender: AttemptSender, AnswerSender {
         let signature = SlackSignature.sign(secret: secret.bytes, timestamp: timestamp, body: request.body)
         return CurlRequest(
             url: delivery.path.map { TargetURL.replacePath(of: url, with: $0) } ?? url,
-            method: .post,
             headers: request.headers(timestamp: timestamp, signature: signature).map { ($0.name, $0.value) },
-            body: request.body,
-            timeout: backend.timeout,
-            connectTimeout: backend.connectTimeout,
-            unixSocketPath: backend.unixSocket,
-            proxy: proxy,
-            maxResponseBytes: Self.maxResponseBytes,
-            acceptEncoding: SlackRequest.acceptEncoding)
+            body: request.body, for: backend)
     }
 }
 
@@ -125,6 +128,38 @@ private struct ConfigurationGap: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }
+}
+
+extension CurlRequest {
+    /// A POST in the way that a backend is reached.
+    fileprivate init(
+        url: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [], for backend: Backend
+    ) {
+        self.init(
+            url: url,
+            method: .post,
+            headers: headers,
+            body: body,
+            timeout: backend.timeout,
+            connectTimeout: backend.connectTimeout,
+            unixSocketPath: backend.unixSocket,
+            proxy: backend.proxy.map { .url($0) } ?? .none,
+            caFile: backend.tls.caFile,
+            clientCertificateFile: backend.tls.clientCertificateFile,
+            clientKeyFile: backend.tls.clientKeyFile,
+            allowsHTTP2: true,
+            addressObjection: backend.egress.objection(toBytes:),
+            maxResponseBytes: WebhookSender.maxResponseBytes,
+            acceptEncoding: SlackRequest.acceptEncoding)
+    }
+}
+
+extension EgressPolicy {
+    /// An address that is none of the Internet's cannot be judged, and is not connected to.
+    fileprivate func objection(toBytes bytes: [UInt8]) -> String? {
+        guard let address = IPAddress(bytes: bytes) else { return "egress allows IP addresses only" }
+        return objection(to: address)
+    }
 }
 
 extension AttemptResult {

@@ -11,7 +11,7 @@ struct ConfigCommand: AsyncParsableCommand {
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Say whether the file and its secrets are right; exit 78 when not.",
+            abstract: "Say whether the file, its secrets and the files it names are right; exit 78 when not.",
             discussion: """
                 Every problem is printed with file:line:column. Secrets are looked up, and never printed.
 
@@ -20,12 +20,15 @@ struct ConfigCommand: AsyncParsableCommand {
                 """)
 
         @OptionGroup var file: ConfigurationOption
-        @Flag(help: "Do not look up the secrets, for checks on another machine.")
+        @Flag(help: "Look up neither secrets nor files, for checks on another machine.")
         var withoutSecrets = false
 
         func run() throws {
             let configuration = try file.load()
-            if !withoutSecrets { try configuration.checkSecrets(SecretStore()) }
+            if !withoutSecrets {
+                try configuration.checkSecrets(SecretStore())
+                try configuration.checkFiles()
+            }
             let backends = configuration.backends.map(\.name.text).joined(separator: ", ")
             print("\(file.config) is valid: \(configuration.routes.count) route(s) to \(backends)")
         }

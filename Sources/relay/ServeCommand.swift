@@ -23,6 +23,7 @@ struct ServeCommand: AsyncParsableCommand {
         let configuration = try file.load()
         let secrets = SecretStore()
         try configuration.checkSecrets(secrets)
+        try configuration.checkFiles()
         let logger = ConsoleLog.makeLogger(
             "relay", level: Logger.Level(configuration.log.level), format: configuration.log.format)
         try await Composition(configuration: configuration, secrets: secrets, logger: logger).runForCommand()

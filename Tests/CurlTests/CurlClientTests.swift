@@ -207,6 +207,43 @@ import Testing
         await backend.shutDown()
     }
 
+    @Test("a server that wants a certificate of the client gets it; connections with and without one are not mixed")
+    func clientCertificate() async throws {
+        let authority = try TemporaryFile(TestCertificate.localhost.authority)
+        let certificate = try TemporaryFile(TestCertificate.client.certificate)
+        let key = try TemporaryFile(TestCertificate.client.privateKey)
+        let backend = try await RecordingBackend(tls: .localhost, client: .client)
+        let client = CurlClient()
+        let without = CurlRequest(url: backend.url, method: .post, body: [1], proxy: .none, caFile: authority.path)
+        var with = without
+        with.clientCertificateFile = certificate.path
+        with.clientKeyFile = key.path
+        for _ in 1...2 {
+            #expect(try await client.perform(with).status == 200)
+            #expect(await client.code(of: without) == .tlsError)
+        }
+        #expect(backend.requests.map(\.connection).first == 1)
+        client.shutdown()
+        await backend.shutDown()
+    }
+
+    @Test("files that are replaced hold for the next connection")
+    func replacedFiles() async throws {
+        let authority = try TemporaryFile(TestCertificate.client.authority)
+        let backend = try await RecordingBackend(tls: .localhost) { _ in
+            .status(200, ("Connection", "close"))
+        }
+        let client = CurlClient()
+        let request = CurlRequest(url: backend.url, proxy: .none, caFile: authority.path)
+        #expect(await client.code(of: request) == .tlsError)
+        try authority.replace(with: TestCertificate.localhost.authority)
+        #expect(try await client.perform(request).status == 200)
+        try authority.replace(with: TestCertificate.client.authority)
+        #expect(await client.code(of: request) == .tlsError)
+        client.shutdown()
+        await backend.shutDown()
+    }
+
     @Test("TLS through the tunnel of a proxy")
     func tunnel() async throws {
         let authority = try TemporaryFile(TestCertificate.localhost.authority)

@@ -175,6 +175,61 @@ import Testing
         }
     }
 
+    @Test(
+        "a response that does not end is cut off when it is too large",
+        arguments: [
+            ("HTTP/1.1 200 OK\r\n", "X-More: \(String(repeating: "x", count: 1_000))\r\n", nil),
+            ("HTTP/1.1 103 Early\r\n\r\n", "HTTP/1.1 103 Early\r\n\r\n", nil),
+            ("HTTP/1.1 200 OK\r\n\r\n", String(repeating: "x", count: 10_000), 200),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "2710\r\n\(String(repeating: "x", count: 10_000))\r\n", 200
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n",
+                "X-Trailer: \(String(repeating: "x", count: 1_000))\r\n", 200
+            ),
+        ] as [(String, String, Int?)])
+    func endlessAndLarge(beginning: String, again: String, status: Int?) async throws {
+        try await withBackend { _ in
+            .endless(beginning, again: again)
+        } test: { backend, client in
+            let error = await #expect(throws: CurlError.self) { try await client.perform(.init(url: backend.url)) }
+            #expect(error?.code == .responseTooLarge)
+            #expect(error?.status == status)
+        }
+    }
+
+    @Test("a header line that does not end is cut off by libcurl, which then calls its memory exhausted")
+    func endlessLine() async throws {
+        try await withBackend { _ in
+            .endless("HTTP/1.1 200 OK\r\nX-More: ", again: String(repeating: "x", count: 1_000))
+        } test: { backend, client in
+            let code = try #require(await client.code(of: .init(url: backend.url)))
+            #expect([.responseTooLarge, .other].contains(code))
+        }
+    }
+
+    @Test(
+        "a response that does not end is cut off when the time is up, however little comes at a time",
+        arguments: [
+            ("HTTP/1.1 200 OK\r\n", "X: y\r\n", nil), ("HTTP/1.1 200 OK\r\n\r\n", "x", 200),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 200),
+        ] as [(String, String, Int?)])
+    func endlessAndSlow(beginning: String, again: String, status: Int?) async throws {
+        try await withBackend { _ in
+            .endless(beginning, again: again, pause: .milliseconds(20))
+        } test: { backend, client in
+            let error = await #expect(throws: CurlError.self) {
+                try await client.perform(.init(url: backend.url, timeout: .seconds(2)))
+            }
+            let code = try #require(error?.code)
+            // On a machine that is very busy the time is up before there is a status, or a connection.
+            #expect([.timeout, .connectTimeout].contains(code))
+            #expect([status, nil].contains(error?.status))
+        }
+    }
+
     @Test("a small body that decodes to a large one is too large")
     func decodedTooLarge() async throws {
         let answer = RecordingBackend.Answer.respond(headers: [("Content-Encoding", "gzip")], body: gzippedHello)
@@ -197,6 +252,25 @@ import Testing
             let unknown = CurlRequest(url: "https://backend.example/", proxy: .url("http://proxy.invalid:1"))
             #expect(await client.code(of: unknown) == .proxyError)
         }
+    }
+
+    @Test("a client certificate that is not there, and a private key that is not there or is encrypted")
+    func missingClientCertificate() async throws {
+        let ca = try TemporaryFile(TestCertificate.localhost.authority)
+        let certificate = try TemporaryFile(TestCertificate.client.certificate)
+        let encrypted = try TemporaryFile(TestCertificate.encryptedClientKey)
+        let backend = try await RecordingBackend(tls: .localhost, client: .client)
+        let client = CurlClient()
+        for (certificate, key) in [
+            ("/nonexistent/cert.pem", encrypted.path), (certificate.path, "/nonexistent/key.pem"),
+            (certificate.path, encrypted.path), (certificate.path, certificate.path),
+        ] {
+            let request = CurlRequest(
+                url: backend.url, proxy: .none, caFile: ca.path, clientCertificateFile: certificate, clientKeyFile: key)
+            #expect(await client.code(of: request) == .tlsError)
+        }
+        client.shutdown()
+        await backend.shutDown()
     }
 
     @Test("a CA file that is not there")

@@ -222,6 +222,87 @@ struct ConfigurationErrorsTests {
     }
 
     @Test(
+        "the way to a backend is held against its form",
+        arguments: [
+            (
+                "tls: { client_cert: /c.pem }",
+                "backends.legacy.tls must have both client_cert and client_key, or neither"
+            ),
+            (
+                "tls: { ca: '', client_key: /k.pem }",
+                "backends.legacy.tls must have both client_cert and client_key, or neither"
+            ),
+            (
+                "tls: { ca: \"a\\nb\" }",
+                "backends.legacy.tls.ca must not contain line breaks or other control characters"
+            ),
+            ("tls: { client_crt: a }", "unknown key `client_crt` in backends.legacy.tls; did you mean `client_cert`?"),
+            ("egress: { preset: private }", #"backends.legacy.egress.preset must be sidecar or public, is "private""#),
+            ("egress: { allow: 10.0.0.0/8 }", "backends.legacy.egress.allow must be a list"),
+            (
+                "egress: { allow: [10.0.0.0/8, 10.0.0.1/8] }",
+                "backends.legacy.egress.allow[1] has bits set after its prefix; the network is 10.0.0.0/8, "
+                    + "is \"10.0.0.1/8\""
+            ),
+            (
+                "egress: { deny: [h.example] }",
+                "backends.legacy.egress.deny[0] must be an IP network such as 10.0.0.0/8 or fd00::/8, or an IP address, "
+                    + "is \"h.example\""
+            ),
+            ("proxy: https://p:1", #"backends.legacy.proxy must be an absolute http URL, is "https://p:1""#),
+            ("proxy: http://u:p@h/x", #"backends.legacy.proxy must be a URL without path, is "http://***@h/x""#),
+        ])
+    func way(_ line: String, _ expected: String) {
+        let yaml = Sample.with(backend: line).replacing("http://127.0.0.1:3000/", with: "https://h.example/")
+        #expect(mistakes(in: yaml) == [expected])
+    }
+
+    @Test("tls without any https URL is refused, and a proxy beside a Unix domain socket")
+    func withoutEffect() {
+        #expect(
+            mistakes(in: Sample.with(backend: "tls: { ca: /ca.pem }"))
+                == ["backends.legacy.tls is for https, and no url of this backend is"])
+        #expect(mistakes(in: Sample.with(backend: "tls: { ca: '' }")) == [])
+        #expect(
+            mistakes(in: Sample.with(backend: "tls: { ca: /ca.pem }\nurls: { events: HTTPS://h/ }")) == [])
+        #expect(
+            mistakes(in: Sample.with(backend: "unix_socket: /a.sock\nproxy: http://p:1"))
+                == ["backends.legacy.proxy has no effect on a backend with a unix_socket"])
+    }
+
+    @Test("an address in a URL that egress does not allow is told at once, each with its place")
+    func unreachable() {
+        let yaml = """
+            version: 1
+            slack: { app_token: env:A, signing_secret: env:B }
+            backends:
+              a:
+                url: http://127.0.0.1:3000/
+                urls: { commands: "http://[::1]/", options: http://h.example/ }
+                proxy: http://u:p@10.0.0.5:3128
+                egress: { preset: public }
+              b: { url: http://169.254.169.254/latest }
+              c: { url: http://127.0.0.1/, unix_socket: /c.sock, egress: { preset: public } }
+              d: { url: http://127.0.0.1/, egress: { preset: public, allow: [127.0.0.1] } }
+            routes: [ { name: r, to: [a, b, c, d] } ]
+            """
+        do throws(ConfigurationErrors) {
+            _ = try Configuration.parse(yaml: yaml, file: "r")
+            Issue.record("was read")
+        } catch {
+            let loopback = "cannot be reached: egress does not allow 127.0.0.1: 127.0.0.0/8 is loopback"
+            #expect(
+                error.description == """
+                    r:5:10: backends.a.url \(loopback)
+                    r:6:23: backends.a.urls.commands cannot be reached: egress does not allow ::1: ::1/128 is loopback
+                    r:7:12: backends.a.proxy cannot be reached: egress does not allow 10.0.0.5: 10.0.0.0/8 is private
+                    r:9:13: backends.b.url cannot be reached: egress does not allow 169.254.169.254: \
+                    169.254.169.254/32 is a metadata address
+                    """)
+        }
+    }
+
+    @Test(
         "a URL is absolute, plain and complete",
         arguments: [
             ("//h/", "must be an absolute http or https URL"), ("http:/h", "must be an absolute http or https URL"),
@@ -272,7 +353,7 @@ struct ConfigurationErrorsTests {
     @Test(
         "keys of a backend that a later version reads are refused by name",
         arguments: [
-            "rate_limit", "order_by", "order_block_max", "circuit_breaker", "tls", "egress", "proxy",
+            "rate_limit", "order_by", "order_block_max", "circuit_breaker",
         ])
     func laterBackend(_ key: String) {
         #expect(

@@ -45,6 +45,14 @@ struct ConfigurationForwardTests {
         #expect(plan.queued.map(\.backend) == queued)
     }
 
+    @Test("an address that cannot be a backend's is refused at once")
+    func unreachable() {
+        let error = #expect(throws: ConfigurationErrors.self) { try Configuration.forward(url: "http://0.0.0.0:3000/") }
+        #expect(
+            error?.description
+                == "the URL cannot be reached: egress does not allow 0.0.0.0: 0.0.0.0/8 is no address to connect to")
+    }
+
     @Test("what is wrong is said without a place in a file, all at once")
     func mistakes() {
         do throws(ConfigurationErrors) {

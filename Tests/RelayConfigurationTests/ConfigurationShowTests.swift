@@ -27,6 +27,7 @@ struct ConfigurationShowTests {
             backend.headers = backend.headers.map { .init(name: $0.name, value: "***") }
             backend.url = backend.url.map(Quote.withoutUserinfo)
             backend.urls = backend.urls.mapValues(Quote.withoutUserinfo)
+            backend.proxy = backend.proxy.map(Quote.withoutUserinfo)
             return backend
         }
         return redacted
@@ -78,6 +79,9 @@ struct ConfigurationShowTests {
                       jitter: 0.2
                       retry_after_max: 1h
                     max_age: { event: none, command: 30m, interaction: 30m, options: 3s }
+                    tls: { ca: "", client_cert: "", client_key: "" }
+                    egress: { preset: sidecar, allow: [], deny: [] }
+                    proxy: ""
                     headers: {}
                     retry_headers: none
                     user_agent: Slackbot 1.0 (+https://api.slack.com/robots)
@@ -140,6 +144,13 @@ struct ConfigurationShowTests {
             retry: RetryPolicy(schedule: [.zero, .seconds(90)], jitter: 0.000_01, retryAfterMax: .zero),
             maxAge: [.event: .seconds(1)], headers: [.init(name: "X-Key", value: "secret")], retryHeaders: .slack,
             userAgent: "a \"b\" # c", recordsPayloads: false)
+        let remote = Backend(
+            name: "remote", url: "https://backend.example/",
+            tls: .init(caFile: "/ca: a.pem", clientCertificateFile: "no", clientKeyFile: "# key"),
+            egress: EgressPolicy(
+                preset: .public, allow: [try IPNetwork("10.0.0.5"), try IPNetwork("fd00::/8")],
+                deny: [try IPNetwork("192.0.2.0/24")]),
+            proxy: "http://user:secret@10.0.0.5:3128")
         let match = Match(
             [.init(.event, ["null", "*", "a: b"]), .init(.team, ["é"])], not: [.init(.user, ["~"])])
         var configuration = Configuration(
@@ -148,7 +159,7 @@ struct ConfigurationShowTests {
                 proxy: "http://user:secret@proxy:3128", caFile: "no", answerDeadline: .milliseconds(2_900)),
             queue: QueueConfiguration(
                 driver: .memory, limits: QueueLimits(maxBytes: 20_000_001, whenFull: .dropOldest)),
-            backends: [backend],
+            backends: [backend, remote],
             routes: [
                 Route(name: "a", match: match, to: ["odd.name-1"], path: "/x", mode: nil, continues: true),
                 Route(name: "b", to: ["odd.name-1"], mode: .queue, acknowledge: .delivered, continues: true),

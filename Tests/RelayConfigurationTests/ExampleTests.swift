@@ -30,6 +30,8 @@ let schema: [(path: [String], keys: [String], later: [String])] = [
     section(["backends", "*", "signing", "*"], Backend.SigningKey.self),
     section(["backends", "*", "retry"], Backend.RetryKey.self),
     section(["backends", "*", "max_age"], Backend.MaxAgeKey.self),
+    section(["backends", "*", "tls"], Backend.TLSKey.self),
+    section(["backends", "*", "egress"], Backend.EgressKey.self),
     section(["routes", "*"], Route.Key.self),
     section(["unrouted"], UnroutedPolicy.Key.self),
     section(["health"], HealthConfiguration.Key.self),

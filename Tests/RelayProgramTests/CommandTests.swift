@@ -98,6 +98,22 @@ struct CommandTests {
         #expect(!end.errors.contains("xapp-x"))
     }
 
+    @Test("serve and config check name a TLS file that cannot be read, and exit 78", arguments: ["serve", "check"])
+    func missingTLSFile(command: String) async throws {
+        let folder = try Folder(
+            yaml: """
+                version: 1
+                slack: { app_token: env:RELAY_TEST_APP_TOKEN, signing_secret: env:RELAY_TEST_SIGNING_SECRET }
+                backends: { orders: { url: https://127.0.0.1:3000/, tls: { ca: /nowhere/ca.pem } } }
+                """)
+        let end = try await folder.relay(
+            command == "serve" ? ["serve"] : ["config", "check"], environment: Self.secrets)
+        #expect(end.code == 78)
+        #expect(end.errors.contains("backends.orders.tls.ca: cannot read /nowhere/ca.pem: No such file or directory"))
+        let elsewhere = try await folder.relay(["config", "check", "--without-secrets"], environment: [:])
+        #expect(elsewhere.code == 0)
+    }
+
     @Test("a literal secret is refused and not repeated")
     func literalSecret() async throws {
         let folder = try Folder(

@@ -42,6 +42,9 @@ package final class RecordingBackend: Sendable {
         case respond(status: Int = 200, headers: [(name: String, value: String)] = [], body: [UInt8] = [])
         /// These bytes as they are, then the end of the connection.
         case bytes([UInt8])
+        /// These bytes as they are, then these again and again, as fast as the peer reads them, until it ends the
+        /// connection; with a pause between them where there is one.
+        case endless(_ beginning: String, again: String, pause: Duration = .zero)
         /// No answer at all; the connection stays open until the peer or `shutDown()` ends it.
         case silence
         /// The end of the connection, without an answer.
@@ -74,14 +77,16 @@ package final class RecordingBackend: Sendable {
     private let listener: any Channel
     private let isTLS: Bool
 
-    /// Listens on 127.0.0.1 (`port` 0: any free one), or on a Unix domain socket at `unixSocket`, with TLS where there
+    /// Listens on an address of this machine (`port` 0: any free one), or on a Unix domain socket at `unixSocket`, with TLS where there
     /// is a certificate.
+    /// - Parameter client: with TLS, whose authority must have issued the certificate that a client must then show.
     package init(
-        port: Int = 0, unixSocket: String? = nil, tls: TestCertificate? = nil,
+        host: String = "127.0.0.1", port: Int = 0, unixSocket: String? = nil, tls: TestCertificate? = nil,
+        client: TestCertificate? = nil,
         answer script: @escaping Script = { _ in .ok }, answerHead headScript: @escaping HeadScript = { _ in nil }
     ) async throws {
         let state = SharedState()
-        let tlsContext = try tls.map { try $0.makeServerContext() }
+        let tlsContext = try tls.map { try $0.makeServerContext(client: client) }
         let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelInitializer { channel in
@@ -103,7 +108,7 @@ package final class RecordingBackend: Sendable {
             if let unixSocket {
                 try await bootstrap.bind(unixDomainSocketPath: unixSocket).get()
             } else {
-                try await bootstrap.bind(host: "127.0.0.1", port: port).get()
+                try await bootstrap.bind(host: host, port: port).get()
             }
     }
 
@@ -234,6 +239,13 @@ private final class RecordingHandler: ChannelInboundHandler {
 }
 
 extension Channel {
+    /// Until the connection ends.
+    private func sendAgain(_ bytes: ByteBuffer, pause: TimeAmount) {
+        writeAndFlush(bytes).whenSuccess {
+            self.eventLoop.scheduleTask(in: pause) { self.sendAgain(bytes, pause: pause) }
+        }
+    }
+
     fileprivate func send(_ answer: RecordingBackend.Answer) {
         switch answer {
         case .respond(let status, let headers, let body):
@@ -242,6 +254,9 @@ extension Channel {
             writeAndFlush(ByteBuffer(bytes: Array(head.utf8) + body), promise: nil)
         case .bytes(let bytes):
             writeAndFlush(ByteBuffer(bytes: bytes)).whenComplete { _ in self.close(promise: nil) }
+        case .endless(let beginning, let again, let pause):
+            writeAndFlush(ByteBuffer(string: beginning), promise: nil)
+            sendAgain(ByteBuffer(string: again), pause: .nanoseconds(Int64(pause / .nanoseconds(1))))
         case .silence:
             break
         case .close:

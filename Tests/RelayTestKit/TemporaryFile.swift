@@ -17,6 +17,10 @@ package final class TemporaryFile {
         path = url.path
     }
 
+    package func replace(with text: String) throws {
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+    }
+
     deinit {
         try? FileManager.default.removeItem(atPath: path)
     }

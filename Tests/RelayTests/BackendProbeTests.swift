@@ -1,46 +1,25 @@
 // What the first dial waits for.
 
 import Logging
-import NIOCore
-import NIOPosix
 import Relay
 import RelayCore
 import RelayTestKit
 import Testing
 
 @Suite struct BackendProbeTests {
-    /// A port that somebody had and nobody listens on now.
-    private func freePort() async throws -> Int {
-        let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .bind(host: "127.0.0.1", port: 0).get()
-        defer { listener.close(promise: nil) }
-        return try #require(listener.localAddress?.port)
+    private func wait(
+        for backends: [BackendName], timeout: Duration, clock: VirtualClock, log: RecordedLog,
+        connects: @escaping @Sendable (Backend) async -> Bool
+    ) async {
+        await BackendProbe(
+            backends: backends.map { Backend(name: $0) }, clock: clock, logger: log.logger, connects: connects
+        ).waitForBackends(timeout: timeout)
     }
 
-    private func wait(for backends: [Backend], timeout: Duration, clock: VirtualClock, log: RecordedLog) async {
-        await BackendProbe(backends: backends, clock: clock, logger: log.logger).waitForBackends(timeout: timeout)
-    }
-
-    @Test("backends that listen are not waited for")
-    func listening() async throws {
-        let backend = try await RecordingBackend()
-        let log = RecordedLog()
-        let clock = VirtualClock(now: .zero)
-        await wait(for: [Backend(name: "a", url: backend.url)], timeout: .seconds(60), clock: clock, log: log)
-        #expect(clock.now == .zero && log.levels == [])
-        #expect(backend.requests.isEmpty)
-        await backend.shutDown()
-    }
-
-    @Test("a backend that does not listen is asked again until the time is up, and then it is said")
-    func notListening() async throws {
-        let url = "http://127.0.0.1:\(try await freePort())/"
-        let log = RecordedLog()
-        let clock = VirtualClock(now: .zero)
+    /// Lets the time go on while somebody waits.
+    private func advancing(_ clock: VirtualClock, while wait: @escaping @Sendable () async -> Void) async {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                await wait(for: [Backend(name: "a", url: url)], timeout: .seconds(1), clock: clock, log: log)
-            }
+            group.addTask { await wait() }
             group.addTask {
                 while !Task.isCancelled {
                     if !clock.advance() { await Task.yield() }
@@ -49,15 +28,47 @@ import Testing
             await group.next()
             group.cancelAll()
         }
+    }
+
+    @Test("backends that accept connections are not waited for")
+    func listening() async {
+        let log = RecordedLog()
+        let clock = VirtualClock(now: .zero)
+        await wait(for: ["a", "b"], timeout: .seconds(60), clock: clock, log: log) { _ in true }
+        #expect(clock.now == .zero && log.levels == [])
+    }
+
+    @Test("a backend that does not is asked again until it does")
+    func later() async {
+        let log = RecordedLog()
+        let clock = VirtualClock(now: .zero)
+        await advancing(clock) {
+            await wait(for: ["a", "b"], timeout: .seconds(60), clock: clock, log: log) { backend in
+                backend.name == "a" || clock.now >= Timestamp(millisecondsSinceEpoch: 700)
+            }
+        }
+        #expect(clock.now == Timestamp(millisecondsSinceEpoch: 750))
+        #expect(log.levels == [])
+    }
+
+    @Test("or until the time is up, and then it is said")
+    func notListening() async {
+        let log = RecordedLog()
+        let clock = VirtualClock(now: .zero)
+        await advancing(clock) {
+            await wait(for: ["a"], timeout: .seconds(1), clock: clock, log: log) { _ in false }
+        }
         #expect(clock.now == Timestamp(millisecondsSinceEpoch: 1_000))
         #expect(log.levels == [.warning])
     }
 
     @Test("without a time to wait nothing is asked")
-    func disabled() async throws {
+    func disabled() async {
         let log = RecordedLog()
-        let backend = Backend(name: "a", url: "http://127.0.0.1:1/")
-        await wait(for: [backend], timeout: .zero, clock: VirtualClock(now: .zero), log: log)
+        await wait(for: ["a"], timeout: .zero, clock: VirtualClock(now: .zero), log: log) { _ in
+            Issue.record("asked")
+            return false
+        }
         #expect(log.levels == [])
     }
 }

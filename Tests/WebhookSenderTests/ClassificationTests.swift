@@ -39,7 +39,8 @@ import Testing
         arguments: [
             (.dnsError, .dnsError), (.connectionRefused, .connectionRefused), (.connectionReset, .connectionReset),
             (.connectTimeout, .connectTimeout), (.timeout, .timeout), (.tlsError, .tlsError),
-            (.proxyError, .connectionRefused), (.responseTooLarge, .responseTooLarge), (.canceled, .connectionReset),
+            (.blockedAddress, .blockedAddress), (.proxyError, .connectionRefused),
+            (.responseTooLarge, .responseTooLarge), (.canceled, .connectionReset),
             (.invalidRequest, .requestError), (.other, .connectionReset),
         ] as [(CurlError.Code, AttemptReason)])
     func reasons(code: CurlError.Code, reason: AttemptReason) {

@@ -200,13 +200,115 @@ import WebhookSender
         let proxy = try await RecordingBackend()
         let client = CurlClient()
         let sender = WebhookSender(
-            backends: [Backend(name: "b", url: "http://backend.example/hook")],
+            backends: [Backend(name: "b", url: "http://backend.example/hook", proxy: proxy.url)],
             signingSecrets: [App.defaultName: .environment("APP")], secrets: Secrets(), client: client,
-            proxy: .url(proxy.url), now: { started })
+            now: { started })
         #expect(await sender.send(delivery(), attempt: 1).outcome == .accepted)
         #expect(proxy.requests.first?.target == "http://backend.example/hook")
         client.shutdown()
         await proxy.shutDown()
+    }
+
+    @Test(
+        "an address that egress does not allow is not connected to, and the attempt may pass later",
+        arguments: [
+            EgressPolicy(preset: .public), EgressPolicy(deny: [try IPNetwork("127.0.0.0/8")]),
+            EgressPolicy(allow: [try IPNetwork("127.0.0.1")], deny: [try IPNetwork("127.0.0.1")]),
+        ])
+    func blockedAddress(egress: EgressPolicy) async throws {
+        try await withSender(configure: { $0.egress = egress }) { backend, sender in
+            for attempt in 1...2 {
+                let result = await sender.send(delivery(), attempt: attempt)
+                #expect(result.outcome == .failed(.blockedAddress))
+                #expect(result.detail.hasPrefix("egress does not allow 127.0.0.1: "))
+                #expect(
+                    await sender.ask(delivery(), attempt: 1, deadline: started).attempt.outcome
+                        == .failed(.blockedAddress))
+            }
+            #expect(backend.connectionCount == 0)
+        }
+    }
+
+    @Test("egress asks nothing of a Unix domain socket, and of a proxy the proxy's address and that in the URL")
+    func egressOnTheWay() async throws {
+        let path = temporarySocketPath()
+        let server = try await RecordingBackend(unixSocket: path)
+        let proxy = try await RecordingBackend()
+        let client = CurlClient()
+        func outcome(_ backend: Backend) async -> AttemptOutcome {
+            await WebhookSender(
+                backends: [backend], signingSecrets: [App.defaultName: .environment("APP")], secrets: Secrets(),
+                client: client, now: { started }
+            ).send(delivery(), attempt: 1).outcome
+        }
+        let nothing = EgressPolicy(deny: [try IPNetwork("0.0.0.0/0"), try IPNetwork("::/0")])
+        let noMetadata = EgressPolicy()
+        #expect(
+            await outcome(Backend(name: "b", url: "http://h/", unixSocket: path, egress: nothing)) == .accepted)
+        #expect(
+            await outcome(Backend(name: "b", url: "http://h.example/", egress: nothing, proxy: proxy.url))
+                == .failed(.blockedAddress))
+        #expect(
+            await outcome(Backend(name: "b", url: "http://h.example/", egress: noMetadata, proxy: proxy.url))
+                == .accepted)
+        for host in ["169.254.169.254", "169.254.169.254.", "0xa9fea9fe", "[::ffff:169.254.169.254]", "u:p@0"] {
+            #expect(
+                await outcome(Backend(name: "b", url: "http://\(host)/", egress: noMetadata, proxy: proxy.url))
+                    == .failed(.blockedAddress), "\(host)")
+        }
+        #expect(proxy.requests.map(\.target) == ["http://h.example/"])
+        client.shutdown()
+        await server.shutDown()
+        await proxy.shutDown()
+    }
+
+    @Test("whether a backend can be connected to is found out in the way that requests go, and without one")
+    func connects() async throws {
+        try await withSender { backend, sender in
+            let url = backend.url
+            func connects(_ change: (inout Backend) -> Void) async -> Bool {
+                var target = Backend(name: "b", url: url)
+                change(&target)
+                return await sender.connects(to: target)
+            }
+            #expect(await connects { _ in })
+            #expect(await !connects { $0.urls[.command] = "http://127.0.0.1:9/" })
+            #expect(await !connects { $0.egress = EgressPolicy(preset: .public) })
+            #expect(await !connects { $0.unixSocket = "/nonexistent.sock" })
+            #expect(await !connects { $0.proxy = "http://127.0.0.1:9" })
+            #expect(await !connects { $0.url = url.replacing("http:", with: "https:") })
+            #expect(backend.requests.isEmpty)
+            // None of it is held against the server: the next requests share a connection.
+            for attempt in 1...2 { _ = await sender.send(delivery(), attempt: attempt) }
+            #expect(Set(backend.requests.map(\.connection)).count == 1)
+        }
+    }
+
+    @Test("TLS with the backend's own authority and Relay's certificate, over HTTP/2 where the backend speaks it")
+    func mutualTLS() async throws {
+        let files = try [
+            TestCertificate.localhost.authority, TestCertificate.client.certificate, TestCertificate.client.privateKey,
+        ].map { try TemporaryFile($0) }
+        let tls = Backend.TLS(
+            caFile: files[0].path, clientCertificateFile: files[1].path, clientKeyFile: files[2].path)
+        let server = try await RecordingBackend(tls: .localhost, client: .client)
+        let modern = try await HTTP2Backend()
+        let client = CurlClient()
+        for (url, tls, outcome) in [
+            (server.url, tls, .accepted), (modern.url, tls, .accepted),
+            (server.url, .init(caFile: files[0].path), .failed(.tlsError)), (server.url, .init(), .failed(.tlsError)),
+        ] as [(String, Backend.TLS, AttemptOutcome)] {
+            let sender = WebhookSender(
+                backends: [Backend(name: "b", url: url, tls: tls)],
+                signingSecrets: [App.defaultName: .environment("APP")], secrets: Secrets(), client: client,
+                now: { started })
+            #expect(await sender.send(delivery(payload: "{}"), attempt: 1).outcome == outcome)
+        }
+        #expect(server.requests.count == 1)
+        #expect(modern.requests.map(\.text) == ["{}"])
+        client.shutdown()
+        await server.shutDown()
+        await modern.shutDown()
     }
 
     @Test("retry headers tell why the attempt before failed")

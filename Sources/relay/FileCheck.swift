@@ -1,0 +1,25 @@
+// Looking for the files that relay.yaml names, before they are needed.
+
+import Foundation
+import RelayConfiguration
+import RelayCore
+
+extension Configuration {
+    /// The files that must be there at the start, so that a wrong path is found now and not at the first connection.
+    /// They are read for each connection, by libcurl.
+    func checkFiles() throws {
+        var files = [("slack.ca", slack.caFile)]
+        for backend in backends {
+            files += [
+                ("backends.\(backend.name).tls.ca", backend.tls.caFile),
+                ("backends.\(backend.name).tls.client_cert", backend.tls.clientCertificateFile),
+                ("backends.\(backend.name).tls.client_key", backend.tls.clientKeyFile),
+            ]
+        }
+        let problems = files.compactMap { key, file -> String? in
+            guard let file, (try? Data(contentsOf: URL(fileURLWithPath: file))) == nil else { return nil }
+            return "\(key): cannot read \(file): \(unreadableReason(file))"
+        }
+        guard problems.isEmpty else { throw CommandFailure(.configuration, problems.joined(separator: "\n")) }
+    }
+}
