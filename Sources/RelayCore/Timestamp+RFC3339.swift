@@ -1,8 +1,8 @@
 // Points in time as text (RFC 3339).
 
 extension Timestamp {
-    /// Reads `2026-11-23T09:30:00Z`, `2026-11-23T10:30:00.25+01:00` (RFC 3339 §5.6): with an offset, and at most 9 digits
-    /// of fraction. nil for anything else, for a leap second, and outside the years 1678 to 2261.
+    /// Reads `2026-11-23T09:30:00Z`, `2026-11-23T10:30:00.25+01:00` (RFC 3339 §5.6): with an offset, and at most 9
+    /// digits of fraction. nil for anything else, for a leap second, and outside the years 1678 to 2261.
     package init?(rfc3339 text: String) {
         var text = Scanner(text)
         guard let date = text.date(), text.take("T", "t"), let secondOfDay = text.time(),

@@ -9,7 +9,7 @@ package enum StandardWebhooks {
     /// A secret that both sides have, for signatures of version `v1`: HMAC-SHA-256.
     package struct SecretKey: Sendable, CustomReflectable {
         package static let version = "v1"
-        /// The specification asks for 24 to 64 bytes. Longer ones are in use (Svix takes 75), and do no harm.
+        /// The specification asks for 24 to 64 bytes. A longer one does no harm: HMAC takes any length.
         package static let minimumByteCount = 24
 
         private let bytes: [UInt8]
@@ -46,8 +46,8 @@ package enum StandardWebhooks {
         package static let version = PublicKey.version
         private let key: Ed25519PrivateKey
 
-        /// - Parameter text: base64, with or without `whsk_` before it, of the 32 bytes of a private key (the
-        ///   specification's Go library), or of these and the 32 of its public key (Svix, which wrote the specification).
+        /// - Parameter text: base64, with or without `whsk_` before it, of the 32 bytes of a private key (as in the
+        ///   specification's Go library), or of these and the 32 of its public key (as in Svix's server).
         package init(_ text: [UInt8]) throws(KeyFormatError) {
             let bytes = try KeyText.decode(text, as: .privateKey)
             guard [Ed25519.keyByteCount, 2 * Ed25519.keyByteCount].contains(bytes.count) else {

@@ -56,8 +56,8 @@ package struct SlackRequest: Sendable, Equatable {
         }
     }
 
-    /// All headers but `Host` and `Content-Length`: those of Slack in its order, the signatures of other schemes, Relay's
-    /// own, the configured ones. A configured header takes the place of one that has its name.
+    /// All headers but `Host` and `Content-Length`: those of Slack in its order, the signatures of other schemes,
+    /// Relay's own, the configured ones. A configured header takes the place of one that has its name.
     /// - Parameter signatures: over `body`, made for this attempt.
     package func headers(_ signatures: RequestSignatures) -> [Header] {
         var headers = [

@@ -12,9 +12,9 @@ struct RequestSigner: Sendable {
     let appSecrets: [AppName: SecretReference]
 
     /// - Parameter now: the time of the attempt.
-    /// - Throws: `ConfigurationGap` when nothing may sign now, `SecretError` when a secret that should sign cannot be had
-    ///   or does not have the form of its scheme. One that is missing fails the attempt even where another would sign: the
-    ///   backend may know that one only.
+    /// - Throws: `ConfigurationGap` when nothing may sign now, `SecretError` when a secret that should sign cannot be
+    ///   had or does not have the form of its scheme. One that is missing fails the attempt even where another would
+    ///   sign: the backend may know that one only.
     func sign(
         _ body: [UInt8], of delivery: Delivery, for backend: Backend, at now: Timestamp
     ) throws -> RequestSignatures {
@@ -36,8 +36,8 @@ struct RequestSigner: Sendable {
         guard !active.isEmpty else {
             let known = backend.signing.map(\.description).joined(separator: ", ")
             throw ConfigurationGap(
-                "backend \(backend.name) has no signing secret that is valid at \(now.rfc3339Milliseconds); it has: \(known)"
-            )
+                "backend \(backend.name) has no signing secret that is valid at \(now.rfc3339Milliseconds); "
+                    + "it has: \(known)")
         }
         return active
     }

@@ -32,7 +32,8 @@ package struct RequestVerifier {
     /// - Parameters:
     ///   - headers: in any case and order; others than the scheme's are not looked at.
     ///   - body: the bytes as they came.
-    ///   - tolerance: how far from `now` the signed time may be, either way; whole seconds count. nil: any time will do.
+    ///   - tolerance: how far from `now` the signed time may be, either way; whole seconds count. nil: any time will
+    ///     do.
     package func problems(
         headers: [Backend.Header], body: [UInt8], tolerance: Duration?, now: Timestamp
     ) -> [VerificationProblem] {

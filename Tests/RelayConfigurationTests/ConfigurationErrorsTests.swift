@@ -318,12 +318,14 @@ struct ConfigurationErrorsTests {
                 "unknown key `not_befor` in backends.legacy.signing[0]; did you mean `not_before`?"
             ),
             (
-                "[ { scheme: slack, secret: env:A }, { scheme: ed25519, secret: env:B }, { scheme: slack, secret: env:C } ]",
+                "[ { scheme: slack, secret: env:A }, { scheme: ed25519, secret: env:B }, "
+                    + "{ scheme: slack, secret: env:C } ]",
                 "backends.legacy.signing[2] never signs: backends.legacy.signing[0] comes before it and is valid all "
                     + "that time, and with scheme slack one secret signs at a time"
             ),
             (
-                "[ { scheme: github, secret: env:A }, { scheme: github, secret: env:B, not_before: 2026-11-23T09:30:00Z } ]",
+                "[ { scheme: github, secret: env:A }, "
+                    + "{ scheme: github, secret: env:B, not_before: 2026-11-23T09:30:00Z } ]",
                 "backends.legacy.signing[1] never signs: backends.legacy.signing[0] comes before it and is valid all "
                     + "that time, and with scheme github one secret signs at a time"
             ),
@@ -341,7 +343,8 @@ struct ConfigurationErrorsTests {
             ("[ { scheme: slack } ]", "backends.legacy.signing[0].secret is missing; write env:NAME or file:/path"),
             (
                 "[ { scheme: ed25519, secret: whsk_HUNTER2 } ]",
-                "backends.legacy.signing[0].secret must be env:NAME or file:/path; a secret itself is not taken in this file"
+                "backends.legacy.signing[0].secret must be env:NAME or file:/path; "
+                    + "a secret itself is not taken in this file"
             ),
         ])
     func signing(_ value: String, _ expected: String) {

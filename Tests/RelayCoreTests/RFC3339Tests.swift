@@ -4,7 +4,8 @@ import RelayCore
 import Testing
 
 @Suite("RFC 3339") struct RFC3339Tests {
-    /// The first three are the examples of RFC 3339 §5.8, but the leap seconds; the numbers are those of `date -d TEXT +%s`.
+    /// The first three are the examples of RFC 3339 §5.8, but the leap seconds; the numbers are those of
+    /// `date -d TEXT +%s`.
     @Test(
         "a time with its offset is read, and written in UTC",
         arguments: [
@@ -40,7 +41,7 @@ import Testing
         #expect(Timestamp(rfc3339: text) == nil)
     }
 
-    @Test("what is written reads back, at the ends of the range, too, and milliseconds are rounded down")
+    @Test("what is written reads back, at the ends of the range, too; milliseconds are rounded down")
     func ends() {
         #expect(Timestamp(nanosecondsSinceEpoch: .max).rfc3339 == "2262-04-11T23:47:16.854775807Z")
         #expect(Timestamp(nanosecondsSinceEpoch: .min).rfc3339 == "1677-09-21T00:12:43.145224192Z")

@@ -84,7 +84,7 @@ import Testing
 }
 
 @Suite struct GitHubSignatureTests {
-    /// The values of docs.github.com, "Validating webhook deliveries", section "Testing the webhook payload validation".
+    /// The values of docs.github.com, "Validating webhook deliveries", "Testing the webhook payload validation".
     private let secret = Array("It's a Secret to Everybody".utf8)
     private let body = Array("Hello, World!".utf8)
     private let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"

@@ -11,8 +11,8 @@ private let timestamp: Int64 = 1_614_265_330
 private let body = bytes(#"{"test": 2432232314}"#)
 
 @Suite("Standard Webhooks, v1") struct StandardWebhooksSecretTests {
-    /// github.com/standard-webhooks/standard-webhooks, libraries/javascript/src/webhook.test.ts ("sign function works") and
-    /// libraries/go/webhook_symmetric_test.go (TestSymmetricWebhookSign).
+    /// github.com/standard-webhooks/standard-webhooks, libraries/javascript/src/webhook.test.ts ("sign function works")
+    /// and libraries/go/webhook_symmetric_test.go (TestSymmetricWebhookSign).
     private let text = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     private let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 

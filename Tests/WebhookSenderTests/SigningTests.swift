@@ -156,8 +156,8 @@ import WebhookSender
 }
 
 @Suite struct RequestVerifierTests {
-    /// Slack's own example (docs.slack.dev, "Verifying requests from Slack") is in SigningTests; here are short ones, made
-    /// with `SigningKey`.
+    /// Slack's own example (docs.slack.dev, "Verifying requests from Slack") is in SigningTests; here are short ones,
+    /// made with `SigningKey`.
     private func headers(_ scheme: SigningScheme) throws -> [Backend.Header] {
         let key = try SigningKey(scheme, Self.secret(scheme))
         let signature = key.sign(id: "msg_1", timestamp: 1_000, body: body)

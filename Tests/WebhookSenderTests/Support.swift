@@ -32,8 +32,8 @@ func delivery(kind: Kind = .event, payload: String = "{}") -> Delivery {
         receivedAt: started)
 }
 
-/// Knows the secrets `env:APP`, `env:BACKEND`, and of Standard Webhooks `env:WEBHOOK`, `env:WEBHOOK2`, `env:PRIVATE` and,
-/// which belongs to it, `env:PUBLIC`.
+/// Knows the secrets `env:APP`, `env:BACKEND`, and of Standard Webhooks `env:WEBHOOK`, `env:WEBHOOK2`, `env:PRIVATE`
+/// and, which belongs to it, `env:PUBLIC`.
 struct Secrets: SecretReader {
     func secret(_ reference: SecretReference) throws(SecretError) -> Secret {
         switch reference {
