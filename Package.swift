@@ -47,8 +47,8 @@ let package = Package(
         .executableTarget(
             name: "relay",
             dependencies: [
-                "Relay", "RelayConfiguration", "RelayCore", "Signing", "SlackSimulator", "SocketMode", lifecycle,
-                logging,
+                "Relay", "RelayConfiguration", "RelayCore", "Signing", "SlackHTTP", "SlackSimulator", "SocketMode",
+                "WebhookSender", lifecycle, logging,
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

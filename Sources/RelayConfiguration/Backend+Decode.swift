@@ -20,7 +20,7 @@ extension Backend {
     fileprivate init(name: BackendName, decoding section: Section<Key>) {
         self.init(name: name)
         let places = decodeAddress(section)
-        signingSecret = section[.signing].flatMap(Self.signingSecret)
+        section.read(.signing, into: &signing, .signing)
         decodePatience(section)
         decodeWay(section, places: places)
         section.read(.headers, into: &headers, .headers)
@@ -96,29 +96,6 @@ extension Backend {
     private func checkReach(of field: Field) {
         guard let url = try? field.text(), let objection = egress.objection(toHostOf: url) else { return }
         field.note("cannot be reached: \(objection)")
-    }
-
-    /// The secret of the one entry that this version takes; nil, noted, when it is refused.
-    private static func signingSecret(_ field: Field) -> SecretReference? {
-        guard let entry = field.read(.onlyItem("{ scheme: slack, secret: env:NAME }")),
-            let section: Section<SigningKey> = Section(entry)
-        else { return nil }
-        let scheme: SigningScheme? = section.require(
-            .scheme, "write scheme: slack", .choice(later: SigningScheme.later))
-        let secret = section.require(.secret, "write env:NAME or file:/path", .secret)
-        return scheme == nil ? nil : secret
-    }
-}
-
-extension Reader where Value == Field {
-    /// The item of a list of one.
-    fileprivate static func onlyItem(_ example: String) -> Self {
-        Self { field throws(Refusal) in
-            let items = try field.items()
-            guard let item = items.first else { throw Refusal("must have one entry: \(example)") }
-            guard items.count == 1 else { throw Refusal("with more than one entry is not in this version; give one") }
-            return item
-        }
     }
 }
 

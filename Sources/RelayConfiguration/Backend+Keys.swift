@@ -32,16 +32,6 @@ extension Backend {
         }
     }
 
-    enum SigningKey: String, ConfigurationKey {
-        case scheme, secret
-        static let later = ["not_before", "not_after"]
-    }
-
-    enum SigningScheme: String, CaseIterable {
-        case slack
-        static let later = ["standard_webhooks", "ed25519", "github"]
-    }
-
     enum TLSKey: String, ConfigurationKey {
         case ca
         case clientCert = "client_cert"

@@ -88,7 +88,7 @@ extension Backend {
             Key.urls.entry(
                 urls.isEmpty ? nil : .keys(URLsKey.allCases.map { $0.entry(urls[$0.kind].map(YAMLNode.url)) })),
             Key.unixSocket.entry(.string(unixSocket ?? "")),
-            Key.signing.entry(signingSecret.map { _ in Self.shownSigning }),
+            Key.signing.entry(signing.isEmpty ? nil : .sequence(signing.map(\.shown))),
             Key.timeout.entry(.duration(timeout)),
             Key.connectTimeout.entry(.duration(connectTimeout)),
             Key.maxInFlight.entry(.plain(maxInFlight)),
@@ -121,10 +121,17 @@ extension Backend {
             Key.recordPayloads.entry(.plain(recordsPayloads)),
         ])
     }
+}
 
-    private static let shownSigning = YAMLNode.sequence([
-        .keys([SigningKey.scheme.entry(.word(SigningScheme.slack)), SigningKey.secret.entry(redacted)])
-    ])
+extension SigningEntry {
+    fileprivate var shown: YAMLNode {
+        .keys([
+            Key.scheme.entry(.word(scheme)),
+            Key.secret.entry(redacted),
+            Key.notBefore.entry(notBefore.map { .string($0.rfc3339) }),
+            Key.notAfter.entry(notAfter.map { .string($0.rfc3339) }),
+        ])
+    }
 }
 
 extension Route {

@@ -53,5 +53,6 @@ extension Reader where Value == String {
 private let ownHeaders: Set<String> = [
     "accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
     "keep-alive", "te", "traceparent", "trailer", "transfer-encoding", "upgrade", "user-agent",
+    "webhook-id", "webhook-signature", "webhook-timestamp", "x-hub-signature-256",
 ]
 private let ownHeaderPrefixes = ["x-slack-", "x-relay-", "proxy-"]

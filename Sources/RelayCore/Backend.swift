@@ -9,8 +9,9 @@ package struct Backend: Sendable, Equatable {
     package var urls: [Kind: String]
     /// POST over this Unix domain socket; the URL then gives path and Host only.
     package var unixSocket: String?
-    /// Signs each request; nil: the signing secret of the Slack app that the envelope came from.
-    package var signingSecret: SecretReference?
+    /// What signs each request. Empty: the signing secret of the Slack app that the envelope came from, with scheme
+    /// `slack`. Otherwise only what is listed: without an entry of scheme `slack`, no signature of Slack's is sent.
+    package var signing: [SigningEntry]
     /// For the whole attempt, connecting included.
     package var timeout: Duration
     package var connectTimeout: Duration
@@ -75,7 +76,7 @@ package struct Backend: Sendable, Equatable {
 
     package init(
         name: BackendName, url: String? = nil, urls: [Kind: String] = [:], unixSocket: String? = nil,
-        signingSecret: SecretReference? = nil, timeout: Duration = .seconds(10),
+        signing: [SigningEntry] = [], timeout: Duration = .seconds(10),
         connectTimeout: Duration = .seconds(3), maxInFlight: Int = 16, maxWaiting: Int = 1_000,
         retry: RetryPolicy = .init(),
         maxAge: [Kind: Duration] = Backend.defaultMaxAge, tls: TLS = .init(), egress: EgressPolicy = .init(),
@@ -86,7 +87,7 @@ package struct Backend: Sendable, Equatable {
         self.url = url
         self.urls = urls
         self.unixSocket = unixSocket
-        self.signingSecret = signingSecret
+        self.signing = signing
         self.timeout = timeout
         self.connectTimeout = connectTimeout
         self.maxInFlight = maxInFlight

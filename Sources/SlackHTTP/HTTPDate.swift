@@ -21,7 +21,8 @@ struct HTTPDate: Equatable {
             let seconds = Self.secondsOfDay(time)
         else { return nil }
         let wholeYear = text.contains("-") ? Self.year(ofTwoDigits: year, now: now) : year
-        secondsSinceEpoch = Self.days(wholeYear, month + 1, day) * 86400 + seconds
+        let date = CivilDate(year: wholeYear, month: Int64(month) + 1, day: day)
+        secondsSinceEpoch = date.daysSinceEpoch * 86400 + seconds
     }
 
     private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -39,18 +40,6 @@ struct HTTPDate: Equatable {
         let thisYear = 1970 + now.secondsSinceEpoch / 31_556_952
         let year = thisYear / 100 * 100 + digits
         return year > thisYear + 50 ? year - 100 : year
-    }
-
-    /// Days from 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date
-    /// Algorithms").
-    private static func days(_ year: Int64, _ month: Int, _ day: Int64) -> Int64 {
-        // Years that begin in March, so that the leap day comes last.
-        let year = month <= 2 ? year - 1 : year
-        let era = (year >= 0 ? year : year - 399) / 400
-        let yearOfEra = year - era * 400
-        let dayOfYear = (153 * (Int64(month) + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-        return era * 146_097 + dayOfEra - 719_468
     }
 }
 

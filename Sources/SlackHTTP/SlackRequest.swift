@@ -56,24 +56,22 @@ package struct SlackRequest: Sendable, Equatable {
         }
     }
 
-    /// All headers but `Host` and `Content-Length`: those of Slack in its order, Relay's own, the configured ones. A
-    /// configured header takes the place of one that has its name.
-    /// - Parameters:
-    ///   - timestamp: of this attempt, Unix seconds.
-    ///   - signature: `v0=…` over that timestamp and `body`.
-    package func headers(timestamp: Int64, signature: String) -> [Header] {
+    /// All headers but `Host` and `Content-Length`: those of Slack in its order, the signatures of other schemes,
+    /// Relay's own, the configured ones. A configured header takes the place of one that has its name.
+    /// - Parameter signatures: over `body`, made for this attempt.
+    package func headers(_ signatures: RequestSignatures) -> [Header] {
         var headers = [
             Header(name: "User-Agent", value: backend.userAgent),
             Header(name: "Accept", value: kind == .event ? "*/*" : "application/json,*/*"),
             Header(name: "Accept-Encoding", value: Self.acceptEncoding),
             Header(name: "Content-Type", value: kind.contentType),
-            Header(name: "X-Slack-Request-Timestamp", value: String(timestamp)),
-            Header(name: "X-Slack-Signature", value: signature),
         ]
+        headers += signatures.slackHeaders
         if let retry {
             headers.append(Header(name: "X-Slack-Retry-Num", value: String(retry.number)))
             headers.append(Header(name: "X-Slack-Retry-Reason", value: retry.reason.rawValue))
         }
+        headers += signatures.otherHeaders
         headers += relayHeaders
         for header in backend.headers {
             if let index = headers.firstIndex(where: { $0.name.lowercased() == header.name.lowercased() }) {

@@ -2,7 +2,6 @@
 
 package import Curl
 package import RelayCore
-internal import Signing
 internal import SlackHTTP
 
 /// Sends deliveries to the backends of a configuration, each as the signed POST that Slack would have sent; and asks for
@@ -15,23 +14,21 @@ package final class WebhookSender: AttemptSender, AnswerSender {
     package static let maxResponseBytes = 1 << 20
 
     private let backends: [BackendName: Backend]
-    private let signingSecrets: [AppName: SecretReference]
-    private let secrets: any SecretReader
+    private let signer: RequestSigner
     private let client: CurlClient
     private let now: @Sendable () -> Timestamp
     private let lastReasons = LastReasons()
 
     /// - Parameters:
-    ///   - signingSecrets: of each Slack app; they sign for the backends that have none of their own.
+    ///   - signingSecrets: of each Slack app; they sign for the backends that have no `signing` of their own.
     ///   - secrets: asked for each attempt, so that a rotated secret is used from then on.
-    ///   - now: what requests are stamped with.
+    ///   - now: what requests are stamped with, and what the windows of secrets are held against.
     package init(
         backends: [Backend], signingSecrets: [AppName: SecretReference], secrets: any SecretReader, client: CurlClient,
         now: @escaping @Sendable () -> Timestamp
     ) {
         self.backends = Dictionary(backends.map { ($0.name, $0) }) { first, _ in first }
-        self.signingSecrets = signingSecrets
-        self.secrets = secrets
+        self.signer = RequestSigner(secrets: secrets, appSecrets: signingSecrets)
         self.client = client
         self.now = now
     }
@@ -100,31 +97,26 @@ package final class WebhookSender: AttemptSender, AnswerSender {
         }
     }
 
-    /// The request with a signature of this moment.
+    /// The request with signatures of this moment.
     private func makeRequest(
         _ delivery: Delivery, attempt: Int, for backend: Backend, timeLeft: Duration?
     ) throws -> CurlRequest {
         guard let url = backend.url(for: delivery.kind) else {
             throw ConfigurationGap("backend \(backend.name) has no url for kind \(delivery.kind.rawValue)")
         }
-        guard let reference = backend.signingSecret ?? signingSecrets[delivery.app] else {
-            throw ConfigurationGap("backend \(backend.name) has no signing secret, and app \(delivery.app) neither")
-        }
         let request = try SlackRequest.render(
             delivery, attempt: attempt, for: backend, lastReason: lastReasons.reason(of: delivery.id),
             timeLeft: timeLeft)
-        let secret = try secrets.secret(reference)
-        let timestamp = now().secondsSinceEpoch
-        let signature = SlackSignature.sign(secret: secret.bytes, timestamp: timestamp, body: request.body)
+        let signatures = try signer.sign(request.body, of: delivery, for: backend, at: now())
         return CurlRequest(
             url: delivery.path.map { TargetURL.replacePath(of: url, with: $0) } ?? url,
-            headers: request.headers(timestamp: timestamp, signature: signature).map { ($0.name, $0.value) },
+            headers: request.headers(signatures).map { ($0.name, $0.value) },
             body: request.body, for: backend)
     }
 }
 
 /// The configuration lacks what a request needs. A new one may have it, so the delivery is kept for another attempt.
-private struct ConfigurationGap: Error, CustomStringConvertible {
+struct ConfigurationGap: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }

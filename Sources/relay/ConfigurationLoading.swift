@@ -4,6 +4,8 @@ import ArgumentParser
 import Foundation
 import RelayConfiguration
 import RelayCore
+import Signing
+import WebhookSender
 
 /// The option that every command with a configuration has.
 struct ConfigurationOption: ParsableArguments {
@@ -40,24 +42,46 @@ func unreadableReason(_ path: String) -> String {
 }
 
 extension Configuration {
-    /// The secrets that must be there at the start, so that a forgotten variable, or a token of the wrong kind, is
-    /// found now and not at the first delivery.
+    /// The secrets that must be there at the start, so that a forgotten variable, or a secret of the wrong kind, is
+    /// found now and not at the first delivery. Those of every signing entry, whether it is valid now or not.
     func checkSecrets(_ secrets: any SecretReader) throws {
-        var references = [("slack.app_token", slack.appToken), ("slack.signing_secret", slack.signingSecret)]
+        var problems: [String?] = [
+            problem("slack.app_token", slack.appToken, secrets, form: Self.appTokenProblem),
+            problem("slack.signing_secret", slack.signingSecret, secrets),
+        ]
         for backend in backends {
-            if let secret = backend.signingSecret { references.append(("backends.\(backend.name).signing", secret)) }
-        }
-        let problems = references.compactMap { key, reference -> String? in
-            do throws(SecretError) {
-                let secret = try secrets.secret(reference)
-                guard key == "slack.app_token", !secret.bytes.starts(with: Array("xapp-".utf8)) else { return nil }
-                return
-                    "\(key): \(reference) does not begin with xapp-: an app-level token is wanted (Basic Information, "
-                    + "App-Level Tokens), not a bot or user token"
-            } catch {
-                return "\(key): \(error)"
+            problems += backend.signing.enumerated().map { index, entry in
+                problem("backends.\(backend.name).signing[\(index)].secret", entry.secret, secrets) { secret in
+                    do throws(KeyFormatError) {
+                        _ = try SigningKey(entry.scheme, secret)
+                        return nil
+                    } catch {
+                        return error.description
+                    }
+                }
             }
         }
-        guard problems.isEmpty else { throw CommandFailure(.configuration, problems.joined(separator: "\n")) }
+        let found = problems.compactMap(\.self)
+        guard found.isEmpty else { throw CommandFailure(.configuration, found.joined(separator: "\n")) }
+    }
+
+    /// What is wrong with one secret, with the key and the reference; nil: nothing.
+    /// - Parameter form: what is wrong with the value itself, as the end of a sentence. Must not show it.
+    private func problem(
+        _ key: String, _ reference: SecretReference, _ secrets: any SecretReader,
+        form: (Secret) -> String? = { _ in nil }
+    ) -> String? {
+        do throws(SecretError) {
+            return form(try secrets.secret(reference)).map { "\(key): \(reference) \($0)" }
+        } catch {
+            return "\(key): \(error)"
+        }
+    }
+
+    private static func appTokenProblem(_ token: Secret) -> String? {
+        guard !token.bytes.starts(with: Array("xapp-".utf8)) else { return nil }
+        return
+            "does not begin with xapp-: an app-level token is wanted (Basic Information, App-Level Tokens), not a bot "
+            + "or user token"
     }
 }

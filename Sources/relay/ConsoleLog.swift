@@ -106,31 +106,7 @@ struct TextLogHandler: LogHandler {
 
 enum LogTime {
     /// The present time in UTC, to the millisecond: `2026-11-23T09:11:47.123Z`.
-    static func now() -> String {
-        format(SystemClock().now)
-    }
+    static func now() -> String { format(SystemClock().now) }
 
-    static func format(_ time: Timestamp) -> String {
-        let milliseconds = time.millisecondsSinceEpoch
-        let second = Int(milliseconds / 1000)
-        let (year, month, day) = date(daysSinceEpoch: second / 86_400)
-        return String(
-            format: "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", year, month, day, second / 3600 % 24, second / 60 % 60,
-            second % 60, Int(milliseconds % 1000))
-    }
-
-    /// The Gregorian date, for days from the epoch on (https://howardhinnant.github.io/date_algorithms.html,
-    /// civil_from_days).
-    private static func date(daysSinceEpoch days: Int) -> (year: Int, month: Int, day: Int) {
-        let shifted = days + 719_468
-        let era = shifted / 146_097
-        let dayOfEra = shifted % 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let shiftedMonth = (5 * dayOfYear + 2) / 153
-        let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-        return (
-            yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
-        )
-    }
+    static func format(_ time: Timestamp) -> String { time.rfc3339Milliseconds }
 }

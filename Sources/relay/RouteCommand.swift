@@ -44,15 +44,7 @@ struct RouteCommand: AsyncParsableCommand {
         }
 
         private func readEnvelope() throws -> Envelope {
-            let bytes: [UInt8]
-            do {
-                let data =
-                    try payload == "-"
-                    ? FileHandle.standardInput.readToEnd() ?? Data() : Data(contentsOf: URL(fileURLWithPath: payload))
-                bytes = Array(data)
-            } catch {
-                throw CommandFailure(.failed, "cannot read \(payload): \(unreadableReason(payload))")
-            }
+            let bytes = try readInput(payload)
             guard let envelope = SampleEnvelope.read(bytes) else {
                 throw CommandFailure(
                     .failed, "\(payload) holds no envelope and no payload that Slack sends: one JSON object is wanted")

@@ -213,6 +213,14 @@ struct ConfigurationErrorsTests {
                 "a name in backends.legacy.headers must not be a header that Relay sets itself, is X-Slack-Signature"
             ),
             (
+                "headers: { Webhook-Id: 1 }",
+                "a name in backends.legacy.headers must not be a header that Relay sets itself, is Webhook-Id"
+            ),
+            (
+                "headers: { X-Hub-Signature-256: x }",
+                "a name in backends.legacy.headers must not be a header that Relay sets itself, is X-Hub-Signature-256"
+            ),
+            (
                 "headers: { X-Relay-Attempt: 1 }",
                 "a name in backends.legacy.headers must not be a header that Relay sets itself, is X-Relay-Attempt"
             ),
@@ -361,40 +369,88 @@ struct ConfigurationErrorsTests {
     }
 
     @Test(
-        "of signing, one entry of scheme slack is taken, the rest refused by name",
+        "an entry of signing has a scheme, a secret and a window that begins before it ends",
         arguments: [
             (
-                "[ { scheme: ed25519, secret: env:A } ]",
-                "backends.legacy.signing[0].scheme `ed25519` is not in this version"
+                "[ { scheme: sha, secret: env:A } ]",
+                "backends.legacy.signing[0].scheme must be one of slack, standard_webhooks, ed25519, github, "
+                    + #"is "sha""#
             ),
             (
-                "[ { scheme: github, secret: env:A } ]",
-                "backends.legacy.signing[0].scheme `github` is not in this version"
+                "[ { scheme: slack, secret: env:A, not_before: 2026-11-23 } ]",
+                "backends.legacy.signing[0].not_before must be a time with its offset, as in 2026-11-23T09:30:00Z or "
+                    + #"2026-11-23T10:30:00+01:00, before 2262, is "2026-11-23""#
             ),
             (
-                "[ { scheme: standard_webhooks, secret: env:A } ]",
-                "backends.legacy.signing[0].scheme `standard_webhooks` is not in this version"
-            ),
-            ("[ { scheme: sha, secret: env:A } ]", #"backends.legacy.signing[0].scheme must be slack, is "sha""#),
-            (
-                "[ { scheme: slack, secret: env:A, not_before: x } ]",
-                "`backends.legacy.signing[0].not_before` is not in this version"
+                "[ { scheme: slack, secret: env:A, not_after: 9999-12-31T00:00:00Z } ]",
+                "backends.legacy.signing[0].not_after must be a time with its offset, as in 2026-11-23T09:30:00Z or "
+                    + #"2026-11-23T10:30:00+01:00, before 2262, is "9999-12-31T00:00:00Z""#
             ),
             (
-                "[ { scheme: slack, secret: env:A, not_after: x } ]",
-                "`backends.legacy.signing[0].not_after` is not in this version"
+                """
+                [ { scheme: slack, secret: env:A, not_before: 2026-11-23T10:30:00+01:00, \
+                not_after: 2026-11-23T09:30:00Z } ]
+                """,
+                "backends.legacy.signing[0].not_after must be later than not_before (2026-11-23T09:30:00Z), "
+                    + "is 2026-11-23T09:30:00Z"
             ),
             (
-                "[ { scheme: slack, secret: env:A }, { scheme: slack, secret: env:B } ]",
-                "backends.legacy.signing with more than one entry is not in this version; give one"
+                "[ { scheme: slack, secret: env:A, not_befor: x } ]",
+                "unknown key `not_befor` in backends.legacy.signing[0]; did you mean `not_before`?"
             ),
-            ("[]", "backends.legacy.signing must have one entry: { scheme: slack, secret: env:NAME }"),
+            (
+                "[ { scheme: slack, secret: env:A }, { scheme: ed25519, secret: env:B }, "
+                    + "{ scheme: slack, secret: env:C } ]",
+                "backends.legacy.signing[2] never signs: backends.legacy.signing[0] comes before it and is valid all "
+                    + "that time, and with scheme slack one secret signs at a time"
+            ),
+            (
+                "[ { scheme: github, secret: env:A }, "
+                    + "{ scheme: github, secret: env:B, not_before: 2026-11-23T09:30:00Z } ]",
+                "backends.legacy.signing[1] never signs: backends.legacy.signing[0] comes before it and is valid all "
+                    + "that time, and with scheme github one secret signs at a time"
+            ),
+            (
+                "[]",
+                "backends.legacy.signing must not be an empty list; without the key slack.signing_secret signs"
+            ),
+            (
+                "[\(String(repeating: "{ scheme: ed25519, secret: env:A },", count: 17))]",
+                "backends.legacy.signing must have at most 16 entries, has 17"
+            ),
             ("env:A", "backends.legacy.signing must be a list"),
+            ("[ slack ]", "backends.legacy.signing[0] must be a mapping of keys to values"),
             ("[ { secret: env:A } ]", "backends.legacy.signing[0].scheme is missing; write scheme: slack"),
             ("[ { scheme: slack } ]", "backends.legacy.signing[0].secret is missing; write env:NAME or file:/path"),
+            (
+                "[ { scheme: ed25519, secret: whsk_HUNTER2 } ]",
+                "backends.legacy.signing[0].secret must be env:NAME or file:/path; "
+                    + "a secret itself is not taken in this file"
+            ),
         ])
     func signing(_ value: String, _ expected: String) {
         #expect(mistakes(in: Sample.with(backend: "signing: \(value)")) == [expected])
+    }
+
+    @Test("a mistake in a window is told with its place")
+    func signingPlace() {
+        let yaml = Sample.with(
+            backend: """
+                signing:
+                  - scheme: slack
+                    secret: env:A
+                    not_before: 2027-01-01T00:00:00Z
+                    not_after: 2026-01-01T00:00:00Z
+                """)
+        do throws(ConfigurationErrors) {
+            _ = try Configuration.parse(yaml: yaml, file: "relay.yaml")
+            Issue.record("was read")
+        } catch {
+            #expect(
+                error.description
+                    == "relay.yaml:13:20: backends.legacy.signing[0].not_after must be later than not_before "
+                    + "(2027-01-01T00:00:00Z), is 2026-01-01T00:00:00Z")
+        }
     }
 
     @Test(

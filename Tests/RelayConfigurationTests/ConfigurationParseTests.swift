@@ -99,7 +99,11 @@ struct ConfigurationParseTests {
               b:
                 urls: { events: "http://h/e", commands: "http://h/c", interactions: "http://h/i", options: "http://h/o" }
                 unix_socket: /run/app.sock
-                signing: [ { scheme: slack, secret: env:C } ]
+                signing:
+                  - { scheme: slack, secret: env:C, not_after: 2026-11-23T09:30:00Z }
+                  - { scheme: standard_webhooks, secret: file:/d, not_before: "2026-11-23T10:30:00.5+01:00" }
+                  - { scheme: ed25519, secret: env:E }
+                  - { scheme: github, secret: env:F }
                 timeout: 2s
                 connect_timeout: 1s
                 max_in_flight: 1000
@@ -119,7 +123,17 @@ struct ConfigurationParseTests {
                         .event: "http://h/e", .command: "http://h/c", .interaction: "http://h/i",
                         .options: "http://h/o",
                     ],
-                    unixSocket: "/run/app.sock", signingSecret: .environment("C"), timeout: .seconds(2),
+                    unixSocket: "/run/app.sock",
+                    signing: [
+                        SigningEntry(
+                            scheme: .slack, secret: .environment("C"),
+                            notAfter: Timestamp(millisecondsSinceEpoch: 1_795_426_200_000)),
+                        SigningEntry(
+                            scheme: .standardWebhooks, secret: .file("/d"),
+                            notBefore: Timestamp(millisecondsSinceEpoch: 1_795_426_200_500)),
+                        SigningEntry(scheme: .ed25519, secret: .environment("E")),
+                        SigningEntry(scheme: .github, secret: .environment("F")),
+                    ], timeout: .seconds(2),
                     connectTimeout: .seconds(1), maxInFlight: 1000, maxWaiting: 100_000,
                     retry: RetryPolicy(schedule: [], jitter: 1, retryAfterMax: .zero),
                     maxAge: [.event: .seconds(86400), .interaction: .seconds(3600), .options: .seconds(3)],

@@ -27,7 +27,7 @@ let schema: [(path: [String], keys: [String], later: [String])] = [
     section(["queue", "retention"], QueueConfiguration.RetentionKey.self),
     section(["backends", "*"], Backend.Key.self),
     section(["backends", "*", "urls"], Backend.URLsKey.self),
-    section(["backends", "*", "signing", "*"], Backend.SigningKey.self),
+    section(["backends", "*", "signing", "*"], SigningEntry.Key.self),
     section(["backends", "*", "retry"], Backend.RetryKey.self),
     section(["backends", "*", "max_age"], Backend.MaxAgeKey.self),
     section(["backends", "*", "tls"], Backend.TLSKey.self),
@@ -73,7 +73,14 @@ struct ExampleTests {
                 .event: local + "events", .command: local + "commands", .interaction: local + "interactions",
                 .options: local + "options",
             ],
-            signingSecret: .file("/run/secrets/orders-signing-secret"))
+            signing: [
+                SigningEntry(
+                    scheme: .slack, secret: .file("/run/secrets/orders-signing-secret"),
+                    notAfter: Timestamp(rfc3339: "2027-03-01T09:00:00Z")),
+                SigningEntry(
+                    scheme: .slack, secret: .file("/run/secrets/orders-signing-secret-2"),
+                    notBefore: Timestamp(rfc3339: "2027-03-01T09:00:00Z")),
+            ])
         let match = Match(
             [.init(.kind, ["command"]), .init(.command, ["/deploy", "/roll*"])], not: [.init(.user, ["U0123456789"])])
         #expect(configuration.slack == Sample.slack)
@@ -105,6 +112,11 @@ struct ExampleTests {
         for word in MatchKey.allCases.map(\.rawValue) + Kind.allCases.map(\.rawValue) + ["not"] {
             #expect(exampleText.contains(word))
         }
+    }
+
+    @Test("names every scheme of signing", arguments: SigningScheme.allCases)
+    func schemes(_ scheme: SigningScheme) {
+        #expect(exampleText.contains(scheme.rawValue))
     }
 
     @Test("does not mention a key that is not built, not even in a comment")

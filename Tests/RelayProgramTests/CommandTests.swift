@@ -19,7 +19,8 @@ struct CommandTests {
     @Test(
         "the help of every command has an example, goes to standard output and ends with 0",
         arguments: [
-            "serve", "forward", "demo", "simulate", "config check", "config show", "route test", "version",
+            "serve", "forward", "demo", "simulate", "config check", "config show", "route test", "sign", "verify",
+            "version",
         ])
     func help(command: String) async throws {
         let end = try await ChildProcess.relay(command.split(separator: " ").map(String.init) + ["--help"]).finish()
@@ -34,7 +35,9 @@ struct CommandTests {
     func rootHelp() async throws {
         let end = try await ChildProcess.relay(["--help"]).finish()
         #expect(end.code == 0)
-        for word in ["serve", "forward", "demo", "simulate", "config", "route", "version", "73", "77", "78"] {
+        for word in [
+            "serve", "forward", "demo", "simulate", "config", "route", "sign", "verify", "version", "73", "77", "78",
+        ] {
             #expect(end.output.contains(word))
         }
     }
@@ -45,7 +48,14 @@ struct CommandTests {
             ["nonsense"], ["serve", "--nonsense"], ["forward"], ["forward", "not a url"], ["route", "test"],
             ["simulate", "--port", "70000"], ["simulate", "--certificate", "c.pem"],
             ["simulate", "--every", "1", "--sample", "command", "--command", "deploy"],
-            ["demo", "--once", "--keep-sending"],
+            ["demo", "--once", "--keep-sending"], ["sign", "-"], ["sign", "--secret", "env:SLACK_SIGNING_SECRET"],
+            ["sign", "--scheme", "github", "--secret", "env:SLACK_SIGNING_SECRET", "--timestamp", "1", "-"],
+            ["sign", "--id", "1", "--secret", "env:SLACK_SIGNING_SECRET", "-"],
+            ["sign", "--scheme", "ed25519", "--secret", "env:SLACK_SIGNING_SECRET", "--id", "a.b", "-"],
+            ["sign", "--secret", "env:SLACK_SIGNING_SECRET", "--secret", "env:SLACK_APP_TOKEN", "-"],
+            ["verify", "--scheme", "github", "--secret", "env:SLACK_SIGNING_SECRET", "--tolerance", "1m", "-"],
+            ["verify", "--secret", "env:SLACK_SIGNING_SECRET", "--tolerance", "5", "-"],
+            ["verify", "--secret", "env:SLACK_SIGNING_SECRET", "--header", "nonsense", "-"],
         ])
     func usage(arguments: [String]) async throws {
         let end = try await ChildProcess.relay(
@@ -247,6 +257,104 @@ struct CommandTests {
         #expect(end.errors.contains("SLACK_SIGNING_SECRET"))
     }
 
+    @Test(
+        "config check names the key and the reference of a signing secret of the wrong form, and shows nothing of it",
+        arguments: [
+            ("standard_webhooks", "c2hvcnQtc2VjcmV0", "holds 12 bytes"),
+            ("standard_webhooks", "whpk_c2hvcnQ=", "is a public key"),
+            ("ed25519", "whsk_c2hvcnQtc2VjcmV0", "holds 12 bytes"), ("ed25519", "short-secret", "is not base64"),
+            ("github", "", "is empty"),
+        ])
+    func signingSecretForm(scheme: String, secret: String, problem: String) async throws {
+        let folder = try Folder(
+            yaml: Self.goodYAML.replacing(
+                "/slack/events }",
+                with: "/slack/events, signing: [ { scheme: slack, secret: env:RELAY_TEST_SIGNING_SECRET }, "
+                    + "{ scheme: \(scheme), secret: env:RELAY_TEST_OTHER, not_after: 2020-01-01T00:00:00Z } ] }"))
+        let environment = Self.secrets.merging(["RELAY_TEST_OTHER": secret]) { $1 }
+        let end = try await folder.relay(["config", "check"], environment: environment)
+        #expect(end.code == 78)
+        #expect(end.errors.contains("backends.orders.signing[1].secret: "))
+        #expect(end.errors.contains("env:RELAY_TEST_OTHER"))
+        #expect(end.errors.contains(problem))
+        #expect(secret.isEmpty || !end.errors.contains(secret))
+    }
+
+    @Test("what sign prints, verify takes, and says why it does not take another body", arguments: SigningSample.all)
+    func signAndVerify(sample: SigningSample) async throws {
+        let folder = try Folder(yaml: "")
+        let body = try folder.write("payload=%7B%7D", to: "body")
+        let other = try folder.write("payload=%7B%7D\n", to: "other")
+        let key = try folder.write(sample.signs + "\n", to: "key")
+        let environment = ["RELAY_TEST_SECRET": sample.verifies]
+
+        let signed = try await ChildProcess.relay(["sign", "--scheme", sample.scheme, "--secret", "file:\(key)", body])
+            .finish()
+        let headers = signed.output.split(separator: "\n").map(String.init)
+        let verify =
+            ["verify", "--scheme", sample.scheme, "--secret", "env:RELAY_TEST_SECRET"]
+            + headers.flatMap { ["--header", $0] }
+        let right = try await ChildProcess.relay(verify + [body], environment: environment).finish()
+        let wrong = try await ChildProcess.relay(verify + [other], environment: environment).finish()
+
+        #expect(signed.code == 0)
+        #expect(headers.map { $0.prefix { $0 != ":" } } == sample.headers.map { $0[...] })
+        #expect(right.code == 0)
+        #expect(right.output == "the signature is right")
+        #expect(wrong.code == 1)
+        #expect(wrong.output.hasPrefix("not right: the signature is another one"))
+        for end in [signed, right, wrong] { #expect(end.errors == "") }
+    }
+
+    /// The example of docs.slack.dev, "Verifying requests from Slack" (slack-protocol.md §4.7).
+    @Test("Slack's own example is right, and 2018")
+    func verifySlacksExample() async throws {
+        let body = """
+            token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V\
+            &channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=\
+            &response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN\
+            &trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c
+            """
+        let folder = try Folder(yaml: "")
+        let path = try folder.write(body, to: "body")
+        let arguments = [
+            "verify", "--secret", "env:RELAY_TEST_SECRET", "--timestamp", "1531420618", "--signature",
+            "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503",
+        ]
+        let environment = ["RELAY_TEST_SECRET": "8f742231b10e8888abcd99yyyzzz85a5"]
+        let old = try await ChildProcess.relay(arguments + [path], environment: environment).finish()
+        let right = try await ChildProcess.relay(arguments + ["--tolerance", "none", path], environment: environment)
+            .finish()
+        #expect(old.code == 1)
+        #expect(old.output.contains(/^not right: X-Slack-Request-Timestamp is [0-9]+ seconds old; 300 are tolerated$/))
+        #expect(right.code == 0)
+    }
+
+    @Test(
+        "a secret on the command line is refused and not repeated, one that cannot be used is told by its reference",
+        arguments: ["sign", "verify"])
+    func signingSecretArgument(command: String) async throws {
+        func run(_ secret: String, _ scheme: String) async throws -> (code: Int32, output: String, errors: String) {
+            try await ChildProcess.relay(
+                [command, "--scheme", scheme, "--secret", secret, "/dev/null"],
+                environment: ["RELAY_TEST_SECRET": "literal-secret"]
+            ).finish()
+        }
+        let literal = try await run("literal-secret", "slack")
+        #expect(literal.code == 2)
+        #expect(literal.errors.contains("--secret must be env:NAME or file:PATH"))
+        let absent = try await run("env:RELAY_TEST_ABSENT", "slack")
+        #expect(absent.code == 78)
+        #expect(absent.errors.contains("env:RELAY_TEST_ABSENT: the variable is not set"))
+        let unusable = try await run("env:RELAY_TEST_SECRET", "ed25519")
+        #expect(unusable.code == 78)
+        #expect(unusable.errors.contains("env:RELAY_TEST_SECRET is not base64"))
+        for end in [literal, absent, unusable] {
+            #expect(!end.errors.contains("literal-secret"))
+            #expect(end.output == "")
+        }
+    }
+
     @Test("simulate prints its addresses, answers at them, and ends with 0 at SIGTERM")
     func simulate() async throws {
         let process = try ChildProcess.relay(["simulate", "--port", "0"])
@@ -289,6 +397,33 @@ struct CommandTests {
           - { name: deploy, match: { command: /deploy }, to: orders, path: /slash/deploy, mode: queue }
           - { name: events, match: { kind: event }, to: orders }
         """
+}
+
+/// A scheme with a secret that signs, the one that verifies, and the names of its headers.
+struct SigningSample: Sendable, CustomTestStringConvertible {
+    var scheme: String
+    var signs: String
+    var verifies: String
+    var headers: [String]
+
+    var testDescription: String { scheme }
+
+    private static let webhook = ["webhook-id", "webhook-timestamp", "webhook-signature"]
+
+    /// The keys of ed25519 are Svix's (server/svix-server/src/core/types).
+    static let all = [
+        SigningSample(
+            scheme: "slack", signs: "s3cret", verifies: "s3cret",
+            headers: ["X-Slack-Request-Timestamp", "X-Slack-Signature"]),
+        SigningSample(
+            scheme: "standard_webhooks", signs: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            verifies: "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", headers: webhook),
+        SigningSample(
+            scheme: "ed25519",
+            signs: "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==",
+            verifies: "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=", headers: webhook),
+        SigningSample(scheme: "github", signs: "s3cret", verifies: "s3cret", headers: ["X-Hub-Signature-256"]),
+    ]
 }
 
 /// A folder with a relay.yaml, removed with its last reference.

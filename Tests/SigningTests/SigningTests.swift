@@ -1,4 +1,4 @@
-// HMAC, Slack's signature, random bytes: published vectors and properties.
+// HMAC, the signatures of Slack and GitHub, random bytes: published vectors and properties.
 
 import Signing
 import Testing
@@ -80,6 +80,28 @@ import Testing
         #expect(!SlackSignature.verify(Self.signature, secret: secret, timestamp: timestamp, body: body + [0x20]))
         #expect(!SlackSignature.verify(Self.signature, secret: secret, timestamp: timestamp + 1, body: body))
         #expect(!SlackSignature.verify(Self.signature, secret: [0x20], timestamp: timestamp, body: body))
+    }
+}
+
+@Suite struct GitHubSignatureTests {
+    /// The values of docs.github.com, "Validating webhook deliveries", "Testing the webhook payload validation".
+    private let secret = Array("It's a Secret to Everybody".utf8)
+    private let body = Array("Hello, World!".utf8)
+    private let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+
+    @Test("GitHub's own example")
+    func example() {
+        #expect(GitHubSignature.sign(secret: secret, body: body) == signature)
+        #expect(GitHubSignature.verify(signature, secret: secret, body: body))
+    }
+
+    @Test("signature, body and secret all count")
+    func covered() {
+        #expect(!GitHubSignature.verify(signature, secret: secret, body: body + [0x20]))
+        #expect(!GitHubSignature.verify(signature, secret: secret + [0x20], body: body))
+        for other in ["", "sha256=", String(signature.dropFirst(7)), signature.uppercased(), signature + "0"] {
+            #expect(!GitHubSignature.verify(other, secret: secret, body: body))
+        }
     }
 }
 

@@ -107,7 +107,7 @@ import Testing
         func headers(sequence: Int64, attempt: Int) throws -> [String: String] {
             let request = try SlackRequest.render(
                 delivery(.event, "{}", sequence: sequence), attempt: attempt, for: Backend(name: "b"))
-            let headers = request.headers(timestamp: 1, signature: "")
+            let headers = request.headers(slackSigned())
             return Dictionary(uniqueKeysWithValues: headers.map { ($0.name, $0.value) })
         }
         let first = try headers(sequence: 1, attempt: 1)
@@ -125,6 +125,79 @@ import Testing
         #expect(spans[0][1] != spans[2][1])
         #expect(Set(spans.map { $0[2] }).count == 3)
         #expect(try headers(sequence: 1, attempt: 1) == first)
+    }
+}
+
+/// Golden requests: the signature headers of each scheme and where they stand, written out by hand.
+@Suite struct SignatureHeadersTests {
+    private func lines(_ signatures: [RequestSignatures.Signature]) throws -> [String] {
+        var delivery = delivery(.event, "{}")
+        delivery.slackRetry = SlackRetry(attempt: 1, reason: "timeout")
+        let request = try SlackRequest.render(
+            delivery, attempt: 1,
+            for: Backend(name: "b", headers: [.init(name: "X-Tenant", value: "7")], retryHeaders: .slack))
+        return SlackHTTPTests.lines(
+            request.headers(
+                RequestSignatures(id: "3f9c2a1b-1234", timestamp: 1_700_000_000, signatures: signatures)))
+    }
+
+    private let before = [
+        "User-Agent: Slackbot 1.0 (+https://api.slack.com/robots)",
+        "Accept: */*",
+        "Accept-Encoding: gzip,deflate",
+        "Content-Type: application/json",
+    ]
+    private let slack = ["X-Slack-Request-Timestamp: 1700000000", "X-Slack-Signature: v0=abc"]
+    private let retry = ["X-Slack-Retry-Num: 1", "X-Slack-Retry-Reason: http_timeout"]
+    private let after = [
+        "X-Relay-Delivery-Id: 3f9c2a1b-1234",
+        "X-Relay-Attempt: 1",
+        "X-Relay-Route: deploys",
+        "X-Relay-Received-At: 1699999999123",
+        "X-Tenant: 7",
+    ]
+
+    @Test("Slack alone: its headers where Slack has them")
+    func slackAlone() throws {
+        #expect(try lines([.init(.slack, "v0=abc")]) == before + slack + retry + after)
+    }
+
+    @Test("Standard Webhooks during a rotation: both signatures in one header, and nothing of Slack's signature")
+    func rotation() throws {
+        let webhook = [
+            "webhook-id: 3f9c2a1b-1234", "webhook-timestamp: 1700000000", "webhook-signature: v1,new= v1,old=",
+        ]
+        let signatures = [
+            RequestSignatures.Signature(.standardWebhooks, "v1,new="), .init(.standardWebhooks, "v1,old="),
+        ]
+        #expect(try lines(signatures) == before + retry + webhook + after)
+    }
+
+    @Test("Ed25519 alone")
+    func ed25519() throws {
+        let webhook = [
+            "webhook-id: 3f9c2a1b-1234", "webhook-timestamp: 1700000000", "webhook-signature: v1a,abc==",
+        ]
+        #expect(try lines([.init(.ed25519, "v1a,abc==")]) == before + retry + webhook + after)
+    }
+
+    @Test("GitHub alone: no time, no id")
+    func github() throws {
+        #expect(
+            try lines([.init(.github, "sha256=abc")]) == before + retry + ["X-Hub-Signature-256: sha256=abc"] + after)
+    }
+
+    @Test("all schemes side by side: Slack's first, both versions of Standard Webhooks in their order in one header")
+    func mixed() throws {
+        let others = [
+            "webhook-id: 3f9c2a1b-1234", "webhook-timestamp: 1700000000", "webhook-signature: v1a,abc== v1,abc=",
+            "X-Hub-Signature-256: sha256=abc",
+        ]
+        let signatures: [RequestSignatures.Signature] = [
+            .init(.github, "sha256=abc"), .init(.ed25519, "v1a,abc=="), .init(.slack, "v0=abc"),
+            .init(.standardWebhooks, "v1,abc="),
+        ]
+        #expect(try lines(signatures) == before + slack + retry + others + after)
     }
 }
 
@@ -171,7 +244,7 @@ import Testing
         delivery.slackRetry = retry
         let request = try SlackRequest.render(
             delivery, attempt: attempt, for: Backend(name: "b", retryHeaders: policy), lastReason: lastReason)
-        let retries = request.headers(timestamp: 1, signature: "").filter { $0.name.hasPrefix("X-Slack-Retry") }
+        let retries = request.headers(slackSigned()).filter { $0.name.hasPrefix("X-Slack-Retry") }
         #expect(retries.isEmpty || retries.map(\.name) == ["X-Slack-Retry-Num", "X-Slack-Retry-Reason"])
         return retries.map(\.value)
     }
@@ -183,8 +256,16 @@ func delivery(_ kind: Kind, _ payload: String, sequence: Int64 = 1234) -> Delive
         payload: Payload(payload), receivedAt: Timestamp(millisecondsSinceEpoch: 1_699_999_999_123))
 }
 
+func slackSigned(at timestamp: Int64 = 1) -> RequestSignatures {
+    RequestSignatures(id: "3f9c2a1b-1234", timestamp: timestamp, signatures: [.init(.slack, "v0=abc")])
+}
+
 /// As `name: value`, without the trace, which is derived.
 private func lines(_ request: SlackRequest) -> [String] {
-    request.headers(timestamp: 1_700_000_000, signature: "v0=abc").filter { $0.name != "traceparent" }
+    lines(request.headers(slackSigned(at: 1_700_000_000)))
+}
+
+private func lines(_ headers: [Backend.Header]) -> [String] {
+    headers.filter { $0.name != "traceparent" }
         .map { "\($0.name): \($0.value)" }
 }

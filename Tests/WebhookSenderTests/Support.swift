@@ -36,12 +36,18 @@ func delivery(kind: Kind = .event, payload: String = "{}") -> Delivery {
         receivedAt: started)
 }
 
-/// Knows the secrets `env:APP` and `env:BACKEND`.
+/// Knows the secrets `env:APP`, `env:BACKEND`, and of Standard Webhooks `env:WEBHOOK`, `env:WEBHOOK2`, `env:PRIVATE`
+/// and, which belongs to it, `env:PUBLIC`.
 struct Secrets: SecretReader {
     func secret(_ reference: SecretReference) throws(SecretError) -> Secret {
         switch reference {
         case .environment("APP"): Secret("app secret")
         case .environment("BACKEND"): Secret("backend secret")
+        case .environment("WEBHOOK"): Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        case .environment("WEBHOOK2"): Secret("C2FVsBQIhrscChlQIMV+b5sSYspob7oD")
+        case .environment("PRIVATE"):
+            Secret("whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==")
+        case .environment("PUBLIC"): Secret("whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=")
         default: throw SecretError(reference, reason: "not set")
         }
     }

@@ -57,7 +57,7 @@ import WebhookSender
     func ownSecretAndURLs() async throws {
         try await withSender(
             configure: { backend in
-                backend.signingSecret = .environment("BACKEND")
+                backend.signing = [SigningEntry(scheme: .slack, secret: .environment("BACKEND"))]
                 backend.urls = [.command: (backend.url ?? "").replacing("/slack/events", with: "/slack/commands")]
             }
         ) { backend, sender in
@@ -351,7 +351,7 @@ import WebhookSender
     func secret() async throws {
         try await withSender(
             configure: { backend in
-                backend.signingSecret = .environment("MISSING")
+                backend.signing = [SigningEntry(scheme: .slack, secret: .environment("MISSING"))]
             }
         ) { backend, sender in
             let result = await sender.send(delivery(), attempt: 1)

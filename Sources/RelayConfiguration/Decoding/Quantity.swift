@@ -43,7 +43,7 @@ extension Duration {
     ]
 
     /// Reads `250ms`, `2.5s`, `10s`, `2m`, `2h`, `30d`; nil for anything else and for what is finer than a nanosecond.
-    init?(configured text: String) {
+    package init?(configured text: String) {
         guard let quantity = Quantity(text), let unit = Self.units.first(where: { $0.name == quantity.unit }),
             let nanoseconds = quantity.times(unit.nanoseconds)
         else { return nil }

@@ -1,5 +1,7 @@
 // The scalars that the file can hold, each with its limits.
 
+import RelayCore
+
 extension Reader where Value == String {
     /// A text of at least one character, without control characters.
     static var line: Self {
@@ -88,6 +90,21 @@ extension Reader where Value == Duration {
             }
             guard range.contains(value) else {
                 throw Refusal("must be \(range.lowerBound.configured) to \(range.upperBound.configured), is \(text)")
+            }
+            return value
+        }
+    }
+}
+
+extension Reader where Value == Timestamp {
+    /// A moment, whatever the machine's own time zone is.
+    static var time: Self {
+        Self { field throws(Refusal) in
+            let text = try field.text()
+            guard let value = Timestamp(rfc3339: text) else {
+                throw Refusal(
+                    "must be a time with its offset, as in 2026-11-23T09:30:00Z or 2026-11-23T10:30:00+01:00, "
+                        + "before 2262, is \(Quote.value(text))")
             }
             return value
         }
