@@ -48,8 +48,10 @@ struct BackendTransportTests {
         let backend = try await RecordingBackend(tls: .localhost, client: .client)
         try await withRelay("url: \(backend.url), tls: { ca: \(authority.path) }") { slack, relay in
             _ = try await slack.send(.message)
-            let line = try await relay.logged("attempt failed; the delivery is tried again")
-            #expect(line["attempt.reason"] == "tls_error")
+            // Where the server's end of the connection overtakes its alert, an attempt sees a reset; the next one sees it.
+            let line = try await relay.logged("attempt failed; the delivery is tried again") {
+                $0["attempt.reason"] == "tls_error"
+            }
             #expect(line["attempt.detail"]?.contains("certificate required") == true)
         }
         await backend.shutDown()
