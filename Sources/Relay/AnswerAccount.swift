@@ -179,7 +179,7 @@ extension AnswerOutcome {
         switch self {
         case .answered: .debug
         case .answeredByURL, .answeredLate: .info
-        case .failed, .failedLate, .unusable, .tooLarge, .notAccepted, .overloaded, .lost: .warning
+        case .failed, .failedLate, .unusable, .tooLarge, .notAccepted, .overloaded, .held, .lost: .warning
         }
     }
 
@@ -194,6 +194,7 @@ extension AnswerOutcome {
         case .tooLarge: "no answer: the reply is too large for an acknowledgement"
         case .notAccepted: "no answer: Slack takes no payload for this envelope"
         case .overloaded: "no answer: too many wait for this backend"
+        case .held: "no answer: the backend fails, and is left alone"
         case .lost: "no answer: no connection was open to send it on"
         }
     }

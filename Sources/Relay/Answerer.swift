@@ -33,6 +33,7 @@ package actor Answerer {
     private let configuration: Configuration
     private let sender: any AnswerSender
     private let intake: Intake
+    private let dispatchers: [BackendName: Dispatcher]
     private let lateAnswers: any LateAnswerStore
     private let poster: LateAnswerPoster
     private let clock: any RelayClock
@@ -54,12 +55,14 @@ package actor Answerer {
     private let workToDo: AsyncStream<AnswerNumber>.Continuation
 
     package init(
-        _ configuration: Configuration, sender: any AnswerSender, intake: Intake, lateAnswers: any LateAnswerStore,
-        poster: LateAnswerPoster, clock: any RelayClock, health: QueueHealth, account: AnswerAccount
+        _ configuration: Configuration, sender: any AnswerSender, intake: Intake,
+        dispatchers: [BackendName: Dispatcher], lateAnswers: any LateAnswerStore, poster: LateAnswerPoster,
+        clock: any RelayClock, health: QueueHealth, account: AnswerAccount
     ) {
         self.configuration = configuration
         self.sender = sender
         self.intake = intake
+        self.dispatchers = dispatchers
         self.lateAnswers = lateAnswers
         self.poster = poster
         self.clock = clock
@@ -230,6 +233,12 @@ extension Answerer {
             await carryOut(job) { $0.refused() }
             return
         }
+        let dispatcher = dispatchers[job.backend]
+        let permission = await dispatcher?.askAnswer() ?? .yes
+        guard permission != .no else {
+            await carryOut(job) { $0.refused(.held) }
+            return
+        }
         while true {
             let delivery = job.delivery
             let startedAt = clock.now
@@ -242,9 +251,9 @@ extension Answerer {
                 outcome: result.attempt.outcome)
             job.lastAttempt = (attempt, result)
             account.attempted(job, delivery)
-            guard let wait = await digest(job, attempt, result), (try? await clock.sleep(for: wait)) != nil else {
-                return
-            }
+            if let wait = await digest(job, attempt, result), (try? await clock.sleep(for: wait)) != nil { continue }
+            await dispatcher?.answerFinished(result.attempt, wasProbe: permission == .asProbe)
+            return
         }
     }
 

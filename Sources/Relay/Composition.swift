@@ -73,7 +73,8 @@ package struct Composition: Sendable {
             .init(
                 deadline: configuration.slack.answerDeadline, backends: configuration.backends,
                 instance: UInt32.random(in: .min ... .max), maxWaiting: maxWaiting),
-            sender: sender, intake: intake, lateAnswers: queue, poster: poster, clock: clock, health: health,
+            sender: sender, intake: intake, dispatchers: dispatchers, lateAnswers: queue, poster: poster, clock: clock,
+            health: health,
             account: account)
         let gateway = Gateway(
             .init(router: Router(routes: configuration.routes), unrouted: configuration.unrouted), intake: intake,
@@ -85,7 +86,8 @@ package struct Composition: Sendable {
         if let listener = configuration.health {
             services.append(
                 makeHealthServer(
-                    listener, connector: connector, queue: queue, answerer: answerer, health: health, registry: registry
+                    listener, connector: connector, queue: queue, answerer: answerer, dispatchers: dispatchers,
+                    health: health, registry: registry
                 ))
         }
         services.append(QueueKeeper(queue: queue, health: health, clock: clock))
@@ -181,11 +183,11 @@ package struct Composition: Sendable {
 
     private func makeHealthServer(
         _ listener: HealthConfiguration, connector: SlackConnector, queue: any DeliveryQueue, answerer: Answerer,
-        health: QueueHealth, registry: MetricsRegistry
+        dispatchers: [BackendName: Dispatcher], health: QueueHealth, registry: MetricsRegistry
     ) -> HealthServer {
         let queueMetrics = QueueMetrics(
-            queue: queue, answerer: answerer, backends: configuration.backends.map(\.name), health: health,
-            clock: clock, registry: registry)
+            queue: queue, answerer: answerer, dispatchers: dispatchers, health: health, clock: clock,
+            registry: registry)
         return HealthServer(
             host: listener.host, port: listener.port, registry: registry,
             readiness: { Readiness(slack: connector.status, queueProblem: health.problem) },

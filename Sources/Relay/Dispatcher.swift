@@ -71,6 +71,17 @@ package actor Dispatcher {
         perform(machine.deliveriesStored(leased, othersWait: othersWait, now: clock.now))
     }
 
+    /// Whether somebody who waits for an answer may ask the backend now.
+    func askAnswer() -> DispatchStateMachine.Permission { machine.askAnswer(now: clock.now) }
+
+    /// The backend was asked for an answer, and this came of it.
+    func answerFinished(_ result: AttemptResult, wasProbe: Bool) {
+        perform(machine.answerFinished(result, wasProbe: wasProbe, now: clock.now))
+    }
+
+    /// How it stands with the backend.
+    package var status: DispatchStateMachine.Status { machine.status }
+
     /// Starts nothing more; `run()` returns when what is in flight has been settled.
     package func drain() {
         perform(machine.drain(now: clock.now))
@@ -80,6 +91,7 @@ package actor Dispatcher {
 
     private func perform(_ actions: DispatchStateMachine.Actions) {
         for delivery in actions.start { workToDo.yield(.attempt(delivery)) }
+        note(actions.breaker)
         if !actions.settle.isEmpty {
             noteExpired(actions.settle)
             unrecorded += actions.settle
@@ -160,6 +172,20 @@ package actor Dispatcher {
         } catch {
             health.failed(.lease, error)
             perform(machine.leaseFailed(now: clock.now))
+        }
+    }
+
+    private func note(_ change: CircuitBreaker.Change) {
+        switch change {
+        case .none: break
+        case .opened:
+            metrics.breakerOpened()
+            let wait = machine.status.probeDue.map { clock.now.duration(to: $0).milliseconds } ?? 0
+            logger.warning(
+                "backend fails: its deliveries are held until a probe succeeds",
+                metadata: [LogKey.waitMilliseconds: "\(wait)"])
+        case .closed:
+            logger.notice("backend works again: its deliveries are released, slowly at first")
         }
     }
 

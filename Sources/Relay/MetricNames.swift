@@ -2,6 +2,7 @@
 
 enum MetricNames {
     static let answersWaiting = "relay_answers_waiting"
+    static let backendState = "relay_backend_state"
     static let queueDepth = "relay_queue_depth"
     static let queueOldestAge = "relay_queue_oldest_age_seconds"
     static let deadLettersKept = "relay_dead_letters"
@@ -18,6 +19,8 @@ enum MetricNames {
         answersWaiting: "Requests that a backend has not answered yet, and whose answer somebody waits for.",
         "relay_attempt_duration_seconds": "Length of attempts.",
         "relay_attempts_total": "Finished attempts by outcome and reason.",
+        backendState: "1 for the state that the circuit breaker of a backend is in, else 0.",
+        "relay_breaker_openings_total": "How often the circuit breaker of a backend opened.",
         "relay_connections": "Connections to Slack by state.",
         "relay_connects_total": "Attempts to connect to Slack by outcome.",
         deadLettersKept: "Dead letters kept.",

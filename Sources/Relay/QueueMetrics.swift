@@ -8,8 +8,8 @@ import RelayCore
 struct QueueMetrics: Sendable {
     let queue: any DeliveryQueue
     let answerer: Answerer
-    /// The configured ones, which have their series although nothing waits for them.
-    let backends: [BackendName]
+    /// Of the configured backends, which have their series although nothing waits for them.
+    let dispatchers: [BackendName: Dispatcher]
     let health: QueueHealth
     let clock: any RelayClock
     let registry: MetricsRegistry
@@ -19,6 +19,16 @@ struct QueueMetrics: Sendable {
         for (backend, count) in await answerer.waiting {
             gauge(MetricNames.answersWaiting, [("backend", backend.text)], Double(count))
         }
+        var held: Set<BackendName> = []
+        for (backend, dispatcher) in dispatchers {
+            let status = await dispatcher.status
+            if status.isHeld { held.insert(backend) }
+            for condition in CircuitBreaker.Condition.allCases {
+                gauge(
+                    MetricNames.backendState, [("backend", backend.text), ("state", condition.rawValue)],
+                    status.breaker == condition ? 1 : 0)
+            }
+        }
         // A queue that cannot be read keeps the last figures; relay_queue_writable tells why.
         guard let statistics = try? await queue.statistics() else { return }
         for label in [
@@ -27,12 +37,12 @@ struct QueueMetrics: Sendable {
             registry.reset(label)
         }
         let now = clock.now
-        let all = statistics.merging(backends.map { ($0, QueueStatistics()) }) { known, _ in known }
+        let all = statistics.merging(dispatchers.keys.map { ($0, QueueStatistics()) }) { known, _ in known }
         for (backend, figures) in all {
             let labels = [("backend", backend.text)]
-            for state in [DeliveryState.pending, .scheduled, .inFlight] {
-                gauge(
-                    MetricNames.queueDepth, labels + [("state", state.rawValue)], Double(figures.waiting[state] ?? 0))
+            let waiting = held.contains(backend) ? figures.heldBack : figures.waiting
+            for state in [DeliveryState.pending, .scheduled, .inFlight, .held] {
+                gauge(MetricNames.queueDepth, labels + [("state", state.rawValue)], Double(waiting[state] ?? 0))
             }
             let age = figures.oldestReceivedAt.map { $0.duration(to: now).inSeconds } ?? 0
             gauge(MetricNames.queueOldestAge, labels, max(0, age))
@@ -43,5 +53,13 @@ struct QueueMetrics: Sendable {
 
     private func gauge(_ label: String, _ labels: [(String, String)], _ value: Double) {
         Gauge(label: label, dimensions: labels, factory: registry).record(value)
+    }
+}
+
+extension QueueStatistics {
+    /// Of a backend that is left alone: what is not in flight is held, however due.
+    fileprivate var heldBack: [DeliveryState: Int] {
+        let inFlight = waiting[.inFlight] ?? 0
+        return [.inFlight: inFlight, .held: waitingCount - inFlight]
     }
 }

@@ -94,6 +94,7 @@ package struct BackendMetrics: Sendable {
     private let deliveryDuration: Recorder
     private let deadLetters: Counter
     private let expirations: Counter
+    private let openings: Counter
 
     package init(backend: BackendName, factory: any MetricsFactory) {
         let labels = [("backend", backend.text)]
@@ -111,6 +112,7 @@ package struct BackendMetrics: Sendable {
         deliveryDuration = histogram("relay_delivery_duration_seconds")
         deadLetters = Counter(label: "relay_dead_letters_total", dimensions: labels, factory: factory)
         expirations = Counter(label: "relay_expired_total", dimensions: labels, factory: factory)
+        openings = Counter(label: "relay_breaker_openings_total", dimensions: labels, factory: factory)
         attempts.begin(.accepted)
     }
 
@@ -124,4 +126,5 @@ package struct BackendMetrics: Sendable {
 
     func deadLettered() { deadLetters.increment() }
     func expired() { expirations.increment() }
+    func breakerOpened() { openings.increment() }
 }

@@ -54,7 +54,9 @@ extension Backend {
         }
         section.read(.maxInFlight, into: &maxInFlight, .integer(in: 1...1000))
         section.read(.maxWaiting, into: &maxWaiting, .integer(in: 1...100_000))
+        section.read(.rateLimit, into: &rateLimit, .rateLimit)
         if let inner: Section<RetryKey> = section.section(.retry) { retry.decode(inner) }
+        if let inner: Section<CircuitBreakerKey> = section.section(.circuitBreaker) { circuitBreaker.decode(inner) }
         guard let ages: Section<MaxAgeKey> = section.section(.maxAge) else { return }
         for key in MaxAgeKey.allCases {
             ages.read(key, into: &maxAge[key.kind], .orNone(.duration(in: .milliseconds(1) ... .days(365))))
@@ -96,6 +98,40 @@ extension Backend {
     private func checkReach(of field: Field) {
         guard let url = try? field.text(), let objection = egress.objection(toHostOf: url) else { return }
         field.note("cannot be reached: \(objection)")
+    }
+}
+
+extension Reader where Value == RateLimit? {
+    /// `none`, or a mapping. Without a burst, as many as come in a second.
+    fileprivate static var rateLimit: Self {
+        Self { field throws(Refusal) in
+            if let text = try? field.text() {
+                guard text == "none" else {
+                    throw Refusal("must be none, or { per_second: …, burst: … }, is \(Quote.value(text))")
+                }
+                return nil
+            }
+            guard let section: Section<Backend.RateLimitKey> = Section(field) else { return nil }
+            let perSecond = section.require(
+                .perSecond, "it is the average", .number(in: 0.001...100_000, "0.001 to 100000"))
+            let burst = section.read(.burst, .integer(in: 1...100_000))
+            return perSecond.map { RateLimit(perSecond: $0, burst: burst ?? max(1, Int($0.rounded(.up)))) }
+        }
+    }
+}
+
+extension CircuitBreaker.Configuration {
+    fileprivate mutating func decode(_ section: Section<Backend.CircuitBreakerKey>) {
+        let before = section.problems.errors.count
+        section.read(.consecutive, into: &consecutive, .integer(in: 1...10_000))
+        section.read(.probeAfter, into: &probeAfter, .duration(in: .milliseconds(1) ... .hours(1)))
+        section.read(.probeMax, into: &probeMax, .duration(in: .milliseconds(1) ... .hours(1)))
+        if probeMax < probeAfter, section.problems.errors.count == before {
+            section.note(
+                "\(section.path).probe_max must be at least \(section.path).probe_after (\(probeAfter.configured)), "
+                    + "is \(probeMax.configured)",
+                at: .probeMax, .probeAfter)
+        }
     }
 }
 

@@ -10,13 +10,15 @@ extension Backend {
         case connectTimeout = "connect_timeout"
         case maxInFlight = "max_in_flight"
         case maxWaiting = "max_waiting"
+        case rateLimit = "rate_limit"
         case retry
         case maxAge = "max_age"
+        case circuitBreaker = "circuit_breaker"
         case tls, egress, proxy, headers
         case retryHeaders = "retry_headers"
         case userAgent = "user_agent"
         case recordPayloads = "record_payloads"
-        static let later = ["rate_limit", "order_by", "order_block_max", "circuit_breaker"]
+        static let later = ["order_by", "order_block_max"]
     }
 
     enum URLsKey: String, ConfigurationKey {
@@ -30,6 +32,17 @@ extension Backend {
             case .options: .options
             }
         }
+    }
+
+    enum RateLimitKey: String, ConfigurationKey {
+        case perSecond = "per_second"
+        case burst
+    }
+
+    enum CircuitBreakerKey: String, ConfigurationKey {
+        case consecutive
+        case probeAfter = "probe_after"
+        case probeMax = "probe_max"
     }
 
     enum TLSKey: String, ConfigurationKey {

@@ -93,6 +93,7 @@ extension Backend {
             Key.connectTimeout.entry(.duration(connectTimeout)),
             Key.maxInFlight.entry(.plain(maxInFlight)),
             Key.maxWaiting.entry(.plain(maxWaiting)),
+            Key.rateLimit.entry(rateLimit.map(\.shown) ?? .string("none")),
             Key.retry.entry(
                 .keys([
                     RetryKey.schedule.entry(.sequence(retry.schedule.map(YAMLNode.duration))),
@@ -102,6 +103,12 @@ extension Backend {
             Key.maxAge.entry(
                 .keys(
                     MaxAgeKey.allCases.map { $0.entry(maxAge[$0.kind].map(YAMLNode.duration) ?? .string("none")) })),
+            Key.circuitBreaker.entry(
+                .keys([
+                    CircuitBreakerKey.consecutive.entry(.plain(circuitBreaker.consecutive)),
+                    CircuitBreakerKey.probeAfter.entry(.duration(circuitBreaker.probeAfter)),
+                    CircuitBreakerKey.probeMax.entry(.duration(circuitBreaker.probeMax)),
+                ])),
             Key.tls.entry(
                 .keys([
                     TLSKey.ca.entry(.string(tls.caFile ?? "")),
@@ -119,6 +126,14 @@ extension Backend {
             Key.retryHeaders.entry(.word(retryHeaders)),
             Key.userAgent.entry(.string(userAgent)),
             Key.recordPayloads.entry(.plain(recordsPayloads)),
+        ])
+    }
+}
+
+extension RateLimit {
+    fileprivate var shown: YAMLNode {
+        .keys([
+            Backend.RateLimitKey.perSecond.entry(.plain(perSecond)), Backend.RateLimitKey.burst.entry(.plain(burst)),
         ])
     }
 }

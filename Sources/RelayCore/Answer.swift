@@ -67,6 +67,8 @@ package enum AnswerOutcome: String, Sendable, CaseIterable {
     case notAccepted = "not_accepted"
     /// Withheld without asking: `max_waiting` others wait for the backend.
     case overloaded
+    /// Withheld without asking: the backend's circuit breaker is open.
+    case held
     /// No connection was open to acknowledge on, and there is no other way.
     case lost
 
@@ -74,7 +76,7 @@ package enum AnswerOutcome: String, Sendable, CaseIterable {
     package var isAnswered: Bool {
         switch self {
         case .answered, .answeredByURL, .answeredLate: true
-        case .failed, .failedLate, .unusable, .tooLarge, .notAccepted, .overloaded, .lost: false
+        case .failed, .failedLate, .unusable, .tooLarge, .notAccepted, .overloaded, .held, .lost: false
         }
     }
 }

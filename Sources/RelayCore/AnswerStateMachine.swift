@@ -109,11 +109,12 @@ package struct AnswerStateMachine: Sendable, Equatable {
     private static let firstWait = Duration.milliseconds(50)
     private static let longestWait = Duration.milliseconds(400)
 
-    /// The request is not made: too many wait for this backend, or an event has not had its turn by the deadline.
-    package mutating func refused() -> [Action] {
+    /// The request is not made: too many wait for this backend, an event has not had its turn by the deadline, or (`held`)
+    /// the backend is left alone.
+    package mutating func refused(_ outcome: AnswerOutcome = .overloaded) -> [Action] {
         switch state {
-        case .waiting: withhold(.overloaded)
-        case .overdue: finish(.overloaded)
+        case .waiting: withhold(outcome)
+        case .overdue: finish(outcome)
         case .acknowledging, .securing, .promising, .promised, .redeeming, .done: []
         }
     }

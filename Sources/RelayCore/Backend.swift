@@ -19,6 +19,9 @@ package struct Backend: Sendable, Equatable {
     package var maxInFlight: Int
     /// Requests whose answer somebody waits for, counted apart from deliveries, 1 to 100,000. More are not asked for.
     package var maxWaiting: Int
+    /// nil: as fast as `maxInFlight` allows. Deliveries only: who waits for an answer is not made to wait.
+    package var rateLimit: RateLimit?
+    package var circuitBreaker: CircuitBreaker.Configuration
     package var retry: RetryPolicy
     /// Older deliveries are `expired` instead of attempted; a kind without an entry never expires.
     package var maxAge: [Kind: Duration]
@@ -78,6 +81,7 @@ package struct Backend: Sendable, Equatable {
         name: BackendName, url: String? = nil, urls: [Kind: String] = [:], unixSocket: String? = nil,
         signing: [SigningEntry] = [], timeout: Duration = .seconds(10),
         connectTimeout: Duration = .seconds(3), maxInFlight: Int = 16, maxWaiting: Int = 1_000,
+        rateLimit: RateLimit? = nil, circuitBreaker: CircuitBreaker.Configuration = .init(),
         retry: RetryPolicy = .init(),
         maxAge: [Kind: Duration] = Backend.defaultMaxAge, tls: TLS = .init(), egress: EgressPolicy = .init(),
         proxy: String? = nil, headers: [Header] = [], retryHeaders: RetryHeaders = .none,
@@ -92,6 +96,8 @@ package struct Backend: Sendable, Equatable {
         self.connectTimeout = connectTimeout
         self.maxInFlight = maxInFlight
         self.maxWaiting = maxWaiting
+        self.rateLimit = rateLimit
+        self.circuitBreaker = circuitBreaker
         self.retry = retry
         self.maxAge = maxAge
         self.tls = tls

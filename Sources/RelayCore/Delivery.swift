@@ -71,7 +71,8 @@ package enum DeliveryState: String, Sendable, CaseIterable {
     case scheduled
     /// Leased and being attempted now.
     case inFlight = "in_flight"
-    /// Waits for its backend to come back, without a time. (Set by the circuit breaker, which is not in this version.)
+    /// Waits for its backend to come back: pending or scheduled, while the backend's circuit breaker is open. Told of all
+    /// of them, stored of none.
     case held
     /// The backend accepted it.
     case delivered

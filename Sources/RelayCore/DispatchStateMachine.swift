@@ -8,8 +8,9 @@
 ///    on disk);
 /// 3. lease from the queue when memory runs low, and wake when the next one falls due;
 /// 4. turn each attempt's result into a settlement: complete, reschedule, dead-letter, expire;
-/// 5. leave the backend alone for as long as its `Retry-After` asks;
-/// 6. drain: start nothing more, give back what was not started, and say when all is settled.
+/// 5. leave the backend alone for as long as its `Retry-After` asks and while its breaker is open, and keep to its rate;
+/// 6. say whether somebody who waits for an answer may ask the backend now;
+/// 7. drain: start nothing more, give back what was not started, and say when all is settled.
 ///
 /// The one surprising rule: deliveries that come from memory are taken only while nothing waits in the queue. Otherwise
 /// new deliveries would overtake the backlog, and a backlog that shrinks slower than it grows would never be reached.
@@ -19,6 +20,8 @@
 package struct DispatchStateMachine: Sendable {
     package struct Configuration: Sendable, Equatable {
         package var maxInFlight: Int
+        package var rateLimit: RateLimit?
+        package var circuitBreaker: CircuitBreaker.Configuration
         /// Deliveries held in memory.
         package var maxHeld: Int
         /// Payload bytes held in memory; one delivery is always allowed, however large.
@@ -32,11 +35,15 @@ package struct DispatchStateMachine: Sendable {
         package var longestIdle: Duration
 
         package init(
-            maxInFlight: Int = 16, maxHeld: Int = 512, maxHeldBytes: Int = 4 << 20, retry: RetryPolicy = .init(),
+            maxInFlight: Int = 16, rateLimit: RateLimit? = nil, circuitBreaker: CircuitBreaker.Configuration = .init(),
+            maxHeld: Int = 512, maxHeldBytes: Int = 4 << 20,
+            retry: RetryPolicy = .init(),
             maxAge: [Kind: Duration] = Backend.defaultMaxAge, leaseRetryDelay: Duration = .seconds(1),
             longestIdle: Duration = .seconds(60)
         ) {
             self.maxInFlight = maxInFlight
+            self.rateLimit = rateLimit
+            self.circuitBreaker = circuitBreaker
             self.maxHeld = max(maxHeld, maxInFlight)
             self.maxHeldBytes = maxHeldBytes
             self.retry = retry
@@ -48,7 +55,8 @@ package struct DispatchStateMachine: Sendable {
         /// For a backend as configured. The memory for held deliveries grows with what may be in flight.
         package init(_ backend: Backend) {
             self.init(
-                maxInFlight: backend.maxInFlight, maxHeld: max(512, 4 * backend.maxInFlight), retry: backend.retry,
+                maxInFlight: backend.maxInFlight, rateLimit: backend.rateLimit, circuitBreaker: backend.circuitBreaker,
+                maxHeld: max(512, 4 * backend.maxInFlight), retry: backend.retry,
                 maxAge: backend.maxAge)
         }
     }
@@ -65,18 +73,22 @@ package struct DispatchStateMachine: Sendable {
         package var lease: LeaseBounds?
         /// Report `woke` at this time. Wakes asked for before stand; one that comes for nothing does no harm.
         package var wake: Timestamp?
+        /// What the breaker did.
+        package var breaker: CircuitBreaker.Change
         /// Draining is done: nothing is held any more.
         package var isDrained: Bool
 
         package init(
             start: [Delivery] = [], settle: [Settlement] = [], release: [DeliveryID] = [], lease: LeaseBounds? = nil,
-            wake: Timestamp? = nil, isDrained: Bool = false
+            wake: Timestamp? = nil, breaker: CircuitBreaker.Change = .none,
+            isDrained: Bool = false
         ) {
             self.start = start
             self.settle = settle
             self.release = release
             self.lease = lease
             self.wake = wake
+            self.breaker = breaker
             self.isDrained = isDrained
         }
     }
@@ -92,6 +104,10 @@ package struct DispatchStateMachine: Sendable {
     private var leasing: Leasing?
     private var releasesUnderWay = 0
     private var pausedUntil: Timestamp?
+    private var breaker: CircuitBreaker
+    private var bucket: TokenBucket?
+    /// The attempt that is to find out whether the backend works again.
+    private var probe: DeliveryID?
     /// Wakes asked for and not yet come: few, because a new one is asked for only when it is earlier than all of them.
     private var wakes: Set<Timestamp> = []
     private var isDraining = false
@@ -112,8 +128,30 @@ package struct DispatchStateMachine: Sendable {
 
     package init(_ configuration: Configuration) {
         self.configuration = configuration
+        breaker = CircuitBreaker(configuration.circuitBreaker)
+        bucket = configuration.rateLimit.map { TokenBucket($0) }
     }
 
+    /// What is told of the backend.
+    package struct Status: Sendable, Equatable {
+        package var breaker: CircuitBreaker.Condition
+        /// When the next probe is due; nil while the breaker is not open.
+        package var probeDue: Timestamp?
+        /// Left alone until then, because it asked for it.
+        package var retryAfter: Timestamp?
+        package var inFlight: Int
+
+        /// Whether what waits for it is held: not attempted, however due.
+        package var isHeld: Bool { breaker == .open }
+    }
+
+    package var status: Status {
+        Status(
+            breaker: breaker.condition, probeDue: breaker.probeDue, retryAfter: pausedUntil,
+            inFlight: inFlightCount)
+    }
+
+    private var isHeldBack: Bool { breaker.condition == .open }
     private var heldCount: Int { ready.count + inFlightCount + unsettledCount }
     private var hasRoom: Bool {
         heldCount < configuration.maxHeld && (heldBytes < configuration.maxHeldBytes || heldCount == 0)
@@ -128,7 +166,7 @@ package struct DispatchStateMachine: Sendable {
     /// there are more, not leased.
     package mutating func deliveriesStored(_ leased: [Delivery], othersWait: Bool, now: Timestamp) -> Actions {
         var surplus: [DeliveryID] = []
-        let mustQueueUp = isDraining || queueState == .mayHaveMore || releasesUnderWay > 0
+        let mustQueueUp = isDraining || isHeldBack || queueState == .mayHaveMore || releasesUnderWay > 0
         for delivery in leased {
             if mustQueueUp || !surplus.isEmpty || !hasRoom {
                 surplus.append(delivery.id)
@@ -173,18 +211,81 @@ package struct DispatchStateMachine: Sendable {
         _ delivery: Delivery, _ result: AttemptResult, startedAt: Timestamp, now: Timestamp, random: Double
     ) -> Actions {
         inFlightCount -= 1
-        let attempt = Attempt(
-            number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: now, outcome: result.outcome)
-        let verb: Settlement.Verb =
-            switch configuration.retry.decide(result, attempt: attempt.number, random: random) {
-            case .complete: .complete
-            case .retry(let wait): .reschedule(at: now.advanced(by: wait))
-            case .deadLetter(let reason): .deadLetter(reason)
-            }
+        let wasProbe = probe == delivery.id
+        if wasProbe { probe = nil }
+        let change = judge(result, wasProbe: wasProbe, now: now)
         let pause = configuration.retry.cappedRetryAfter(of: result)
         if pause > .zero { pausedUntil = max(pausedUntil ?? now, now.advanced(by: pause)) }
-        let settlement = settle(delivery, attempt: attempt, verb, now: now)
-        return next(now: now, settling: [settlement])
+
+        let settlement: Settlement
+        if wasProbe, case .failed = result.outcome {
+            // No fault of the delivery. It lets others go first, for it may be the one that the backend cannot take.
+            settlement = settle(delivery, attempt: nil, .reschedule(at: breaker.probeDue ?? now), now: now)
+        } else {
+            let attempt = Attempt(
+                number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: now, outcome: result.outcome)
+            settlement = settle(delivery, attempt: attempt, verb(attempt, result, random), now: now)
+        }
+        let surplus = isHeldBack && !isDraining ? takeUnstarted() : []
+        if !surplus.isEmpty { noteMore() }
+        var actions = next(now: now, settling: [settlement], releasing: surplus)
+        actions.breaker = change
+        return actions
+    }
+
+    private func verb(_ attempt: Attempt, _ result: AttemptResult, _ random: Double) -> Settlement.Verb {
+        switch configuration.retry.decide(result, attempt: attempt.number, random: random) {
+        case .complete: .complete
+        case .retry(let wait): .reschedule(at: attempt.finishedAt.advanced(by: wait))
+        case .deadLetter(let reason): .deadLetter(reason)
+        }
+    }
+
+    /// What an attempt says of the backend: any answer but a failing one says that it works.
+    private mutating func judge(_ result: AttemptResult, wasProbe: Bool, now: Timestamp) -> CircuitBreaker.Change {
+        switch result.outcome {
+        case .accepted, .rejected(.http): return breaker.attemptSucceeded(maximum: configuration.maxInFlight)
+        case .rejected, .failed(.requestError):
+            // It was not asked.
+            if wasProbe { breaker.probeAbandoned() }
+            return .none
+        case .failed: return breaker.attemptFailed(wasProbe: wasProbe, now: now)
+        }
+    }
+
+    // MARK: Answers
+
+    /// Whether somebody who waits may ask the backend.
+    package enum Permission: Sendable, Equatable {
+        case yes
+        /// To find out whether it works again; `answerFinished` is to be told.
+        case asProbe
+        /// Its breaker is open.
+        case no
+    }
+
+    /// Somebody waits for an answer. Nothing of it counts in `maxInFlight`.
+    package mutating func askAnswer(now: Timestamp) -> Permission {
+        guard breaker.mayStart(inFlight: 0, maximum: 1, now: now) else { return .no }
+        return breaker.attemptStarted() ? .asProbe : .yes
+    }
+
+    /// The backend was asked, and this came of it.
+    package mutating func answerFinished(_ result: AttemptResult, wasProbe: Bool, now: Timestamp) -> Actions {
+        let change = judge(result, wasProbe: wasProbe, now: now)
+        let surplus = isHeldBack && !isDraining ? takeUnstarted() : []
+        if !surplus.isEmpty { noteMore() }
+        var actions = next(now: now, releasing: surplus)
+        actions.breaker = change
+        return actions
+    }
+
+    // MARK: -
+
+    private mutating func takeUnstarted() -> [DeliveryID] {
+        let unstarted = ready.removeAll()
+        for delivery in unstarted { heldBytes -= delivery.payload.bytes.count }
+        return unstarted.map(\.id)
     }
 
     /// These settlements of `Actions.settle` are durable.
@@ -206,9 +307,7 @@ package struct DispatchStateMachine: Sendable {
     /// Start nothing more and give back what was not started.
     package mutating func drain(now: Timestamp) -> Actions {
         isDraining = true
-        let unstarted = ready.removeAll()
-        for delivery in unstarted { heldBytes -= delivery.payload.bytes.count }
-        return next(now: now, releasing: unstarted.map(\.id))
+        return next(now: now, releasing: takeUnstarted())
     }
 
     // MARK: -
@@ -255,36 +354,58 @@ package struct DispatchStateMachine: Sendable {
             actions.isDrained = heldCount == 0 && leasing == nil && releasesUnderWay == 0
             return actions
         }
+        breaker.timePassed(now: now)
         start(into: &actions, now: now)
         if case .idle(let due) = queueState, due <= now { queueState = .mayHaveMore }
-        if queueState == .mayHaveMore, leasing == nil, hasRoom,
-            ready.count < configuration.maxInFlight
-        {
+        if queueState == .mayHaveMore, leasing == nil, hasRoom, mayLease {
             leasing = Leasing()
+            let isProbing = breaker.condition == .halfOpen
             actions.lease = LeaseBounds(
-                count: configuration.maxHeld - heldCount, bytes: max(0, configuration.maxHeldBytes - heldBytes))
+                count: isProbing ? 1 : configuration.maxHeld - heldCount,
+                bytes: max(0, configuration.maxHeldBytes - heldBytes))
         }
-        actions.wake = newWake()
+        actions.wake = newWake(now: now)
         return actions
+    }
+
+    /// More is needed, and can be used: one delivery for a probe, or enough to keep the backend busy.
+    private var mayLease: Bool {
+        guard !isHeldBack else { return false }
+        return breaker.condition == .halfOpen
+            ? ready.isEmpty && probe == nil : ready.count < configuration.maxInFlight
     }
 
     private mutating func start(into actions: inout Actions, now: Timestamp) {
         guard pausedUntil == nil else { return }
-        while inFlightCount < configuration.maxInFlight, let delivery = ready.popFirst() {
+        while let delivery = ready.first {
             if let maxAge = configuration.maxAge[delivery.kind], delivery.receivedAt.duration(to: now) > maxAge {
+                _ = ready.popFirst()
                 actions.settle.append(settle(delivery, attempt: nil, .expire, now: now))
-            } else {
-                inFlightCount += 1
-                actions.start.append(delivery)
+                continue
             }
+            guard breaker.mayStart(inFlight: inFlightCount, maximum: configuration.maxInFlight, now: now),
+                bucket?.take(now: now) ?? true
+            else { return }
+            _ = ready.popFirst()
+            inFlightCount += 1
+            if breaker.attemptStarted() { probe = delivery.id }
+            actions.start.append(delivery)
         }
     }
 
     /// The earliest time at which something happens by itself, when no wake asked for comes before it.
-    private mutating func newWake() -> Timestamp? {
-        var earliest = ready.isEmpty ? nil : pausedUntil
-        if case .idle(let due) = queueState { earliest = min(earliest ?? due, due) }
-        guard let earliest, wakes.allSatisfy({ earliest < $0 }) else { return nil }
+    private mutating func newWake(now: Timestamp) -> Timestamp? {
+        var times: [Timestamp] = []
+        if !ready.isEmpty, let pausedUntil { times.append(pausedUntil) }
+        // Whether anything waits behind an open breaker is not known before it is looked for.
+        if let probeDue = breaker.probeDue { times.append(probeDue) }
+        if !ready.isEmpty, pausedUntil == nil, !isHeldBack, inFlightCount < configuration.maxInFlight,
+            let token = bucket?.nextToken(now: now), token > now
+        {
+            times.append(token)
+        }
+        if case .idle(let due) = queueState { times.append(due) }
+        guard let earliest = times.min(), wakes.allSatisfy({ earliest < $0 }) else { return nil }
         wakes.insert(earliest)
         return earliest
     }

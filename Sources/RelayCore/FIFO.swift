@@ -8,6 +8,8 @@ package struct FIFO<Element> {
     package var count: Int { elements.count - head }
     package init() {}
 
+    package var first: Element? { head < elements.count ? elements[head] : nil }
+
     package var isEmpty: Bool { count == 0 }
 
     package mutating func append(_ element: Element) {

@@ -34,6 +34,7 @@ extension AnswerReport {
         case (.tooLarge, _): return "NOT ACKNOWLEDGED: the reply\(size) does not fit into an acknowledgement"
         case (.notAccepted, _): return "NOT ACKNOWLEDGED: Slack takes no payload for this, and the backend replied one"
         case (.overloaded, _): return "NOT ACKNOWLEDGED: too many requests wait already"
+        case (.held, _): return "NOT ACKNOWLEDGED: the backend has failed too often, and is left alone for a while"
         case (.lost, _): return "NOT ACKNOWLEDGED: no connection to Slack was open"
         case (.failed, _), (.failedLate, _), (.unusable, _):
             return "NOT ACKNOWLEDGED\(problem.map { ": \($0)" } ?? ""); the person sees Slack's error"

@@ -173,6 +173,25 @@ struct ConfigurationErrorsTests {
             ("max_in_flight: 0", #"backends.legacy.max_in_flight must be 1 to 1000, is "0""#),
             ("max_in_flight: 1001", #"backends.legacy.max_in_flight must be 1 to 1000, is "1001""#),
             ("max_waiting: 0", #"backends.legacy.max_waiting must be 1 to 100000, is "0""#),
+            ("rate_limit: 5", #"backends.legacy.rate_limit must be none, or { per_second: …, burst: … }, is "5""#),
+            ("rate_limit: { burst: 5 }", "backends.legacy.rate_limit.per_second is missing; it is the average"),
+            (
+                "rate_limit: { per_second: 0 }",
+                #"backends.legacy.rate_limit.per_second must be 0.001 to 100000, is "0""#
+            ),
+            (
+                "rate_limit: { per_second: 1, burst: 0 }",
+                #"backends.legacy.rate_limit.burst must be 1 to 100000, is "0""#
+            ),
+            (
+                "circuit_breaker: { consecutive: 0 }",
+                #"backends.legacy.circuit_breaker.consecutive must be 1 to 10000, is "0""#
+            ),
+            (
+                "circuit_breaker: { probe_max: 1s }",
+                "backends.legacy.circuit_breaker.probe_max must be at least "
+                    + "backends.legacy.circuit_breaker.probe_after (5s), is 1s"
+            ),
             ("max_waiting: 100001", #"backends.legacy.max_waiting must be 1 to 100000, is "100001""#),
             ("timeout: 11m", "backends.legacy.timeout must be 1ms to 10m, is 11m"),
             ("connect_timeout: 20s", "backends.legacy.connect_timeout must be at most timeout (10s), is 20s"),
@@ -361,7 +380,7 @@ struct ConfigurationErrorsTests {
     @Test(
         "keys of a backend that a later version reads are refused by name",
         arguments: [
-            "rate_limit", "order_by", "order_block_max", "circuit_breaker",
+            "order_by", "order_block_max",
         ])
     func laterBackend(_ key: String) {
         #expect(

@@ -108,6 +108,8 @@ struct ConfigurationParseTests {
                 connect_timeout: 1s
                 max_in_flight: 1000
                 max_waiting: 100000
+                rate_limit: { per_second: 2.5 }
+                circuit_breaker: { consecutive: 3, probe_after: 100ms, probe_max: 1s }
                 retry: { schedule: [], jitter: 1, retry_after_max: 0s }
                 max_age: { event: 1d, command: none, interaction: 1h }
                 headers: { X-Team: "a b", Authorization: Bearer t }
@@ -135,6 +137,8 @@ struct ConfigurationParseTests {
                         SigningEntry(scheme: .github, secret: .environment("F")),
                     ], timeout: .seconds(2),
                     connectTimeout: .seconds(1), maxInFlight: 1000, maxWaiting: 100_000,
+                    rateLimit: RateLimit(perSecond: 2.5, burst: 3),
+                    circuitBreaker: .init(consecutive: 3, probeAfter: .milliseconds(100), probeMax: .seconds(1)),
                     retry: RetryPolicy(schedule: [], jitter: 1, retryAfterMax: .zero),
                     maxAge: [.event: .seconds(86400), .interaction: .seconds(3600), .options: .seconds(3)],
                     headers: [.init(name: "X-Team", value: "a b"), .init(name: "Authorization", value: "Bearer t")],

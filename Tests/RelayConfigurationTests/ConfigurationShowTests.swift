@@ -74,11 +74,13 @@ struct ConfigurationShowTests {
                     connect_timeout: 3s
                     max_in_flight: 16
                     max_waiting: 1000
+                    rate_limit: none
                     retry:
                       schedule: [1s, 5s, 30s, 2m, 10m, 30m, 1h, 2h, 4h, 8h]
                       jitter: 0.2
                       retry_after_max: 1h
                     max_age: { event: none, command: 30m, interaction: 30m, options: 3s }
+                    circuit_breaker: { consecutive: 10, probe_after: 5s, probe_max: 60s }
                     tls: { ca: "", client_cert: "", client_key: "" }
                     egress: { preset: sidecar, allow: [], deny: [] }
                     proxy: ""

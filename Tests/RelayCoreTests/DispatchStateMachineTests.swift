@@ -265,3 +265,126 @@ extension DispatchStateMachine {
         attemptFinished(.numbered(sequence), .init(outcome), startedAt: .zero, now: .zero, random: 0.5)
     }
 }
+
+@Suite struct HoldingTests {
+    typealias Actions = DispatchStateMachine.Actions
+
+    /// A machine that has looked into an empty queue; its breaker opens after 2 failures and probes after 5 s.
+    static func makeIdle(maxInFlight: Int = 2, rateLimit: RateLimit? = nil) -> DispatchStateMachine {
+        var machine = DispatchStateMachine(
+            .init(
+                maxInFlight: maxInFlight, rateLimit: rateLimit,
+                circuitBreaker: .init(consecutive: 2, probeAfter: .seconds(5)),
+                maxHeld: 8, retry: .init(schedule: [.seconds(1), .seconds(1)], jitter: 0), maxAge: [:],
+                longestIdle: .seconds(100_000)))
+        _ = machine.started(now: .zero)
+        _ = machine.leaseFinished(.init(deliveries: [], nextDue: nil), now: .zero)
+        return machine
+    }
+
+    /// Two failed attempts have opened the breaker at 0; two more deliveries were in memory.
+    static func makeOpen() -> (machine: DispatchStateMachine, last: Actions) {
+        var machine = makeIdle()
+        _ = machine.deliveriesStored((1...4).map { .numbered($0) }, othersWait: false, now: .zero)
+        _ = machine.finish(1, .failed(.timeout))
+        let last = machine.finish(2, .failed(.timeout))
+        // What it started meanwhile.
+        _ = machine.finish(3, .failed(.timeout))
+        return (machine, last)
+    }
+
+    @Test("an open breaker gives back what was not started, leases nothing, and says so")
+    func opens() {
+        let (machine, last) = Self.makeOpen()
+        #expect(last.breaker == .opened)
+        #expect(last.release.map(\.sequence) == [4])
+        #expect(last.start == [])
+        #expect(last.lease == nil)
+        #expect(machine.status.isHeld)
+    }
+
+    @Test("what comes while it is open stays in the queue")
+    func storesOn() {
+        var (machine, _) = Self.makeOpen()
+        let actions = machine.deliveriesStored([.numbered(5)], othersWait: false, now: .seconds(1))
+        #expect(actions.start == [])
+        #expect(actions.release.map(\.sequence) == [5])
+    }
+
+    @Test("when its time has come one delivery is leased, and attempted as a probe")
+    func probes() {
+        var (machine, last) = Self.makeOpen()
+        #expect(last.wake == .seconds(5))
+        _ = machine.released(now: .zero)
+        #expect(machine.woke(.seconds(5), now: .seconds(5)).lease?.count == 1)
+        let probe = machine.leaseFinished(
+            .init(deliveries: [.numbered(4)], nextDue: .zero), now: .seconds(5))
+        #expect(probe.start.map(\.id.sequence) == [4])
+        #expect(probe.lease == nil)
+    }
+
+    @Test("a probe that fails burns no attempt, and lets others go first")
+    func failedProbe() {
+        var (machine, _) = Self.makeOpen()
+        _ = machine.woke(.seconds(5), now: .seconds(5))
+        _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(5))
+        let failed = machine.attemptFinished(
+            .numbered(4), AttemptResult(.failed(.timeout)), startedAt: .seconds(5), now: .seconds(6), random: 0.5)
+        #expect(failed.settle.map(\.attempt) == [nil])
+        #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(16))])
+        #expect(machine.status.probeDue == .seconds(16))
+    }
+
+    @Test("a good probe brings them back, more with each success")
+    func recovers() {
+        var (machine, _) = Self.makeOpen()
+        _ = machine.woke(.seconds(5), now: .seconds(5))
+        _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: .zero), now: .seconds(5))
+        let good = machine.attemptFinished(
+            .numbered(4), AttemptResult(.accepted, status: 200), startedAt: .seconds(5), now: .seconds(6), random: 0.5)
+        #expect(good.breaker == .closed)
+        #expect(good.lease?.count == 4)
+        #expect(!machine.status.isHeld)
+    }
+
+    @Test("a 400 says that the backend works")
+    func rejectedIsNoFailure() {
+        var machine = Self.makeIdle()
+        _ = machine.deliveriesStored((1...4).map { .numbered($0) }, othersWait: false, now: .zero)
+        _ = machine.finish(1, .failed(.timeout))
+        _ = machine.finish(2, .rejected(.http(status: 400)))
+        #expect(machine.finish(3, .failed(.timeout)).breaker == .none)
+    }
+
+    @Test("a secret that cannot be read says nothing of the backend")
+    func requestErrorIsNeutral() {
+        var machine = Self.makeIdle()
+        _ = machine.deliveriesStored((1...4).map { .numbered($0) }, othersWait: false, now: .zero)
+        for number in 1...3 { #expect(machine.finish(Int64(number), .failed(.requestError)).breaker == .none) }
+    }
+
+    @Test("no more than the rate allows, and a wake for the next")
+    func rate() {
+        var machine = Self.makeIdle(maxInFlight: 8, rateLimit: RateLimit(perSecond: 2, burst: 2))
+        let actions = machine.deliveriesStored((1...4).map { .numbered($0) }, othersWait: false, now: .zero)
+        #expect(actions.start.map(\.id.sequence) == [1, 2])
+        #expect(actions.wake.map { Timestamp.zero.duration(to: $0).milliseconds } == 500)
+        let next = Timestamp(nanosecondsSinceEpoch: 500_000_001)
+        #expect(machine.woke(actions.wake ?? .zero, now: next).start.map(\.id.sequence) == [3])
+    }
+
+    @Test("who waits for an answer may ask a backend that works, and one in need of a probe; no other")
+    func answers() {
+        var machine = Self.makeIdle()
+        #expect(machine.askAnswer(now: .zero) == .yes)
+        for _ in 0..<2 {
+            _ = machine.answerFinished(AttemptResult(.failed(.timeout)), wasProbe: false, now: .zero)
+        }
+        #expect(machine.askAnswer(now: .seconds(1)) == .no)
+        #expect(machine.askAnswer(now: .seconds(5)) == .asProbe)
+        #expect(machine.askAnswer(now: .seconds(5)) == .no)
+        let good = machine.answerFinished(AttemptResult(.accepted, status: 200), wasProbe: true, now: .seconds(6))
+        #expect(good.breaker == .closed)
+        #expect(machine.askAnswer(now: .seconds(6)) == .yes)
+    }
+}

@@ -55,6 +55,56 @@ struct DeliveryTests {
         await slack.stop()
     }
 
+    @Test("a backend that dies under load is held, probed and released: nothing is dead, and few attempts are burnt")
+    func breaker() async throws {
+        let slack = try await Stage.makeSlack()
+        let isWell = Mutex(false)
+        let backend = try await RecordingBackend { _ in isWell.withLock { $0 } ? .ok : .status(503) }
+        let home = try RelayHome(
+            apiURL: slack.apiURL,
+            backends: [
+                "app": "url: \(backend.url), max_in_flight: 4, retry: { schedule: [1ms, 1ms, 1ms] }, "
+                    + "circuit_breaker: { consecutive: 3, probe_after: 50ms, probe_max: 200ms }"
+            ])
+        let load = EventLoad(slack)
+        let relay = try await home.serve()
+        try await load.send(50)
+        try await relay.logged("backend fails: its deliveries are held until a probe succeeds")
+        // Longer than the schedule lasts: if probes burnt attempts, some would be dead by now.
+        _ = await backend.requests(atLeast: 16)
+        isWell.withLock { $0 = true }
+        try await relay.logged("backend works again: its deliveries are released, slowly at first")
+
+        let requests = await backend.events(try await load.acknowledged())
+        #expect(Set(requests.compactMap(\.eventID)).count == 50)
+        #expect(try await relay.metric("relay_dead_letters_total") == 0)
+        _ = try await relay.metrics { $0.value("relay_backend_state", #"state="closed""#) == 1 }
+        await relay.stop()
+        await backend.shutDown()
+        await slack.stop()
+    }
+
+    @Test("what waits for a backend that is left alone is told as held, and people are not made to wait")
+    func held() async throws {
+        let slack = try await Stage.makeSlack()
+        let backend = try await RecordingBackend { _ in .status(500) }
+        let breaker = "circuit_breaker: { consecutive: 1, probe_after: 1h, probe_max: 1h }"
+        let home = try RelayHome(apiURL: slack.apiURL, backends: ["app": "url: \(backend.url), \(breaker)"])
+        let relay = try await home.serve()
+        try await slack.waitForConnections(atLeast: 2)
+        _ = try await slack.send(.command)
+        try await relay.logged("no answer: the backend failed")
+        _ = try await slack.send(.command)
+        try await relay.logged("no answer: the backend fails, and is left alone")
+        _ = try await slack.send(.message, count: 3)
+        _ = try await relay.metrics { $0.value("relay_queue_depth", #"state="held""#) == 3 }
+        #expect(backend.requests.count == 1)
+        #expect(try await relay.metric("relay_answers_total", #"outcome="held""#) == 1)
+        await relay.stop()
+        await backend.shutDown()
+        await slack.stop()
+    }
+
     @Test("Retry-After of a 503 holds the whole backend back, more than the schedule asks for")
     func retryAfter() async throws {
         let slack = try await Stage.makeSlack()
@@ -206,7 +256,10 @@ struct DeliveryTests {
         let bad = try await RecordingBackend { _ in .status(500) }
         let home = try RelayHome(
             apiURL: slack.apiURL,
-            backends: ["good": "url: \(good.url)", "bad": "url: \(bad.url), retry: { schedule: [1h] }"],
+            backends: [
+                "good": "url: \(good.url)",
+                "bad": "url: \(bad.url), retry: { schedule: [1h] }, circuit_breaker: { consecutive: 10000 }",
+            ],
             routes: ["name: both, to: [bad, good]"])
         let load = EventLoad(slack)
 

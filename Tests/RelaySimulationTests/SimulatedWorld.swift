@@ -124,7 +124,8 @@ final class SimulatedWorld: Sendable {
             random: { [random] in random.unit() }, health: health, account: account)
         let answerer = Answerer(
             .init(deadline: .milliseconds(2_500), backends: [], instance: 2), sender: process, intake: intake,
-            lateAnswers: process.queue, poster: poster, clock: clock, health: health, account: account)
+            dispatchers: dispatchers, lateAnswers: process.queue, poster: poster, clock: clock, health: health,
+            account: account)
         return Gateway(
             .init(router: Router(routes: [Route(name: "all", to: Self.backends)])), intake: intake,
             answerer: answerer, clock: clock, metrics: metrics, account: account, logger: .silent)

@@ -79,7 +79,8 @@ final class AnswerStory: Sendable {
         let intake = Intake(queue: queue, dispatchers: [:], health: health)
         let answerer = Answerer(
             .init(deadline: .milliseconds(2_500), backends: [backend], instance: 7), sender: Sender(story: self),
-            intake: intake, lateAnswers: queue, poster: poster, clock: clock, health: health, account: account)
+            intake: intake, dispatchers: [:], lateAnswers: queue, poster: poster, clock: clock, health: health,
+            account: account)
         let gateway = Gateway(
             .init(router: Router(routes: [route])), intake: intake, answerer: answerer, clock: clock,
             metrics: GatewayMetrics(factory: NOOPMetricsHandler.instance), account: account, logger: .silent)

@@ -28,7 +28,7 @@ import Testing
             account: account)
         let answerer = Answerer(
             .init(deadline: .seconds(1), backends: [], instance: 1), sender: NobodyAsks(), intake: intake,
-            lateAnswers: queue, poster: poster, clock: clock, health: health, account: account)
+            dispatchers: [:], lateAnswers: queue, poster: poster, clock: clock, health: health, account: account)
         return Gateway(
             .init(router: Router(routes: routes), maxPendingBytes: maxPendingBytes), intake: intake,
             answerer: answerer, clock: clock, metrics: metrics, account: account, logger: log.logger)

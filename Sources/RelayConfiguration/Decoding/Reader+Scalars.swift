@@ -58,12 +58,15 @@ extension Reader where Value == Int {
 
 extension Reader where Value == Double {
     /// A share: 0 to 1, in decimal notation (`0.2`, `2e-1`).
-    static var fraction: Self {
+    static var fraction: Self { number(in: 0...1, "0 to 1") }
+
+    /// - Parameter words: the range, for messages.
+    static func number(in range: ClosedRange<Double>, _ words: String) -> Self {
         Self { field throws(Refusal) in
             let text = try field.text()
             guard text.utf8.allSatisfy({ $0.isASCIIDigit || ".e-".utf8.contains($0) }), let value = Double(text),
-                (0...1).contains(value)
-            else { throw Refusal("must be 0 to 1, is \(Quote.value(text))") }
+                range.contains(value)
+            else { throw Refusal("must be \(words), is \(Quote.value(text))") }
             return value
         }
     }
