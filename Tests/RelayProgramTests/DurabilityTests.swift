@@ -116,7 +116,10 @@ struct DurabilityTests {
         let schedule = Array(repeating: "200ms", count: 100).joined(separator: ", ")
         let home = try RelayHome(
             apiURL: slack.apiURL,
-            backends: ["app": "url: http://127.0.0.1:\(port)/slack/events, retry: { schedule: [\(schedule)] }"])
+            backends: [
+                "app": "url: http://127.0.0.1:\(port)/slack/events, retry: { schedule: [\(schedule)] }, "
+                    + "circuit_breaker: { consecutive: 10000 }"
+            ])
         let load = EventLoad(slack)
 
         let relay = try await home.serve()
