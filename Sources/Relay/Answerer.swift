@@ -248,7 +248,7 @@ extension Answerer {
             guard !Task.isCancelled || result.reply != nil else { return }
             let attempt = Attempt(
                 number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: clock.now,
-                outcome: result.attempt.outcome)
+                result: result.attempt)
             job.lastAttempt = (attempt, result)
             account.attempted(job, delivery)
             if let wait = await digest(job, attempt, result), (try? await clock.sleep(for: wait)) != nil { continue }

@@ -77,7 +77,9 @@ package struct Composition: Sendable {
             health: health,
             account: account)
         let gateway = Gateway(
-            .init(router: Router(routes: configuration.routes), unrouted: configuration.unrouted), intake: intake,
+            .init(
+                router: Router(routes: configuration.routes), unrouted: configuration.unrouted,
+                backends: configuration.backends), intake: intake,
             answerer: answerer, clock: clock, metrics: metrics, account: account, logger: logger)
         let connector = makeConnector(gateway: gateway, client: client, sender: sender, registry: registry)
 

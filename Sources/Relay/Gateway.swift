@@ -11,13 +11,19 @@ package actor Gateway: EnvelopeReceiver {
     package struct Configuration: Sendable {
         package var router: Router
         package var unrouted: UnroutedPolicy
+        /// Of the backends that have one.
+        package var orderBy: [BackendName: OrderBy]
         /// Payload bytes that may wait for the store at the same time. What comes beyond that is not acknowledged, so
         /// that Slack sends it again: memory stays bounded whatever the disk does.
         package var maxPendingBytes: Int
 
-        package init(router: Router, unrouted: UnroutedPolicy = .init(), maxPendingBytes: Int = 64 << 20) {
+        package init(
+            router: Router, unrouted: UnroutedPolicy = .init(), backends: [Backend] = [],
+            maxPendingBytes: Int = 64 << 20
+        ) {
             self.router = router
             self.unrouted = unrouted
+            self.orderBy = backends.reduce(into: [:]) { $0[$1.name] = $1.orderBy == .none ? nil : $1.orderBy }
             self.maxPendingBytes = maxPendingBytes
         }
     }
@@ -121,7 +127,11 @@ package actor Gateway: EnvelopeReceiver {
         sorted.stored.reserveCapacity(envelopes.count)
         for envelope in envelopes {
             metrics.received(envelope)
-            let plan = configuration.router.plan(for: envelope)
+            var plan = configuration.router.plan(for: envelope)
+            for index in plan.queued.indices where !configuration.orderBy.isEmpty {
+                let orderBy = configuration.orderBy[plan.queued[index].backend]
+                plan.queued[index].orderKey = orderBy?.key(of: envelope.attributes)
+            }
             if let asked = plan.asked {
                 sorted.asked.append((envelope, asked, plan.queued))
             } else if !plan.queued.isEmpty {

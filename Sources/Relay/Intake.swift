@@ -34,7 +34,9 @@ package struct Intake: Sendable {
             guard case .stored(let deliveries) = result else { continue }
             for delivery in deliveries { leased[delivery.backend, default: []].append(delivery) }
             guard deliveries.count < request.targets.count else { continue }
-            waiting.formUnion(request.targets.map(\.backend))
+            for target in request.targets where !deliveries.contains(where: { $0.backend == target.backend }) {
+                waiting.insert(target.backend)
+            }
         }
         for backend in waiting.union(leased.keys).sorted() {
             await dispatchers[backend]?.deliveriesStored(

@@ -19,7 +19,7 @@ enum MetricNames {
         answersWaiting: "Requests that a backend has not answered yet, and whose answer somebody waits for.",
         "relay_attempt_duration_seconds": "Length of attempts.",
         "relay_attempts_total": "Finished attempts by outcome and reason.",
-        backendState: "1 for the state that the circuit breaker of a backend is in, else 0.",
+        backendState: "1 for the state that a backend is in, that of its circuit breaker or paused, else 0.",
         "relay_breaker_openings_total": "How often the circuit breaker of a backend opened.",
         "relay_connections": "Connections to Slack by state.",
         "relay_connects_total": "Attempts to connect to Slack by outcome.",

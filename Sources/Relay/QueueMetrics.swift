@@ -23,10 +23,9 @@ struct QueueMetrics: Sendable {
         for (backend, dispatcher) in dispatchers {
             let status = await dispatcher.status
             if status.isHeld { held.insert(backend) }
-            for condition in CircuitBreaker.Condition.allCases {
+            for word in DispatchStateMachine.Status.words {
                 gauge(
-                    MetricNames.backendState, [("backend", backend.text), ("state", condition.rawValue)],
-                    status.breaker == condition ? 1 : 0)
+                    MetricNames.backendState, [("backend", backend.text), ("state", word)], status.word == word ? 1 : 0)
             }
         }
         // A queue that cannot be read keeps the last figures; relay_queue_writable tells why.

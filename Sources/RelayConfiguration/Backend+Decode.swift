@@ -55,6 +55,8 @@ extension Backend {
         section.read(.maxInFlight, into: &maxInFlight, .integer(in: 1...1000))
         section.read(.maxWaiting, into: &maxWaiting, .integer(in: 1...100_000))
         section.read(.rateLimit, into: &rateLimit, .rateLimit)
+        section.read(.orderBy, into: &orderBy, .choice)
+        section.read(.orderBlockMax, into: &orderBlockMax, .duration(in: .seconds(1) ... .days(7)))
         if let inner: Section<RetryKey> = section.section(.retry) { retry.decode(inner) }
         if let inner: Section<CircuitBreakerKey> = section.section(.circuitBreaker) { circuitBreaker.decode(inner) }
         guard let ages: Section<MaxAgeKey> = section.section(.maxAge) else { return }

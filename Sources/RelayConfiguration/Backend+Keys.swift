@@ -11,6 +11,8 @@ extension Backend {
         case maxInFlight = "max_in_flight"
         case maxWaiting = "max_waiting"
         case rateLimit = "rate_limit"
+        case orderBy = "order_by"
+        case orderBlockMax = "order_block_max"
         case retry
         case maxAge = "max_age"
         case circuitBreaker = "circuit_breaker"
@@ -18,7 +20,6 @@ extension Backend {
         case retryHeaders = "retry_headers"
         case userAgent = "user_agent"
         case recordPayloads = "record_payloads"
-        static let later = ["order_by", "order_block_max"]
     }
 
     enum URLsKey: String, ConfigurationKey {

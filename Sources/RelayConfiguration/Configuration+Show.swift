@@ -94,6 +94,8 @@ extension Backend {
             Key.maxInFlight.entry(.plain(maxInFlight)),
             Key.maxWaiting.entry(.plain(maxWaiting)),
             Key.rateLimit.entry(rateLimit.map(\.shown) ?? .string("none")),
+            Key.orderBy.entry(.word(orderBy)),
+            Key.orderBlockMax.entry(.duration(orderBlockMax)),
             Key.retry.entry(
                 .keys([
                     RetryKey.schedule.entry(.sequence(retry.schedule.map(YAMLNode.duration))),

@@ -49,7 +49,21 @@ extension Route {
         section.read(.continues, into: &continues, .boolean)
         if name == nil || to == nil { return nil }
         // Only of values that stand by themselves: the rest would be guesses.
-        if section.problems.errors.count == before { checkKinds(section, checkingURLsOf: checkingURLs ? backends : []) }
+        if section.problems.errors.count == before {
+            checkKinds(section, checkingURLsOf: checkingURLs ? backends : [])
+            checkOrder(section, of: backends)
+        }
+    }
+
+    /// What is asked for at once cannot wait for its turn.
+    private func checkOrder(_ section: Section<Key>, of backends: [Backend]) {
+        guard acknowledge == .delivered, let backend = backends.first(where: { $0.name == to.first }),
+            backend.orderBy != .none
+        else { return }
+        section.refuse(
+            .acknowledge,
+            "must not be delivered where the first backend has order_by: \(backend.orderBy.rawValue) "
+                + "(`\(backend.name)`): events are then asked for at once, in no order")
     }
 
     private func checkKinds(_ section: Section<Key>, checkingURLsOf backends: [Backend]) {

@@ -21,6 +21,10 @@ package struct Backend: Sendable, Equatable {
     package var maxWaiting: Int
     /// nil: as fast as `maxInFlight` allows. Deliveries only: who waits for an answer is not made to wait.
     package var rateLimit: RateLimit?
+    /// What deliveries share that must not overtake each other.
+    package var orderBy: OrderBy
+    /// How long a failing delivery may hold up those behind it, from its first attempt on; then it is a dead letter.
+    package var orderBlockMax: Duration
     package var circuitBreaker: CircuitBreaker.Configuration
     package var retry: RetryPolicy
     /// Older deliveries are `expired` instead of attempted; a kind without an entry never expires.
@@ -81,8 +85,8 @@ package struct Backend: Sendable, Equatable {
         name: BackendName, url: String? = nil, urls: [Kind: String] = [:], unixSocket: String? = nil,
         signing: [SigningEntry] = [], timeout: Duration = .seconds(10),
         connectTimeout: Duration = .seconds(3), maxInFlight: Int = 16, maxWaiting: Int = 1_000,
-        rateLimit: RateLimit? = nil, circuitBreaker: CircuitBreaker.Configuration = .init(),
-        retry: RetryPolicy = .init(),
+        rateLimit: RateLimit? = nil, orderBy: OrderBy = .none, orderBlockMax: Duration = .seconds(600),
+        circuitBreaker: CircuitBreaker.Configuration = .init(), retry: RetryPolicy = .init(),
         maxAge: [Kind: Duration] = Backend.defaultMaxAge, tls: TLS = .init(), egress: EgressPolicy = .init(),
         proxy: String? = nil, headers: [Header] = [], retryHeaders: RetryHeaders = .none,
         userAgent: String = Backend.defaultUserAgent, recordsPayloads: Bool = true
@@ -97,6 +101,8 @@ package struct Backend: Sendable, Equatable {
         self.maxInFlight = maxInFlight
         self.maxWaiting = maxWaiting
         self.rateLimit = rateLimit
+        self.orderBy = orderBy
+        self.orderBlockMax = orderBlockMax
         self.circuitBreaker = circuitBreaker
         self.retry = retry
         self.maxAge = maxAge

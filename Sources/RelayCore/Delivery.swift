@@ -43,12 +43,20 @@ package struct Delivery: Sendable, Equatable, Identifiable {
     /// Slack's own retry fields, for backends that ask for them.
     package var slackRetry: SlackRetry?
     package var receivedAt: Timestamp
-    /// Attempts already finished; the next one has the number `attemptsMade + 1`.
+    /// Deliveries of its backend that have the same key are made one at a time; nil: unordered.
+    package var orderKey: String?
+    /// Attempts already finished, since it was received or last replayed; the next one has the number
+    /// `attemptsMade + 1`.
     package var attemptsMade: Int
+    /// When the first of those began; nil when there is none.
+    package var firstAttemptAt: Timestamp?
+    /// How often a person had it made again.
+    package var replays: Int
 
     package init(
         id: DeliveryID, backend: BackendName, route: RouteName, path: String? = nil, app: AppName = App.defaultName,
-        kind: Kind, payload: Payload, slackRetry: SlackRetry? = nil, receivedAt: Timestamp, attemptsMade: Int = 0
+        kind: Kind, payload: Payload, slackRetry: SlackRetry? = nil, receivedAt: Timestamp, orderKey: String? = nil,
+        attemptsMade: Int = 0, firstAttemptAt: Timestamp? = nil, replays: Int = 0
     ) {
         self.id = id
         self.backend = backend
@@ -59,7 +67,10 @@ package struct Delivery: Sendable, Equatable, Identifiable {
         self.payload = payload
         self.slackRetry = slackRetry
         self.receivedAt = receivedAt
+        self.orderKey = orderKey
         self.attemptsMade = attemptsMade
+        self.firstAttemptAt = firstAttemptAt
+        self.replays = replays
     }
 }
 
@@ -163,12 +174,18 @@ package struct AttemptResult: Sendable, Equatable {
     /// For people: what went wrong in detail ("connect to 127.0.0.1 port 3000: refused"). Holds no secret and no
     /// payload.
     package var detail: String
+    /// To be kept; nil when there was none, or nothing to explain.
+    package var response: RecordedResponse?
 
-    package init(_ outcome: AttemptOutcome, status: Int? = nil, retryAfter: Duration? = nil, detail: String = "") {
+    package init(
+        _ outcome: AttemptOutcome, status: Int? = nil, retryAfter: Duration? = nil, detail: String = "",
+        response: RecordedResponse? = nil
+    ) {
         self.outcome = outcome
         self.status = status
         self.retryAfter = retryAfter
         self.detail = detail
+        self.response = response
     }
 }
 
@@ -179,12 +196,27 @@ package struct Attempt: Sendable, Equatable {
     package var startedAt: Timestamp
     package var finishedAt: Timestamp
     package var outcome: AttemptOutcome
+    /// `AttemptResult.detail` and `AttemptResult.response`.
+    package var detail: String
+    package var response: RecordedResponse?
 
-    package init(number: Int, startedAt: Timestamp, finishedAt: Timestamp, outcome: AttemptOutcome) {
+    package init(
+        number: Int, startedAt: Timestamp, finishedAt: Timestamp, outcome: AttemptOutcome, detail: String = "",
+        response: RecordedResponse? = nil
+    ) {
         self.number = number
         self.startedAt = startedAt
         self.finishedAt = finishedAt
         self.outcome = outcome
+        self.detail = detail
+        self.response = response
+    }
+
+    /// As an attempt's result is recorded.
+    package init(number: Int, startedAt: Timestamp, finishedAt: Timestamp, result: AttemptResult) {
+        self.init(
+            number: number, startedAt: startedAt, finishedAt: finishedAt, outcome: result.outcome,
+            detail: result.detail, response: result.response)
     }
 }
 

@@ -25,6 +25,11 @@ package protocol DeliveryQueue: Sendable {
     /// equals, as many as `bounds` allow. A new delivery is due when it was received. A delivery is leased to one
     /// holder at a time, until settled, released, or the process ends (then it waits again). With a `count` of 0 it
     /// only tells when the next one is due.
+    ///
+    /// Of the unsettled deliveries of a backend that share an order key, all but the first stored wait for it: they are
+    /// not leased, neither here nor by `enqueue`, and not counted in `nextDue`. When the first is settled for good, the
+    /// next one is due at once. A replayed delivery takes the place that it was stored at, but waits for one that is
+    /// leased or was next already.
     func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) async throws(QueueError) -> LeaseResult
 
     /// Gives leases back without an attempt: the deliveries wait again as they did before. Cannot fail; an unknown id
@@ -84,11 +89,14 @@ package struct EnqueueRequest: Sendable, Equatable {
         package var backend: BackendName
         package var route: RouteName
         package var path: String?
+        /// See `Delivery.orderKey`.
+        package var orderKey: String?
 
-        package init(backend: BackendName, route: RouteName, path: String? = nil) {
+        package init(backend: BackendName, route: RouteName, path: String? = nil, orderKey: String? = nil) {
             self.backend = backend
             self.route = route
             self.path = path
+            self.orderKey = orderKey
         }
     }
 
@@ -101,7 +109,7 @@ package struct EnqueueRequest: Sendable, Equatable {
 
 package enum EnqueueResult: Sendable, Equatable {
     /// Stored. `leased` holds the deliveries that the queue leased to the caller at once, so that they need not be read
-    /// again: all of them (SQLite, memory) or none (a replicated log).
+    /// again: all of them (SQLite, memory) or none (a replicated log), but for those that wait for their order key.
     case stored(leased: [Delivery])
     /// Stored before, within the deduplication window. To be acknowledged all the same.
     case duplicate

@@ -9,8 +9,10 @@
 /// 3. lease from the queue when memory runs low, and wake when the next one falls due;
 /// 4. turn each attempt's result into a settlement: complete, reschedule, dead-letter, expire;
 /// 5. leave the backend alone for as long as its `Retry-After` asks and while its breaker is open, and keep to its rate;
-/// 6. say whether somebody who waits for an answer may ask the backend now;
-/// 7. drain: start nothing more, give back what was not started, and say when all is settled.
+/// 6. leave it alone while it is paused: by a person, or because it answered 410;
+/// 7. give up a delivery that holds up its order key for too long (the queue hands out one of a key at a time);
+/// 8. say whether somebody who waits for an answer may ask the backend now;
+/// 9. drain: start nothing more, give back what was not started, and say when all is settled.
 ///
 /// The one surprising rule: deliveries that come from memory are taken only while nothing waits in the queue. Otherwise
 /// new deliveries would overtake the backlog, and a backlog that shrinks slower than it grows would never be reached.
@@ -27,6 +29,8 @@ package struct DispatchStateMachine: Sendable {
         /// Payload bytes held in memory; one delivery is always allowed, however large.
         package var maxHeldBytes: Int
         package var retry: RetryPolicy
+        /// From the first attempt of a delivery that has an order key.
+        package var orderBlockMax: Duration
         package var maxAge: [Kind: Duration]
         /// How long to wait after the queue could not be read.
         package var leaseRetryDelay: Duration
@@ -37,7 +41,7 @@ package struct DispatchStateMachine: Sendable {
         package init(
             maxInFlight: Int = 16, rateLimit: RateLimit? = nil, circuitBreaker: CircuitBreaker.Configuration = .init(),
             maxHeld: Int = 512, maxHeldBytes: Int = 4 << 20,
-            retry: RetryPolicy = .init(),
+            retry: RetryPolicy = .init(), orderBlockMax: Duration = .seconds(600),
             maxAge: [Kind: Duration] = Backend.defaultMaxAge, leaseRetryDelay: Duration = .seconds(1),
             longestIdle: Duration = .seconds(60)
         ) {
@@ -47,6 +51,7 @@ package struct DispatchStateMachine: Sendable {
             self.maxHeld = max(maxHeld, maxInFlight)
             self.maxHeldBytes = maxHeldBytes
             self.retry = retry
+            self.orderBlockMax = orderBlockMax
             self.maxAge = maxAge
             self.leaseRetryDelay = leaseRetryDelay
             self.longestIdle = longestIdle
@@ -57,7 +62,7 @@ package struct DispatchStateMachine: Sendable {
             self.init(
                 maxInFlight: backend.maxInFlight, rateLimit: backend.rateLimit, circuitBreaker: backend.circuitBreaker,
                 maxHeld: max(512, 4 * backend.maxInFlight), retry: backend.retry,
-                maxAge: backend.maxAge)
+                orderBlockMax: backend.orderBlockMax, maxAge: backend.maxAge)
         }
     }
 
@@ -75,12 +80,14 @@ package struct DispatchStateMachine: Sendable {
         package var wake: Timestamp?
         /// What the breaker did.
         package var breaker: CircuitBreaker.Change
+        /// The backend is gone (410) and paused from now on: that is to be stored, and somebody to be told.
+        package var isGone: Bool
         /// Draining is done: nothing is held any more.
         package var isDrained: Bool
 
         package init(
             start: [Delivery] = [], settle: [Settlement] = [], release: [DeliveryID] = [], lease: LeaseBounds? = nil,
-            wake: Timestamp? = nil, breaker: CircuitBreaker.Change = .none,
+            wake: Timestamp? = nil, breaker: CircuitBreaker.Change = .none, isGone: Bool = false,
             isDrained: Bool = false
         ) {
             self.start = start
@@ -89,6 +96,7 @@ package struct DispatchStateMachine: Sendable {
             self.lease = lease
             self.wake = wake
             self.breaker = breaker
+            self.isGone = isGone
             self.isDrained = isDrained
         }
     }
@@ -98,19 +106,25 @@ package struct DispatchStateMachine: Sendable {
     private var inFlightCount = 0
     private var unsettledCount = 0
     private var heldBytes = 0
-    /// Payload bytes of deliveries whose settlement is under way.
-    private var settlingBytes: [DeliveryID: Int] = [:]
+    /// Of deliveries whose settlement is under way.
+    private var settling: [DeliveryID: Settling] = [:]
     private var queueState = QueueState.mayHaveMore
     private var leasing: Leasing?
     private var releasesUnderWay = 0
-    private var pausedUntil: Timestamp?
+    private var leftAloneUntil: Timestamp?
     private var breaker: CircuitBreaker
     private var bucket: TokenBucket?
     /// The attempt that is to find out whether the backend works again.
     private var probe: DeliveryID?
     /// Wakes asked for and not yet come: few, because a new one is asked for only when it is earlier than all of them.
     private var wakes: Set<Timestamp> = []
+    private var isPaused = false
     private var isDraining = false
+
+    private struct Settling {
+        var bytes: Int
+        var isOrdered: Bool
+    }
 
     /// What waits in the queue, as far as is known here.
     private enum QueueState: Equatable {
@@ -139,19 +153,27 @@ package struct DispatchStateMachine: Sendable {
         package var probeDue: Timestamp?
         /// Left alone until then, because it asked for it.
         package var retryAfter: Timestamp?
+        package var isPaused: Bool
         package var inFlight: Int
 
         /// Whether what waits for it is held: not attempted, however due.
-        package var isHeld: Bool { breaker == .open }
+        package var isHeld: Bool { isPaused || breaker == .open }
+
+        /// `paused`, or the state of the breaker: as it is told in metrics and by the API.
+        package var word: String { isPaused ? Self.paused : breaker.rawValue }
+
+        private static let paused = "paused"
+        /// All that `word` can be.
+        package static let words = CircuitBreaker.Condition.allCases.map(\.rawValue) + [paused]
     }
 
     package var status: Status {
         Status(
-            breaker: breaker.condition, probeDue: breaker.probeDue, retryAfter: pausedUntil,
-            inFlight: inFlightCount)
+            breaker: breaker.condition, probeDue: breaker.probeDue, retryAfter: leftAloneUntil,
+            isPaused: isPaused, inFlight: inFlightCount)
     }
 
-    private var isHeldBack: Bool { breaker.condition == .open }
+    private var isHeldBack: Bool { isPaused || breaker.condition == .open }
     private var heldCount: Int { ready.count + inFlightCount + unsettledCount }
     private var hasRoom: Bool {
         heldCount < configuration.maxHeld && (heldBytes < configuration.maxHeldBytes || heldCount == 0)
@@ -214,8 +236,9 @@ package struct DispatchStateMachine: Sendable {
         let wasProbe = probe == delivery.id
         if wasProbe { probe = nil }
         let change = judge(result, wasProbe: wasProbe, now: now)
-        let pause = configuration.retry.cappedRetryAfter(of: result)
-        if pause > .zero { pausedUntil = max(pausedUntil ?? now, now.advanced(by: pause)) }
+        let isGone = noteGone(result)
+        let wait = configuration.retry.cappedRetryAfter(of: result)
+        if wait > .zero { leftAloneUntil = max(leftAloneUntil ?? now, now.advanced(by: wait)) }
 
         let settlement: Settlement
         if wasProbe, case .failed = result.outcome {
@@ -223,22 +246,37 @@ package struct DispatchStateMachine: Sendable {
             settlement = settle(delivery, attempt: nil, .reschedule(at: breaker.probeDue ?? now), now: now)
         } else {
             let attempt = Attempt(
-                number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: now, outcome: result.outcome)
-            settlement = settle(delivery, attempt: attempt, verb(attempt, result, random), now: now)
+                number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: now, result: result)
+            settlement = settle(delivery, attempt: attempt, verb(delivery, attempt, result, random), now: now)
         }
-        let surplus = isHeldBack && !isDraining ? takeUnstarted() : []
-        if !surplus.isEmpty { noteMore() }
-        var actions = next(now: now, settling: [settlement], releasing: surplus)
+        var actions = next(now: now, settling: [settlement], releasing: takeUnstartedIfHeldBack())
         actions.breaker = change
+        actions.isGone = isGone
         return actions
     }
 
-    private func verb(_ attempt: Attempt, _ result: AttemptResult, _ random: Double) -> Settlement.Verb {
+    private func verb(
+        _ delivery: Delivery, _ attempt: Attempt, _ result: AttemptResult, _ random: Double
+    ) -> Settlement.Verb {
         switch configuration.retry.decide(result, attempt: attempt.number, random: random) {
-        case .complete: .complete
-        case .retry(let wait): .reschedule(at: attempt.finishedAt.advanced(by: wait))
-        case .deadLetter(let reason): .deadLetter(reason)
+        case .complete:
+            return .complete
+        case .deadLetter(let reason):
+            return .deadLetter(reason)
+        case .retry(let wait):
+            let due = attempt.finishedAt.advanced(by: wait)
+            guard delivery.orderKey != nil, let reason = result.outcome.reason else { return .reschedule(at: due) }
+            let end = (delivery.firstAttemptAt ?? attempt.startedAt).advanced(by: configuration.orderBlockMax)
+            return attempt.finishedAt < end
+                ? .reschedule(at: min(due, end)) : .deadLetter(.orderBlocked(reason))
         }
+    }
+
+    /// Whether the backend says for the first time that it is gone; then it is paused.
+    private mutating func noteGone(_ result: AttemptResult) -> Bool {
+        guard result.status == 410, result.outcome != .accepted, !isPaused else { return false }
+        isPaused = true
+        return true
     }
 
     /// What an attempt says of the backend: any answer but a failing one says that it works.
@@ -260,27 +298,49 @@ package struct DispatchStateMachine: Sendable {
         case yes
         /// To find out whether it works again; `answerFinished` is to be told.
         case asProbe
-        /// Its breaker is open.
+        /// Its breaker is open, or it is paused.
         case no
     }
 
     /// Somebody waits for an answer. Nothing of it counts in `maxInFlight`.
     package mutating func askAnswer(now: Timestamp) -> Permission {
-        guard breaker.mayStart(inFlight: 0, maximum: 1, now: now) else { return .no }
+        guard !isPaused, breaker.mayStart(inFlight: 0, maximum: 1, now: now) else { return .no }
         return breaker.attemptStarted() ? .asProbe : .yes
     }
 
     /// The backend was asked, and this came of it.
     package mutating func answerFinished(_ result: AttemptResult, wasProbe: Bool, now: Timestamp) -> Actions {
         let change = judge(result, wasProbe: wasProbe, now: now)
-        let surplus = isHeldBack && !isDraining ? takeUnstarted() : []
-        if !surplus.isEmpty { noteMore() }
-        var actions = next(now: now, releasing: surplus)
+        let isGone = noteGone(result)
+        var actions = next(now: now, releasing: takeUnstartedIfHeldBack())
         actions.breaker = change
+        actions.isGone = isGone
         return actions
     }
 
+    // MARK: Pause
+
+    /// The backend is to be left alone until `resumed`. What is in flight comes to its end.
+    package mutating func paused(now: Timestamp) -> Actions {
+        isPaused = true
+        return next(now: now, releasing: takeUnstartedIfHeldBack())
+    }
+
+    package mutating func resumed(now: Timestamp) -> Actions {
+        guard isPaused else { return next(now: now) }
+        isPaused = false
+        noteMore()
+        return next(now: now)
+    }
+
     // MARK: -
+
+    /// What is held and not started goes back to the queue while the backend is left alone.
+    private mutating func takeUnstartedIfHeldBack() -> [DeliveryID] {
+        guard isHeldBack, !isDraining, !ready.isEmpty else { return [] }
+        noteMore()
+        return takeUnstarted()
+    }
 
     private mutating func takeUnstarted() -> [DeliveryID] {
         let unstarted = ready.removeAll()
@@ -292,8 +352,14 @@ package struct DispatchStateMachine: Sendable {
     package mutating func settled(_ settlements: [Settlement], now: Timestamp) -> Actions {
         for settlement in settlements {
             unsettledCount -= 1
-            heldBytes -= settlingBytes.removeValue(forKey: settlement.id) ?? 0
-            if case .reschedule(let due) = settlement.verb { noteDue(due) }
+            let settled = settling.removeValue(forKey: settlement.id)
+            heldBytes -= settled?.bytes ?? 0
+            if case .reschedule(let due) = settlement.verb {
+                noteDue(due)
+            } else if settled?.isOrdered == true {
+                // The next of its key may go now.
+                noteMore()
+            }
         }
         return next(now: now)
     }
@@ -321,7 +387,8 @@ package struct DispatchStateMachine: Sendable {
         _ delivery: Delivery, attempt: Attempt?, _ verb: Settlement.Verb, now: Timestamp
     ) -> Settlement {
         unsettledCount += 1
-        settlingBytes[delivery.id] = delivery.payload.bytes.count
+        settling[delivery.id] = Settling(
+            bytes: delivery.payload.bytes.count, isOrdered: delivery.orderKey != nil)
         return Settlement(id: delivery.id, attempt: attempt, verb: verb, at: now)
     }
 
@@ -338,16 +405,16 @@ package struct DispatchStateMachine: Sendable {
 
     /// What follows from the present state: the one place that starts, leases, sleeps and ends.
     private mutating func next(
-        now: Timestamp, settling: [Settlement] = [], releasing: [DeliveryID] = []
+        now: Timestamp, settling settlements: [Settlement] = [], releasing: [DeliveryID] = []
     ) -> Actions {
         var actions = Actions()
-        actions.settle = settling
+        actions.settle = settlements
         actions.release = releasing
         if !releasing.isEmpty { releasesUnderWay += 1 }
-        if let until = pausedUntil {
+        if let until = leftAloneUntil {
             // Never longer than the policy allows, although the clock was set back.
             let left = min(now.duration(to: until), configuration.retry.retryAfterMax)
-            pausedUntil = left > .zero ? now.advanced(by: left) : nil
+            leftAloneUntil = left > .zero ? now.advanced(by: left) : nil
         }
 
         guard !isDraining else {
@@ -376,7 +443,7 @@ package struct DispatchStateMachine: Sendable {
     }
 
     private mutating func start(into actions: inout Actions, now: Timestamp) {
-        guard pausedUntil == nil else { return }
+        guard leftAloneUntil == nil, !isPaused else { return }
         while let delivery = ready.first {
             if let maxAge = configuration.maxAge[delivery.kind], delivery.receivedAt.duration(to: now) > maxAge {
                 _ = ready.popFirst()
@@ -396,10 +463,10 @@ package struct DispatchStateMachine: Sendable {
     /// The earliest time at which something happens by itself, when no wake asked for comes before it.
     private mutating func newWake(now: Timestamp) -> Timestamp? {
         var times: [Timestamp] = []
-        if !ready.isEmpty, let pausedUntil { times.append(pausedUntil) }
+        if !ready.isEmpty, let leftAloneUntil { times.append(leftAloneUntil) }
         // Whether anything waits behind an open breaker is not known before it is looked for.
-        if let probeDue = breaker.probeDue { times.append(probeDue) }
-        if !ready.isEmpty, pausedUntil == nil, !isHeldBack, inFlightCount < configuration.maxInFlight,
+        if !isPaused, let probeDue = breaker.probeDue { times.append(probeDue) }
+        if !ready.isEmpty, leftAloneUntil == nil, !isHeldBack, inFlightCount < configuration.maxInFlight,
             let token = bucket?.nextToken(now: now), token > now
         {
             times.append(token)

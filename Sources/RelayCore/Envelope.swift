@@ -98,6 +98,8 @@ package struct EnvelopeAttributes: Sendable, Hashable {
     /// `payload.view.callback_id`
     package var view: String?
     package var channel: String?
+    /// The timestamp of the message that begins the thread; of a message that is in none, its own.
+    package var thread: String?
     package var user: String?
     package var team: String?
     package var enterprise: String?

@@ -56,11 +56,37 @@ package enum DeadLetterReason: Hashable, Sendable, CustomStringConvertible {
     case rejected(AttemptReason)
     /// The last attempt that the schedule allows failed.
     case attemptsExhausted(AttemptReason)
+    /// It failed for longer than `order_block_max`, and others of its order key wait behind it.
+    case orderBlocked(AttemptReason)
 
     package var description: String {
         switch self {
         case .rejected(let reason): "rejected_\(reason)"
         case .attemptsExhausted(let reason): "attempts_exhausted_\(reason)"
+        case .orderBlocked(let reason): "order_blocked_\(reason)"
+        }
+    }
+}
+
+/// Whose matter it is that a delivery was given up.
+package enum DeadLetterClass: String, Sendable, CaseIterable {
+    /// The backend refused it, failed, or was not there.
+    case backend
+    /// Relay could not make the request.
+    case relay
+    /// The configuration forbids it: egress, `order_block_max`.
+    case policy
+    /// Its time was over: `expired`.
+    case expiry
+
+    /// - Parameter reason: `DeadLetterReason.description`, as it is stored.
+    package init(deadReason reason: String) {
+        if reason.hasSuffix("\(AttemptReason.requestError)") {
+            self = .relay
+        } else if reason.hasPrefix("order_blocked_") || reason.hasSuffix("\(AttemptReason.blockedAddress)") {
+            self = .policy
+        } else {
+            self = .backend
         }
     }
 }

@@ -90,12 +90,13 @@ package struct SlackRequest: Sendable, Equatable {
         let deadline = timeLeft.map {
             Header(name: "X-Relay-Deadline-Ms", value: String(max(0, $0.milliseconds)))
         }
+        let replay = delivery.replays > 0 ? Header(name: "X-Relay-Replay", value: String(delivery.replays)) : nil
         return [
             Header(name: "X-Relay-Delivery-Id", value: delivery.id.description),
             Header(name: "X-Relay-Attempt", value: String(attempt)),
             Header(name: "X-Relay-Route", value: delivery.route.text),
             Header(name: "X-Relay-Received-At", value: String(delivery.receivedAt.millisecondsSinceEpoch)),
-            deadline,
+            deadline, replay,
             Header(name: "traceparent", value: TraceParent(delivery.id, attempt: attempt).description),
         ].compactMap { $0 }
     }

@@ -108,6 +108,7 @@ extension EnvelopeAttributes {
         callbackID = fields.text(.callbackID)
         view = fields.text(.view)
         channel = fields.text(.channel)
+        thread = fields.text(.thread)
         user = fields.text(.user)
         team = fields.text(.team)
         enterprise = fields.text(.enterprise)

@@ -8,7 +8,7 @@ enum SlackMessageField: Int, CaseIterable {
     case reason, connectionCount, connectionAppID, host, buildNumber, approximateConnectionTime
     // To route by
     case payloadType, event, eventType, eventSubtype, command, actions, actionID, blockID, callbackID, view
-    case channel, user, team, enterprise, app
+    case channel, thread, user, team, enterprise, app
     // To tell copies and options requests by
     case eventID, triggerID, viewID, viewHash, actionTimestamp, messageTimestamp, name, value
     // To answer late by
@@ -52,6 +52,17 @@ enum SlackMessageField: Int, CaseIterable {
                 "payload.channel", "payload.channel.id", "payload.channel_id", "payload.container.channel_id",
                 "payload.event.channel", "payload.event.channel.id", "payload.event.channel_id",
                 "payload.event.item.channel", "payload.event.assistant_thread.channel_id",
+            ]
+        // A message in a thread names it; that of a message outside is its own. An event that wraps a message (changed,
+        // deleted, a reaction) is about the thread of that message, hence before `event.ts`.
+        case .thread:
+            [
+                "payload.container.thread_ts", "payload.message.thread_ts", "payload.container.message_ts",
+                "payload.message.ts", "payload.message_ts",
+                "payload.event.thread_ts", "payload.event.message.thread_ts", "payload.event.previous_message.thread_ts",
+                "payload.event.assistant_thread.thread_ts", "payload.event.item.thread_ts", "payload.event.message.ts",
+                "payload.event.previous_message.ts", "payload.event.item.ts", "payload.event.deleted_ts",
+                "payload.event.ts",
             ]
         case .user:
             [

@@ -12,6 +12,8 @@ extension AttemptResult {
             status: response.status,
             retryAfter: isLoaded ? response.header("Retry-After").flatMap { RetryAfter.parse($0, now: now) } : nil,
             detail: "HTTP \(response.status)")
+        guard outcome != .accepted else { return }
+        self.response = RecordedResponse(status: response.status, headers: response.headers, body: response.body)
     }
 
     init(_ error: CurlError) {

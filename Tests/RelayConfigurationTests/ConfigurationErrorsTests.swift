@@ -184,6 +184,11 @@ struct ConfigurationErrorsTests {
                 #"backends.legacy.rate_limit.burst must be 1 to 100000, is "0""#
             ),
             (
+                "order_by: chanel",
+                #"backends.legacy.order_by must be one of none, channel, thread, user, team, is "chanel""#
+            ),
+            ("order_block_max: 0s", #"backends.legacy.order_block_max must be 1s to 7d, is 0s"#),
+            (
                 "circuit_breaker: { consecutive: 0 }",
                 #"backends.legacy.circuit_breaker.consecutive must be 1 to 10000, is "0""#
             ),
@@ -375,16 +380,6 @@ struct ConfigurationErrorsTests {
         ])
     func laterSections(_ section: String, _ expected: String) {
         #expect(mistakes(in: Sample.with(section)) == [expected])
-    }
-
-    @Test(
-        "keys of a backend that a later version reads are refused by name",
-        arguments: [
-            "order_by", "order_block_max",
-        ])
-    func laterBackend(_ key: String) {
-        #expect(
-            mistakes(in: Sample.with(backend: "\(key): x")) == ["`backends.legacy.\(key)` is not in this version"])
     }
 
     @Test(

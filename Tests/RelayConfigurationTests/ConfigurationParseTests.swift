@@ -109,6 +109,8 @@ struct ConfigurationParseTests {
                 max_in_flight: 1000
                 max_waiting: 100000
                 rate_limit: { per_second: 2.5 }
+                order_by: thread
+                order_block_max: 1h
                 circuit_breaker: { consecutive: 3, probe_after: 100ms, probe_max: 1s }
                 retry: { schedule: [], jitter: 1, retry_after_max: 0s }
                 max_age: { event: 1d, command: none, interaction: 1h }
@@ -137,7 +139,7 @@ struct ConfigurationParseTests {
                         SigningEntry(scheme: .github, secret: .environment("F")),
                     ], timeout: .seconds(2),
                     connectTimeout: .seconds(1), maxInFlight: 1000, maxWaiting: 100_000,
-                    rateLimit: RateLimit(perSecond: 2.5, burst: 3),
+                    rateLimit: RateLimit(perSecond: 2.5, burst: 3), orderBy: .thread, orderBlockMax: .seconds(3600),
                     circuitBreaker: .init(consecutive: 3, probeAfter: .milliseconds(100), probeMax: .seconds(1)),
                     retry: RetryPolicy(schedule: [], jitter: 1, retryAfterMax: .zero),
                     maxAge: [.event: .seconds(86400), .interaction: .seconds(3600), .options: .seconds(3)],

@@ -75,6 +75,8 @@ struct ConfigurationShowTests {
                     max_in_flight: 16
                     max_waiting: 1000
                     rate_limit: none
+                    order_by: none
+                    order_block_max: 10m
                     retry:
                       schedule: [1s, 5s, 30s, 2m, 10m, 30m, 1h, 2h, 4h, 8h]
                       jitter: 0.2

@@ -133,6 +133,18 @@ struct RouteErrorsTests {
         #expect(mistakes(ofRoute: "{ name: a, to: legacy, \(keys)acknowledge: stored }") == [])
     }
 
+    @Test("what is acknowledged when delivered cannot wait for its order key")
+    func acknowledgeInOrder() {
+        #expect(
+            RelayConfigurationTests.mistakes(
+                in: Sample.with(
+                    backend: "order_by: channel",
+                    "routes: [ { name: a, to: legacy, acknowledge: delivered } ]")) == [
+                "routes[0].acknowledge must not be delivered where the first backend has order_by: channel "
+                    + "(`legacy`): events are then asked for at once, in no order"
+            ])
+    }
+
     @Test(
         "acknowledge is refused where no event can match",
         arguments: [
