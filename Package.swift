@@ -83,9 +83,11 @@ let package = Package(
         .target(
             name: "AdminServer",
             dependencies: [
-                lifecycle, logging, .product(name: "CoreMetrics", package: "swift-metrics"),
+                "RelayCore", lifecycle, logging, .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: settings),
@@ -149,7 +151,7 @@ let package = Package(
         .testTarget(
             name: "AdminServerTests",
             dependencies: [
-                "AdminServer", "Curl", logging, metrics,
+                "AdminServer", "Curl", "RelayCore", "YAML", lifecycle, logging, metrics,
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

@@ -39,7 +39,7 @@ package struct Composition: Sendable {
     /// Lives until SIGTERM or SIGINT (then it drains and returns), or until its task is canceled. A second signal ends
     /// the process at once, with 128 + its number.
     ///
-    /// Throws `QueueError` when the queue cannot be opened, `HealthServerError` when its port cannot be listened on.
+    /// Throws `QueueError` when the queue cannot be opened, `ListenError` when a port cannot be listened on.
     package func run() async throws {
         let files = OpenFiles.raiseLimit()
         let maxWaiting = files.maxWaiting(for: configuration.backends)

@@ -15,6 +15,11 @@ extension Configuration {
             Key.routes.entry(.sequence(routes.map(\.shown))),
             Key.unrouted.entry(unrouted.shown),
             Key.health.entry(.keys([HealthConfiguration.Key.listen.entry(.string(health?.listen ?? "none"))])),
+            Key.admin.entry(
+                .keys([
+                    AdminConfiguration.Key.listen.entry(.string(admin?.listen ?? "none")),
+                    AdminConfiguration.Key.token.entry(admin?.token.map { _ in redacted }),
+                ])),
             Key.log.entry(log.shown),
         ]
         return YAMLNode.keys(entries).text

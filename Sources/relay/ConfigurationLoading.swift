@@ -61,6 +61,9 @@ extension Configuration {
                 }
             }
         }
+        if let token = admin?.token {
+            problems.append(problem("admin.token", token, secrets, form: AdminConfiguration.problem(ofToken:)))
+        }
         let found = problems.compactMap(\.self)
         guard found.isEmpty else { throw CommandFailure(.configuration, found.joined(separator: "\n")) }
     }

@@ -12,6 +12,7 @@ struct ConfigurationShowTests {
     private func reread(_ configuration: Configuration) throws -> Configuration {
         let shown = configuration.redactedYAML().replacing(#"_token: "***""#, with: "_token: env:SHOWN")
             .replacing(#"secret: "***""#, with: "secret: env:SHOWN")
+            .replacing(#" token: "***""#, with: " token: env:SHOWN")
         return try Configuration.parse(yaml: shown, file: "shown")
     }
 
@@ -20,6 +21,7 @@ struct ConfigurationShowTests {
         var redacted = configuration
         redacted.slack.appToken = .environment("SHOWN")
         redacted.slack.signingSecret = .environment("SHOWN")
+        if configuration.admin?.token != nil { redacted.admin?.token = .environment("SHOWN") }
         redacted.slack.proxy = configuration.slack.proxy.map(Quote.withoutUserinfo)
         redacted.backends = configuration.backends.map { backend in
             var backend = backend
@@ -100,6 +102,7 @@ struct ConfigurationShowTests {
                     continue: false
                 unrouted: { event: acknowledge, others: withhold }
                 health: { listen: 0.0.0.0:9390 }
+                admin: { listen: 127.0.0.1:9391 }
                 log: { level: info, format: auto }
 
                 """)
@@ -207,7 +210,8 @@ struct ConfigurationShowTests {
                 Route(name: "d", match: Match([.init(.kind, ["options"])]), to: ["odd.name-1"], continues: true),
                 Route(name: "e", to: ["odd.name-1"], failure: .init(lateMessage: "no\n")),
             ],
-            health: nil, log: LogConfiguration(level: .critical, format: .json))
+            health: nil, admin: AdminConfiguration(host: "::1", port: 0, token: .environment("secret")),
+            log: LogConfiguration(level: .critical, format: .json))
         configuration.queue.limits.backendsWithoutRecords = ["odd.name-1"]
         try expectRoundTrip(configuration)
         #expect(!configuration.redactedYAML().contains("secret@"))

@@ -35,6 +35,7 @@ let schema: [(path: [String], keys: [String], later: [String])] = [
     section(["routes", "*"], Route.Key.self),
     section(["unrouted"], UnroutedPolicy.Key.self),
     section(["health"], HealthConfiguration.Key.self),
+    section(["admin"], AdminConfiguration.Key.self),
     section(["log"], LogConfiguration.Key.self),
 ]
 
@@ -95,6 +96,7 @@ struct ExampleTests {
             ])
         #expect(configuration.unrouted == UnroutedPolicy())
         #expect(configuration.health == HealthConfiguration())
+        #expect(configuration.admin == AdminConfiguration(token: .environment("RELAY_ADMIN_TOKEN")))
         #expect(configuration.log == LogConfiguration())
     }
 

@@ -77,6 +77,7 @@ func startRelay(_ launch: Program.Launch, queue: String) throws -> ChildProcess 
         backends:
           bench: { url: http://127.0.0.1:\(launch.backendPort)/slack/events, max_waiting: 2000 }
         health: { listen: 127.0.0.1:0 }
+        admin: { listen: none }
         log: { level: warning, format: json }
 
         """

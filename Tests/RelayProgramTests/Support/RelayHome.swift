@@ -28,11 +28,13 @@ final class RelayHome: Sendable {
     ///   - queue: the keys of `queue` in the same way; where they name no place, it is a database in the folder.
     ///   - slack: more keys of the section `slack`, each `key: value`; a `backoff` among them takes the place of the
     ///     short one.
+    ///   - admin: where the admin API listens, and more keys of its section.
     ///   - environment: beside the one that every relay under test has.
     ///   - ulimit: arguments of ulimit(1) that hold for relay.
     init(
         apiURL: String, backends: [String: String], routes: [String] = [], queue: String? = nil, slack: [String] = [],
-        logLevel: String = "debug", environment: [String: String] = [:], ulimit: String? = nil
+        admin: String = "127.0.0.1:0", logLevel: String = "debug", environment: [String: String] = [:],
+        ulimit: String? = nil
     ) throws {
         folder = try Self.makeFolder()
         self.ulimit = ulimit
@@ -54,6 +56,7 @@ final class RelayHome: Sendable {
             \(backends.sorted { $0.key < $1.key }.map { "  \($0.key): { \($0.value) }\n" }.joined())
             \(routes.isEmpty ? "" : "routes:\n" + routes.map { "  - { \($0) }\n" }.joined())
             health: { listen: 127.0.0.1:0 }
+            admin: { listen: \(admin) }
             log: { level: \(logLevel), format: json }
             """
         try yaml.write(toFile: configurationPath, atomically: false, encoding: .utf8)
