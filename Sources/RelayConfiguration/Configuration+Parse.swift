@@ -43,11 +43,12 @@ extension Configuration {
         queue.limits.backendsWithoutRecords = Set(backends.filter { !$0.recordsPayloads }.map(\.name))
         let unrouted = root.section(.unrouted).map(UnroutedPolicy.init(decoding:)) ?? UnroutedPolicy()
         let health = root.section(.health).map(HealthConfiguration.decode) ?? HealthConfiguration()
+        let alarms = root.section(.alarms).map(AlarmConfiguration.init(decoding:)) ?? AlarmConfiguration()
         let log = root.section(.log).map(LogConfiguration.init(decoding:)) ?? LogConfiguration()
         guard version != nil, let slack else { return nil }
         self.init(
-            slack: slack, queue: queue, backends: backends, routes: routes, unrouted: unrouted, health: health, log: log
-        )
+            slack: slack, queue: queue, backends: backends, routes: routes, unrouted: unrouted, health: health,
+            alarms: alarms, log: log)
     }
 
     /// A backend without a URL for events is refused: what no route takes is acknowledged and forgotten. Of the other

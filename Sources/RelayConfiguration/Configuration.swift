@@ -13,12 +13,14 @@ package struct Configuration: Sendable, Equatable {
     package var unrouted: UnroutedPolicy
     /// nil: no port is opened.
     package var health: HealthConfiguration?
+    package var alarms: AlarmConfiguration
     package var log: LogConfiguration
 
     /// - Parameter routes: nil: `defaultRoutes`.
     package init(
         slack: SlackConfiguration, queue: QueueConfiguration = .init(), backends: [Backend], routes: [Route]? = nil,
-        unrouted: UnroutedPolicy = .init(), health: HealthConfiguration? = .init(), log: LogConfiguration = .init()
+        unrouted: UnroutedPolicy = .init(), health: HealthConfiguration? = .init(),
+        alarms: AlarmConfiguration = .init(), log: LogConfiguration = .init()
     ) {
         self.slack = slack
         self.queue = queue
@@ -26,6 +28,7 @@ package struct Configuration: Sendable, Equatable {
         self.routes = routes ?? Self.defaultRoutes(to: backends)
         self.unrouted = unrouted
         self.health = health
+        self.alarms = alarms
         self.log = log
     }
 
@@ -43,8 +46,8 @@ package struct Configuration: Sendable, Equatable {
     /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of
     /// relay.yaml.example.
     enum Key: String, ConfigurationKey {
-        case version, slack, queue, backends, routes, unrouted, health, log
-        static let later = ["apps", "admin", "alarms"]
+        case version, slack, queue, backends, routes, unrouted, health, alarms, log
+        static let later = ["apps", "admin"]
     }
 }
 
