@@ -1,5 +1,5 @@
-// The one reader: finds what to lease, the oldest delivery and late answers, beside the writer and without waiting for
-// it.
+// The one reader: finds what to lease, the oldest delivery, late answers and pauses, beside the writer and without
+// waiting for it.
 
 import Foundation
 import GRDB
@@ -72,6 +72,17 @@ actor QueueReader {
         try read { db in
             let statement = try db.cachedStatement(sql: "SELECT app, envelope_id FROM late_answer ORDER BY expires_at")
             return try Row.fetchAll(statement).map { LateAnswer.ID(app: AppName($0[0]), envelopeID: $0[1]) }
+        }
+    }
+
+    /// A pause whose cause is not known is one that a person must end.
+    func pauses() throws(QueueError) -> [BackendName: Pause] {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT backend, since, cause FROM pause")
+            return try Row.fetchAll(statement).reduce(into: [:]) { pauses, row in
+                pauses[BackendName(row[0])] = Pause(
+                    since: Timestamp(nanosecondsSinceEpoch: row[1]), cause: Pause.Cause(rawValue: row[2]) ?? .person)
+            }
         }
     }
 

@@ -17,6 +17,9 @@ enum QueueSchema {
         migrator.registerMigration("2: deliveries that were sent before they were stored, late answers") { db in
             try db.execute(sql: second)
         }
+        migrator.registerMigration("3: pauses") { db in
+            try db.execute(sql: third)
+        }
         return migrator
     }
 
@@ -86,6 +89,14 @@ enum QueueSchema {
             reply BLOB,                       -- null until the backend has replied
             failure BLOB NOT NULL,            -- posted in place of a reply
             PRIMARY KEY (app, envelope_id)
+        ) STRICT, WITHOUT ROWID;
+        """
+
+    private static let third = """
+        CREATE TABLE pause (
+            backend TEXT PRIMARY KEY,
+            since INTEGER NOT NULL,
+            cause TEXT NOT NULL               -- Pause.Cause
         ) STRICT, WITHOUT ROWID;
         """
 }

@@ -12,6 +12,7 @@ final class QueueStore {
     private let insertDelivery, insertSettled, settleAttempted, settleUnattempted, removeDelivery: Statement
     private let settledDeliveries, unfinishedDeliveries, siblings, isUnfinished: Statement
     private let storeLateAnswer, removeLateAnswer: Statement
+    private let storePause, removePause: Statement
     private let writeMeta: Statement
 
     init(_ db: Database) throws {
@@ -86,6 +87,8 @@ final class QueueStore {
             VALUES (?, ?, ?, ?, ?, ?)
             """)
         removeLateAnswer = try prepare("DELETE FROM late_answer WHERE app = ? AND envelope_id = ?")
+        storePause = try prepare("INSERT OR REPLACE INTO pause (backend, since, cause) VALUES (?, ?, ?)")
+        removePause = try prepare("DELETE FROM pause WHERE backend = ?")
         writeMeta = try prepare("UPDATE meta SET next_sequence = ?, bytes = ?, probes = probes + ? WHERE id = 1")
     }
 
@@ -250,6 +253,14 @@ extension QueueStore {
 
     func remove(_ id: LateAnswer.ID) throws {
         try run(removeLateAnswer, [id.app.text.databaseValue, id.envelopeID.databaseValue])
+    }
+
+    /// - Parameter pause: nil: not paused any more.
+    func set(_ pause: Pause?, of backend: BackendName) throws {
+        guard let pause else { return try run(removePause, [backend.text.databaseValue]) }
+        try run(
+            storePause,
+            [backend.text.databaseValue, pause.since.databaseValue, pause.cause.rawValue.databaseValue])
     }
 
     func writeMeta(nextSequence: Int64, bytes: Int64, probes: Int) throws {

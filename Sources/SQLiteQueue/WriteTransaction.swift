@@ -305,6 +305,15 @@ extension WriteTransaction {
     func remove(_ id: LateAnswer.ID, in store: QueueStore) throws { try store.remove(id) }
 }
 
+// MARK: - Pauses
+
+extension WriteTransaction {
+    /// After a crash the backend is paused as before, or as it was asked for.
+    func set(_ pause: Pause?, of backend: BackendName, in store: QueueStore) throws {
+        try store.set(pause, of: backend)
+    }
+}
+
 // MARK: - Retention
 
 extension WriteTransaction {

@@ -52,6 +52,17 @@ struct SQLiteQueueTests {
         #expect(try await again.store(.event()) == [DeliveryID(queue: first.queue, sequence: 2)])
     }
 
+    @Test("Pauses survive a crash, and are gone when they were ended")
+    func pausesReopened() async throws {
+        let pause = Pause(since: .second(5), cause: .gone)
+        do {
+            let queue = try await directory.open()
+            for backend in ["a", "b"] as [BackendName] { try await queue.setPause(pause, of: backend) }
+            try await queue.setPause(nil, of: "b")
+        }
+        #expect(try await directory.open().pauses() == ["a": pause])
+    }
+
     @Test("Calls that come while a transaction runs share the next one")
     func groupCommit() async throws {
         let queue = try await directory.open()
