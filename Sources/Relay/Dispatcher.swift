@@ -273,7 +273,7 @@ package actor Dispatcher {
             }
         guard level >= logger.logLevel else { return }
         var metadata: Logger.Metadata = [
-            LogKey.deliveryID: "\(delivery.id)", LogKey.routeName: "\(delivery.route)",
+            LogKey.app: "\(delivery.app)", LogKey.deliveryID: "\(delivery.id)", LogKey.routeName: "\(delivery.route)",
             LogKey.envelopeKind: "\(delivery.kind.rawValue)", LogKey.attemptNumber: "\(number)",
             LogKey.attemptDuration: "\(duration.milliseconds)",
         ]

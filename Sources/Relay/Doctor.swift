@@ -56,13 +56,13 @@ package struct Doctor: Sendable {
         self.client = client
         self.now = now
         sender = WebhookSender(
-            backends: configuration.backends, signingSecrets: [App.defaultName: configuration.slack.signingSecret],
-            secrets: secrets, client: client, now: now)
+            backends: configuration.backends, signingSecrets: configuration.signingSecrets, secrets: secrets,
+            client: client, now: now)
     }
 
     /// Tells each finding as it comes: Slack first, then backends, then the queue.
     package func examine(_ tell: (Finding) -> Void) async {
-        await examineSlack(configuration.slack, tell)
+        for app in configuration.apps { await examineSlack(app, tell) }
         for backend in configuration.backends { tell(await examine(backend)) }
         tell(queueFinding)
     }
@@ -71,20 +71,23 @@ package struct Doctor: Sendable {
 
     private func examineSlack(_ slack: SlackConfiguration, _ tell: (Finding) -> Void) async {
         let connector = SlackConnectorConfiguration(slack)
-        guard await examineWay(to: connector, tell) else { return }
+        let section = slack.name == App.defaultName ? "slack" : "apps.\(slack.name)"
+        guard await examineWay(to: connector, section, tell) else { return }
         let source = ConnectionsOpen(http: client, configuration: connector) { [secrets] in
             try secrets.secret(slack.appToken)
         }
         switch await source.open() {
-        case .failure(let failure): tell(Self.tokenFinding(failure))
+        case .failure(let failure): tell(Self.tokenFinding(failure, section))
         case .success(let url):
-            tell(Finding("slack.app_token", .ok, "Slack takes it, and Socket Mode is on"))
-            tell(await examineSocket(url, connector))
+            tell(Finding("\(section).app_token", .ok, "Slack takes it, and Socket Mode is on"))
+            tell(await examineSocket(url, connector, section))
         }
     }
 
     /// DNS, proxy, TLS and the clock. Returns whether Slack's API can be reached.
-    private func examineWay(to connector: SlackConnectorConfiguration, _ tell: (Finding) -> Void) async -> Bool {
+    private func examineWay(
+        to connector: SlackConnectorConfiguration, _ section: String, _ tell: (Finding) -> Void
+    ) async -> Bool {
         let host = connector.apiURL
         do {
             let response = try await client.perform(
@@ -92,11 +95,11 @@ package struct Doctor: Sendable {
                     url: host + "/api.test", method: .post, timeout: .seconds(10), connectTimeout: .seconds(5),
                     proxy: connector.proxy.map { .url($0) } ?? .environment, caFile: connector.caFile,
                     maxResponseBytes: 1 << 20))
-            tell(Finding("slack.api_url", .ok, "\(host) answers (HTTP \(response.status))"))
+            tell(Finding("\(section).api_url", .ok, "\(host) answers (HTTP \(response.status))"))
             if let finding = clockFinding(response.header("Date")) { tell(finding) }
             return true
         } catch {
-            tell(Finding("slack.api_url", .failed, error.message, advice: Self.advice(error.code)))
+            tell(Finding("\(section).api_url", .failed, error.message, advice: Self.advice(error.code)))
             return false
         }
     }
@@ -112,7 +115,7 @@ package struct Doctor: Sendable {
             advice: "set it, with NTP: a backend refuses signatures that are more than 5 minutes off")
     }
 
-    private static func tokenFinding(_ failure: ConnectFailure) -> Finding {
+    private static func tokenFinding(_ failure: ConnectFailure, _ section: String) -> Finding {
         let isRefusal = failure.outcome == .apiFatal
         let advice =
             switch failure.detail {
@@ -125,11 +128,13 @@ package struct Doctor: Sendable {
             case _ where failure.outcome == .rateLimited: "wait, and ask less often"
             default: "try again; see status.slack.com"
             }
-        return Finding("slack.app_token", .failed, failure.detail, advice: advice, isRefusal: isRefusal)
+        return Finding("\(section).app_token", .failed, failure.detail, advice: advice, isRefusal: isRefusal)
     }
 
     /// Whether the host of a socket URL, which holds a ticket and is shown to nobody, can be connected to.
-    private func examineSocket(_ url: Secret, _ connector: SlackConnectorConfiguration) async -> Finding {
+    private func examineSocket(
+        _ url: Secret, _ connector: SlackConnectorConfiguration, _ section: String
+    ) async -> Finding {
         let text = String(decoding: url.bytes, as: UTF8.self)
         let scheme = text.hasPrefix("wss:") ? "https" : "http"
         let authority = text.drop { $0 != "/" }.dropFirst(2).prefix { $0 != "/" && $0 != "?" }
@@ -138,9 +143,9 @@ package struct Doctor: Sendable {
                 CurlRequest(
                     url: "\(scheme)://\(authority)/", method: .get, timeout: .seconds(10), connectTimeout: .seconds(5),
                     proxy: connector.proxy.map { .url($0) } ?? .environment, caFile: connector.caFile))
-            return Finding("slack sockets", .ok, "\(authority) can be connected to")
+            return Finding("\(section) sockets", .ok, "\(authority) can be connected to")
         } catch {
-            return Finding("slack sockets", .failed, error.message, advice: Self.advice(error.code))
+            return Finding("\(section) sockets", .failed, error.message, advice: Self.advice(error.code))
         }
     }
 
@@ -151,7 +156,8 @@ package struct Doctor: Sendable {
         let challenge = String((0..<24).map { _ in "abcdefghijklmnopqrstuvwxyz0123456789".randomElement() ?? "x" })
         guard
             let verification = await sender.verifyURL(
-                of: backend.name, challenge: challenge, instance: .random(in: .min ... .max))
+                of: backend.name, app: configuration.apps.first?.name ?? App.defaultName, challenge: challenge,
+                instance: .random(in: .min ... .max))
         else {
             let connects = await sender.connects(to: backend)
             return connects

@@ -4,7 +4,8 @@ package import RelayCore
 
 /// What one process of Relay is asked to do. Nested as the file is; the defaults are those of relay.yaml.example.
 package struct Configuration: Sendable, Equatable {
-    package var slack: SlackConfiguration
+    /// In the order of the file, at least one, names unique; one named `default` where the file has `slack`.
+    package var apps: [SlackConfiguration]
     package var queue: QueueConfiguration
     /// In the order of the file, at least one, names unique.
     package var backends: [Backend]
@@ -18,11 +19,11 @@ package struct Configuration: Sendable, Equatable {
 
     /// - Parameter routes: nil: `defaultRoutes`.
     package init(
-        slack: SlackConfiguration, queue: QueueConfiguration = .init(), backends: [Backend], routes: [Route]? = nil,
+        apps: [SlackConfiguration], queue: QueueConfiguration = .init(), backends: [Backend], routes: [Route]? = nil,
         unrouted: UnroutedPolicy = .init(), health: HealthConfiguration? = .init(),
         alarms: AlarmConfiguration = .init(), log: LogConfiguration = .init()
     ) {
-        self.slack = slack
+        self.apps = apps
         self.queue = queue
         self.backends = backends
         self.routes = routes ?? Self.defaultRoutes(to: backends)
@@ -43,11 +44,14 @@ package struct Configuration: Sendable, Equatable {
 
     package static let defaultRouteName: RouteName = "default"
 
+    /// How long the end may take: as long as the app that allows most.
+    package var drainTimeout: Duration { apps.map(\.drainTimeout).max() ?? .zero }
+
     /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of
     /// relay.yaml.example.
     enum Key: String, ConfigurationKey {
-        case version, slack, queue, backends, routes, unrouted, health, alarms, log
-        static let later = ["apps", "admin"]
+        case version, slack, apps, queue, backends, routes, unrouted, health, alarms, log
+        static let later = ["admin"]
     }
 }
 

@@ -142,6 +142,11 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
         return lines.filter { $0.value.unfinishedCount > $0.value.leasedCount }.keys.sorted()
     }
 
+    package func appsWithWaitingDeliveries() async throws(QueueError) -> [AppName] {
+        try checkOpen()
+        return Set(entries.values.lazy.filter { !$0.state.isFinal }.map(\.delivery.app)).sorted()
+    }
+
     package func close() async {
         isClosed = true
         (entries, envelopes, lines) = ([:], [:], [:])

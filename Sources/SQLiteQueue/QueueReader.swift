@@ -103,6 +103,19 @@ actor QueueReader {
         }
     }
 
+    func appsWithWaitingDeliveries() throws(QueueError) -> [AppName] {
+        try read { db in
+            try String.fetchAll(
+                db,
+                sql: """
+                    SELECT DISTINCT app FROM envelope WHERE id IN
+                        (SELECT envelope FROM delivery WHERE settled_at IS NULL LIMIT 100000)
+                    ORDER BY app
+                    """
+            ).map { AppName($0) }
+        }
+    }
+
     func close() {
         isClosed = true
         connection = nil

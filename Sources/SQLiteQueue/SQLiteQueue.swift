@@ -87,6 +87,11 @@ package final class SQLiteQueue: DeliveryQueue, LateAnswerStore, PauseStore {
         return state.withTable(\.backendsWithWaitingDeliveries)
     }
 
+    package func appsWithWaitingDeliveries() async throws(QueueError) -> [AppName] {
+        try checkOpen()
+        return try await reader.appsWithWaitingDeliveries()
+    }
+
     package func store(_ answer: LateAnswer) async throws(QueueError) {
         try checkOpen()
         _ = try await writer.write(.storeLateAnswer(answer))

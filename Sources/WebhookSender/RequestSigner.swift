@@ -28,7 +28,8 @@ struct RequestSigner: Sendable {
     private func entries(for backend: Backend, app: AppName, at now: Timestamp) throws -> [SigningEntry] {
         guard !backend.signing.isEmpty else {
             guard let reference = appSecrets[app] else {
-                throw ConfigurationGap("backend \(backend.name) has no signing secret, and app \(app) neither")
+                throw ConfigurationGap(
+                    "backend \(backend.name) has no signing of its own, and app \(app) is not in the configuration")
             }
             return [SigningEntry(scheme: .slack, secret: reference)]
         }

@@ -45,10 +45,12 @@ extension Configuration {
     /// The secrets that must be there at the start, so that a forgotten variable, or a secret of the wrong kind, is
     /// found now and not at the first delivery. Those of every signing entry, whether it is valid now or not.
     func checkSecrets(_ secrets: any SecretReader) throws {
-        var problems: [String?] = [
-            problem("slack.app_token", slack.appToken, secrets, form: Self.appTokenProblem),
-            problem("slack.signing_secret", slack.signingSecret, secrets),
-        ]
+        var problems: [String?] = apps.flatMap { app in
+            [
+                problem("\(key(of: app)).app_token", app.appToken, secrets, form: Self.appTokenProblem),
+                problem("\(key(of: app)).signing_secret", app.signingSecret, secrets),
+            ]
+        }
         for backend in backends {
             problems += backend.signing.enumerated().map { index, entry in
                 problem("backends.\(backend.name).signing[\(index)].secret", entry.secret, secrets) {
@@ -61,6 +63,11 @@ extension Configuration {
         }
         let found = problems.compactMap(\.self)
         guard found.isEmpty else { throw CommandFailure(.configuration, found.joined(separator: "\n")) }
+    }
+
+    /// Where an app stands in the file: `slack`, or `apps.NAME`.
+    func key(of app: SlackConfiguration) -> String {
+        apps.count == 1 && app.name == App.defaultName ? "slack" : "apps.\(app.name)"
     }
 
     /// What is wrong with one secret, with the key and the reference; nil: nothing.

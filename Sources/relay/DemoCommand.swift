@@ -140,9 +140,11 @@ struct Demo: Sendable {
 
     private func makeRelay(slack: SlackSimulator, backendURL: String, scene: DemoScene) -> Composition {
         let configuration = Configuration(
-            slack: SlackConfiguration(
-                appToken: .environment("SLACK_APP_TOKEN"), signingSecret: .environment("SLACK_SIGNING_SECRET"),
-                startJitter: .zero, apiURL: slack.apiURL),
+            apps: [
+                SlackConfiguration(
+                    appToken: .environment("SLACK_APP_TOKEN"), signingSecret: .environment("SLACK_SIGNING_SECRET"),
+                    startJitter: .zero, apiURL: slack.apiURL)
+            ],
             queue: QueueConfiguration(path: folder.appendingPathComponent("relay.db").path),
             backends: [Backend(name: "demo", url: backendURL, retry: RetryPolicy(schedule: [.seconds(1)]))],
             health: nil)

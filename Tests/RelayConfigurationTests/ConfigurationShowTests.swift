@@ -10,17 +10,22 @@ import YAML
 struct ConfigurationShowTests {
     /// Secrets cannot be read back; a reference in their place can.
     private func reread(_ configuration: Configuration) throws -> Configuration {
-        let shown = configuration.redactedYAML().replacing(#"_token: "***""#, with: "_token: env:SHOWN")
-            .replacing(#"secret: "***""#, with: "secret: env:SHOWN")
+        var shown = configuration.redactedYAML().replacing(#"secret: "***""#, with: "secret: env:SHOWN")
+        // No two apps may have the same token.
+        for index in configuration.apps.indices {
+            shown = shown.replacing(#"_token: "***""#, with: "_token: env:SHOWN\(index)", maxReplacements: 1)
+        }
         return try Configuration.parse(yaml: shown, file: "shown")
     }
 
     /// The configuration with `env:SHOWN` for each secret, and `***` where a value is redacted.
     private func redacted(_ configuration: Configuration) -> Configuration {
         var redacted = configuration
-        redacted.slack.appToken = .environment("SHOWN")
-        redacted.slack.signingSecret = .environment("SHOWN")
-        redacted.slack.proxy = configuration.slack.proxy.map(Quote.withoutUserinfo)
+        for (index, app) in configuration.apps.enumerated() {
+            redacted.apps[index].appToken = .environment("SHOWN\(index)")
+            redacted.apps[index].signingSecret = .environment("SHOWN")
+            redacted.apps[index].proxy = app.proxy.map(Quote.withoutUserinfo)
+        }
         redacted.alarms.secret = configuration.alarms.secret.map { _ in .environment("SHOWN") }
         redacted.backends = configuration.backends.map { backend in
             var backend = backend
@@ -105,6 +110,24 @@ struct ConfigurationShowTests {
                 log: { level: info, format: auto }
 
                 """)
+        try expectRoundTrip(configuration)
+    }
+
+    @Test("several apps are shown as a list, each with its name; one that is not called default, too")
+    func apps() throws {
+        var configuration = Configuration(apps: [Sample.slack], backends: [Sample.backend])
+        configuration.apps[0].name = "sales"
+        #expect(
+            configuration.redactedYAML().hasPrefix(
+                """
+                version: 1
+                apps:
+                  - name: sales
+                    app_token: "***"
+                    signing_secret: "***"
+                    connections: 2
+
+                """))
         try expectRoundTrip(configuration)
     }
 
@@ -193,9 +216,13 @@ struct ConfigurationShowTests {
         let match = Match(
             [.init(.event, ["null", "*", "a: b"]), .init(.team, ["é"])], not: [.init(.user, ["~"])])
         var configuration = Configuration(
-            slack: SlackConfiguration(
-                appToken: .file("/secret"), signingSecret: .environment("secret"), connections: 10,
-                proxy: "http://user:secret@proxy:3128", caFile: "no", answerDeadline: .milliseconds(2_900)),
+            apps: [
+                SlackConfiguration(
+                    appToken: .file("/secret"), signingSecret: .environment("secret"), connections: 10,
+                    proxy: "http://user:secret@proxy:3128", caFile: "no", answerDeadline: .milliseconds(2_900)),
+                SlackConfiguration(
+                    name: "odd.name-2", appToken: .file("/secret-2"), signingSecret: .environment("secret")),
+            ],
             queue: QueueConfiguration(
                 driver: .memory, limits: QueueLimits(maxBytes: 20_000_001, whenFull: .dropOldest)),
             backends: [backend, remote],

@@ -123,6 +123,7 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     func prune(now: Timestamp) async throws(QueueError) -> Bool { false }
     func statistics() async throws(QueueError) -> [BackendName: QueueStatistics] { [:] }
     func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName] { [] }
+    func appsWithWaitingDeliveries() async throws(QueueError) -> [AppName] { [] }
     func close() async { die() }
 
     func store(_ answer: LateAnswer) async throws(QueueError) {
