@@ -165,7 +165,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "RelayProgramTests",
-            dependencies: ["RelayCore", "RelayTestKit", "SlackSimulator", "SocketMode", lifecycle, logging] + nio,
+            dependencies: [
+                "RelayCore", "RelayTestKit", "Signing", "SlackSimulator", "SocketMode", lifecycle, logging,
+            ] + nio,
             exclude: ["Python"], swiftSettings: settings),
     ]
 )

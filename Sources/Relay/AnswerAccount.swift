@@ -84,7 +84,9 @@ package struct AnswerAccount: Sendable {
         unstored.increment(Labels(app: envelope.app, kind: envelope.kind, word: "queue_\(error.code.rawValue)"))
         logger.error(
             "an envelope could not be stored for the further backends of its route",
-            metadata: [LogKey.envelopeID: "\(envelope.id)", LogKey.error: "\(error)"])
+            metadata: [
+                LogKey.app: "\(envelope.app)", LogKey.envelopeID: "\(envelope.id)", LogKey.error: "\(error)",
+            ])
     }
 
     /// Somebody was answered, and there is no record of it.
@@ -147,7 +149,7 @@ package struct AnswerAccount: Sendable {
         posts.increment(Labels(app: id.app, word: outcome.rawValue))
         observer?.posted(id, isDone: outcome != .failed, isAccepted: outcome == .posted, detail: detail)
         var metadata: Logger.Metadata = [
-            LogKey.envelopeID: "\(id.envelopeID)", LogKey.outcome: "\(outcome.rawValue)",
+            LogKey.app: "\(id.app)", LogKey.envelopeID: "\(id.envelopeID)", LogKey.outcome: "\(outcome.rawValue)",
         ]
         if !detail.isEmpty { metadata[LogKey.detail] = "\(detail)" }
         switch outcome {
@@ -159,7 +161,8 @@ package struct AnswerAccount: Sendable {
 
     private func metadata(_ job: AnswerJob) -> Logger.Metadata {
         var metadata: Logger.Metadata = [
-            LogKey.envelopeID: "\(job.envelope.id)", LogKey.envelopeKind: "\(job.envelope.kind.rawValue)",
+            LogKey.app: "\(job.envelope.app)", LogKey.envelopeID: "\(job.envelope.id)",
+            LogKey.envelopeKind: "\(job.envelope.kind.rawValue)",
             LogKey.deliveryID: "\(job.id)", LogKey.backendName: "\(job.backend)",
             LogKey.routeName: "\(job.asked.target.route)",
         ]

@@ -8,8 +8,8 @@ package import RelayCore
 /// Does no I/O of its own: sender, sockets, queue and clock are ports.
 package actor Answerer {
     package struct Configuration: Sendable {
-        /// `slack.answer_deadline`: from reading the envelope.
-        package var deadline: Duration
+        /// `answer_deadline` of each app: from reading the envelope. 2.5 s for an app that is not among them.
+        package var deadlines: [AppName: Duration]
         package var backends: [Backend]
         /// The queue part of the ids of this process's answers, drawn at random.
         package var instance: UInt32
@@ -19,10 +19,10 @@ package actor Answerer {
         package var maxWaitingBytes: Int
 
         package init(
-            deadline: Duration, backends: [Backend], instance: UInt32, maxWaiting: Int = .max,
+            deadlines: [AppName: Duration] = [:], backends: [Backend], instance: UInt32, maxWaiting: Int = .max,
             maxWaitingBytes: Int = 32 << 20
         ) {
-            self.deadline = deadline
+            self.deadlines = deadlines
             self.backends = backends
             self.instance = instance
             self.maxWaiting = maxWaiting
@@ -127,7 +127,7 @@ package actor Answerer {
         lastNumber += 1
         let job = AnswerJob(
             lastNumber, envelope, asked, queued: queued, instance: configuration.instance,
-            hasResponseURL: envelope.responseURL.map { poster.mayPost(to: $0) } ?? false)
+            hasResponseURL: envelope.responseURL.map { poster.mayPost(to: $0, of: envelope.app) } ?? false)
         jobs[job.number] = job
         if let key { jobOfKey[key] = job.number }
         await join(job, asker)
@@ -225,7 +225,7 @@ extension Answerer {
     }
 
     private func deadline(of job: AnswerJob) -> Timestamp {
-        job.envelope.receivedAt.advanced(by: configuration.deadline)
+        job.envelope.receivedAt.advanced(by: configuration.deadlines[job.envelope.app] ?? .milliseconds(2_500))
     }
 
     private func askBackend(_ job: AnswerJob) async {

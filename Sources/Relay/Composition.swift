@@ -60,18 +60,22 @@ package struct Composition: Sendable {
             uniqueKeysWithValues: configuration.backends.map {
                 ($0.name, BackendMetrics(backend: $0.name, factory: registry))
             })
-        let dispatchers = makeDispatchers(queue: queue, sender: sender, health: health, metrics: backendMetrics)
+        let alarms = makeAlarms(client, registry: registry)
+        let dispatchers = makeDispatchers(
+            queue: queue, pauses: try await queue.pauses(), sender: sender, health: health, metrics: backendMetrics,
+            alarms: alarms)
         let intake = Intake(queue: queue, dispatchers: dispatchers, health: health)
-        let metrics = GatewayMetrics(factory: registry, apps: [App.defaultName])
+        let apps = configuration.apps.map(\.name)
+        let metrics = GatewayMetrics(factory: registry, apps: apps)
         let account = AnswerAccount(
-            gateway: metrics, backends: backendMetrics, factory: registry, apps: [App.defaultName], logger: logger,
+            gateway: metrics, backends: backendMetrics, factory: registry, apps: apps, logger: logger,
             observer: observer)
         let poster = LateAnswerPoster(
-            poster: ResponseURLClient(http: client, configuration: .init(configuration.slack)), store: queue,
-            owed: owed, clock: clock, random: { Double.random(in: 0..<1) }, health: health, account: account)
+            way: makeWaysToResponseURLs(client), store: queue, owed: owed, clock: clock,
+            random: { Double.random(in: 0..<1) }, health: health, account: account)
         let answerer = Answerer(
             .init(
-                deadline: configuration.slack.answerDeadline, backends: configuration.backends,
+                deadlines: configuration.answerDeadlines, backends: configuration.backends,
                 instance: UInt32.random(in: .min ... .max), maxWaiting: maxWaiting),
             sender: sender, intake: intake, dispatchers: dispatchers, lateAnswers: queue, poster: poster, clock: clock,
             health: health,
@@ -81,23 +85,32 @@ package struct Composition: Sendable {
                 router: Router(routes: configuration.routes), unrouted: configuration.unrouted,
                 backends: configuration.backends), intake: intake,
             answerer: answerer, clock: clock, metrics: metrics, account: account, logger: logger)
-        let connector = makeConnector(gateway: gateway, client: client, sender: sender, registry: registry)
+        let connectors = configuration.apps.map { app in
+            makeConnector(app, gateway: gateway, client: client, sender: sender, registry: registry)
+        }
 
         // Shut down from the last to the first: traffic ends, and only then health goes silent.
         var services: [any Service] = []
         if let listener = configuration.health {
             services.append(
                 makeHealthServer(
-                    listener, connector: connector, queue: queue, answerer: answerer, dispatchers: dispatchers,
-                    health: health, registry: registry
-                ))
+                    listener, connectors: connectors, queue: queue, answerer: answerer, dispatchers: dispatchers,
+                    health: health, registry: registry))
+        }
+        if let alarms {
+            let silentApps = { @Sendable in
+                connectors.map(\.status).filter { $0.connectedCount == 0 || $0.fatal != nil }.map(\.app)
+            }
+            services.append(alarms)
+            services.append(
+                AlarmWatch(alarms: alarms, silentApps: silentApps, queue: queue, health: health, clock: clock))
         }
         services.append(QueueKeeper(queue: queue, health: health, clock: clock))
         services.append(
             TrafficService(
-                connector: connector, dispatchers: Array(dispatchers.values), answerer: answerer, poster: poster,
-                drainTimeout: configuration.slack.drainTimeout, clock: clock))
-        if endsWhenRefused { services.append(RefusalWatch(connector: connector)) }
+                connectors: connectors, dispatchers: Array(dispatchers.values), answerer: answerer, poster: poster,
+                drainTimeout: configuration.drainTimeout, clock: clock))
+        if endsWhenRefused { services += connectors.map(RefusalWatch.init(connector:)) }
 
         logger.notice("started", metadata: [LogKey.version: "\(RelayVersion.text)"])
         do {
@@ -115,7 +128,7 @@ package struct Composition: Sendable {
 
     // MARK: - Parts, in the order of the layers
 
-    private func sayWhatIsForgotten(_ queue: any DeliveryQueue & LateAnswerStore) async {
+    private func sayWhatIsForgotten(_ queue: any Store) async {
         guard configuration.queue.driver == .memory else { return }
         let deliveries = (try? await queue.statistics())?.values.reduce(0) { $0 + $1.waitingCount } ?? 0
         let answers = (try? await queue.lateAnswerIDs())?.count ?? 0
@@ -127,8 +140,8 @@ package struct Composition: Sendable {
         }
     }
 
-    private func openQueue() async throws -> any DeliveryQueue & LateAnswerStore {
-        let queue: any DeliveryQueue & LateAnswerStore
+    private func openQueue() async throws -> any Store {
+        let queue: any Store
         let limits = configuration.queue.limits
         switch configuration.queue.driver {
         case .memory:
@@ -146,6 +159,12 @@ package struct Composition: Sendable {
                 "deliveries wait for a backend that is no longer configured; they are kept",
                 metadata: [LogKey.backendName: "\(backend)"])
         }
+        let apps = Set(configuration.apps.map(\.name))
+        for app in try await queue.appsWithWaitingDeliveries() where !apps.contains(app) {
+            logger.warning(
+                "deliveries wait of an app that is no longer configured; only backends with signing of their own get them",
+                metadata: [LogKey.app: "\(app)"])
+        }
         let waiting = try await queue.statistics().values.reduce(0) { $0 + $1.waitingCount }
         logger.notice("queue opened", metadata: [LogKey.waiting: "\(waiting)"])
         return queue
@@ -153,27 +172,49 @@ package struct Composition: Sendable {
 
     private func makeSender(_ client: CurlClient) -> WebhookSender {
         WebhookSender(
-            backends: configuration.backends, signingSecrets: [App.defaultName: configuration.slack.signingSecret],
-            secrets: secrets, client: client, now: { [clock] in clock.now })
+            backends: configuration.backends, signingSecrets: configuration.signingSecrets, secrets: secrets,
+            client: client, now: { [clock] in clock.now })
+    }
+
+    /// nil: nobody is to be told.
+    private func makeAlarms(_ client: CurlClient, registry: MetricsRegistry) -> AlarmService? {
+        guard let url = configuration.alarms.url, let secret = configuration.alarms.secret else { return nil }
+        let poster = SignedPoster(url: url, secret: secret, secrets: secrets, client: client) { [clock] in clock.now }
+        return AlarmService(
+            repeatInterval: configuration.alarms.repeatInterval, post: { await poster.post(id: $0, $1) },
+            makeID: { "alarm_" + String(UInt64.random(in: .min ... .max), radix: 16) }, clock: clock,
+            factory: registry, logger: logger)
     }
 
     private func makeDispatchers(
-        queue: any DeliveryQueue, sender: WebhookSender, health: QueueHealth, metrics: [BackendName: BackendMetrics]
+        queue: any DeliveryQueue & PauseStore, pauses: [BackendName: Pause], sender: WebhookSender,
+        health: QueueHealth, metrics: [BackendName: BackendMetrics], alarms: AlarmService?
     ) -> [BackendName: Dispatcher] {
         var dispatchers: [BackendName: Dispatcher] = [:]
         for backend in configuration.backends {
             guard let metrics = metrics[backend.name] else { continue }
             dispatchers[backend.name] = Dispatcher(
-                backend, queue: queue, sender: sender, clock: clock, random: { Double.random(in: 0..<1) },
-                health: health, metrics: metrics, logger: logger, observer: observer)
+                backend, queue: queue, pause: pauses[backend.name], sender: sender, clock: clock,
+                random: { Double.random(in: 0..<1) },
+                health: health, metrics: metrics, logger: logger, observer: observer, alarms: alarms)
         }
         return dispatchers
     }
 
+    /// Those of an app that is no longer configured go as the environment says, and to Slack's own hosts.
+    private func makeWaysToResponseURLs(_ client: CurlClient) -> @Sendable (AppName) -> any ResponsePoster {
+        let ways = Dictionary(
+            uniqueKeysWithValues: configuration.apps.map { app in
+                (app.name, ResponseURLClient(http: client, configuration: .init(app)))
+            })
+        let other = ResponseURLClient(http: client, configuration: .init())
+        return { app in ways[app] ?? other }
+    }
+
     private func makeConnector(
-        gateway: Gateway, client: CurlClient, sender: WebhookSender, registry: MetricsRegistry
+        _ slack: SlackConfiguration, gateway: Gateway, client: CurlClient, sender: WebhookSender,
+        registry: MetricsRegistry
     ) -> SlackConnector {
-        let slack = configuration.slack
         let probe = BackendProbe(backends: configuration.backends, clock: clock, logger: logger) { backend in
             await sender.connects(to: backend)
         }
@@ -184,7 +225,7 @@ package struct Composition: Sendable {
     }
 
     private func makeHealthServer(
-        _ listener: HealthConfiguration, connector: SlackConnector, queue: any DeliveryQueue, answerer: Answerer,
+        _ listener: HealthConfiguration, connectors: [SlackConnector], queue: any DeliveryQueue, answerer: Answerer,
         dispatchers: [BackendName: Dispatcher], health: QueueHealth, registry: MetricsRegistry
     ) -> HealthServer {
         let queueMetrics = QueueMetrics(
@@ -192,7 +233,7 @@ package struct Composition: Sendable {
             registry: registry)
         return HealthServer(
             host: listener.host, port: listener.port, registry: registry,
-            readiness: { Readiness(slack: connector.status, queueProblem: health.problem) },
+            readiness: { Readiness(apps: connectors.map(\.status), queueProblem: health.problem) },
             refreshMetrics: { await queueMetrics.refresh() },
             onListening: { [logger] port in
                 logger.notice("health is served", metadata: [LogKey.listen: "\(listener.host):\(port)"])
@@ -201,11 +242,21 @@ package struct Composition: Sendable {
     }
 }
 
+extension Configuration {
+    var signingSecrets: [AppName: SecretReference] {
+        Dictionary(uniqueKeysWithValues: apps.map { ($0.name, $0.signingSecret) })
+    }
+
+    var answerDeadlines: [AppName: Duration] {
+        Dictionary(uniqueKeysWithValues: apps.map { ($0.name, $0.answerDeadline) })
+    }
+}
+
 extension SlackConnectorConfiguration {
     /// - Parameter waitForBackends: returns when the first dial may be made.
-    fileprivate init(_ slack: SlackConfiguration, waitForBackends: @escaping @Sendable () async -> Void = {}) {
+    init(_ slack: SlackConfiguration, waitForBackends: @escaping @Sendable () async -> Void = {}) {
         self.init(
-            apiURL: slack.apiURL, proxy: slack.proxy, caFile: slack.caFile,
+            app: slack.name, apiURL: slack.apiURL, proxy: slack.proxy, caFile: slack.caFile,
             pool: PoolConfiguration(
                 connections: slack.connections, expectedConnections: slack.expectedConnections,
                 startJitter: slack.startJitter, backoffInitial: slack.backoff.initial,
@@ -217,12 +268,18 @@ extension SlackConnectorConfiguration {
 }
 
 extension Readiness {
-    /// Ready: a connected socket, an app that Slack does not refuse, and a queue that works.
-    init(slack: ConnectorStatus, queueProblem: QueueError?) {
+    /// Ready: for each app a connected socket and no refusal by Slack, and a queue that works.
+    init(apps: [ConnectorStatus], queueProblem: QueueError?) {
         var problems: [String] = []
-        if slack.connectedCount == 0 { problems.append("slack: no connection") }
-        if let reason = slack.fatal { problems.append("slack: refuses this app: \(reason)") }
+        for app in apps {
+            let slack = apps.count == 1 ? "slack" : "slack, app \(app.app)"
+            if app.connectedCount == 0 { problems.append("\(slack): no connection") }
+            if let reason = app.fatal { problems.append("\(slack): refuses this app: \(reason)") }
+        }
         if let queueProblem { problems.append("queue: \(queueProblem.code.rawValue)") }
         self.init(problems: problems)
     }
 }
+
+/// Everything that the queue is to the process.
+package typealias Store = DeliveryQueue & LateAnswerStore & PauseStore

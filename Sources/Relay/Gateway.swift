@@ -36,7 +36,8 @@ package actor Gateway: EnvelopeReceiver {
     private let account: AnswerAccount
     private let logger: Logger
     private var pendingBytes = 0
-    private var unroutedKinds: Set<Kind> = []
+    /// Of each app, those that were logged.
+    private var unroutedKinds: [AppName: Set<Kind>] = [:]
 
     package init(
         _ configuration: Configuration, intake: Intake, answerer: Answerer, clock: any RelayClock,
@@ -166,11 +167,12 @@ package actor Gateway: EnvelopeReceiver {
     private func noteUnrouted(_ envelope: Envelope) {
         let action = configuration.unrouted.action(for: envelope.kind)
         metrics.unrouted(envelope, action)
-        guard unroutedKinds.insert(envelope.kind).inserted else { return }
+        guard unroutedKinds[envelope.app, default: []].insert(envelope.kind).inserted else { return }
         logger.warning(
             "no route takes this envelope; further ones of its kind are counted, not logged",
             metadata: [
-                LogKey.envelopeID: "\(envelope.id)", LogKey.envelopeKind: "\(envelope.kind.rawValue)",
+                LogKey.app: "\(envelope.app)", LogKey.envelopeID: "\(envelope.id)",
+                LogKey.envelopeKind: "\(envelope.kind.rawValue)",
                 LogKey.action: "\(action.rawValue)",
             ])
     }

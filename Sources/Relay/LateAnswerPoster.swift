@@ -19,7 +19,7 @@ package actor LateAnswerPoster {
     /// Of those that only memory holds.
     private static let maxUnstored = 256
 
-    private let poster: any ResponsePoster
+    private let way: @Sendable (AppName) -> any ResponsePoster
     private let store: any LateAnswerStore
     private let clock: any RelayClock
     private let random: @Sendable () -> Double
@@ -36,13 +36,16 @@ package actor LateAnswerPoster {
     private let workToDo: AsyncStream<Post>.Continuation
 
     /// - Parameters:
+    ///   - way: to Slack, of each app; asked for each try. Of an app that is not configured any more, too: somebody
+    ///     was promised an answer.
     ///   - owed: what the last process left behind: posted first. Those without a reply say that it failed.
     ///   - random: gives numbers uniform in 0 ..< 1, for jitter.
     package init(
-        poster: any ResponsePoster, store: any LateAnswerStore, owed: [LateAnswer.ID], clock: any RelayClock,
+        way: @escaping @Sendable (AppName) -> any ResponsePoster, store: any LateAnswerStore, owed: [LateAnswer.ID],
+        clock: any RelayClock,
         random: @escaping @Sendable () -> Double, health: QueueHealth, account: AnswerAccount
     ) {
-        self.poster = poster
+        self.way = way
         self.store = store
         self.clock = clock
         self.random = random
@@ -53,7 +56,7 @@ package actor LateAnswerPoster {
         for id in owed { workToDo.yield(.stored(id)) }
     }
 
-    nonisolated func mayPost(to url: ResponseURL) -> Bool { poster.mayPost(to: url) }
+    nonisolated func mayPost(to url: ResponseURL, of app: AppName) -> Bool { way(app).mayPost(to: url) }
 
     /// Lives until drained, or until its task is canceled: what is stored is then posted after the next start.
     package func run() async {
@@ -142,7 +145,7 @@ package actor LateAnswerPoster {
             }
         }
         guard clock.now < answer.expiresAt else { return await close(post, answer, .expired) }
-        switch await poster.post(answer.body, to: answer.responseURL) {
+        switch await way(answer.id.app).post(answer.body, to: answer.responseURL) {
         case .posted:
             return await close(post, answer, .posted)
         case .refused(let detail):

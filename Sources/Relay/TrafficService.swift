@@ -8,7 +8,7 @@ import SlackConnector
 /// Runs until the group shuts down. Then, all at once and within one drain timeout: no new attempt is started, the
 /// connections end with close frames, and what is in flight finishes.
 struct TrafficService: Service {
-    let connector: SlackConnector
+    let connectors: [SlackConnector]
     let dispatchers: [Dispatcher]
     let answerer: Answerer
     let poster: LateAnswerPoster
@@ -37,7 +37,7 @@ struct TrafficService: Service {
             for dispatcher in dispatchers { group.addTask { await dispatcher.run() } }
             group.addTask { await answerer.run() }
             group.addTask { await poster.run() }
-            group.addTask { try await connector.run() }
+            for connector in connectors { group.addTask { try await connector.run() } }
             try await group.waitForAll()
         }
     }
@@ -47,7 +47,11 @@ struct TrafficService: Service {
         await withDiscardingTaskGroup { group in
             group.addTask {
                 // In the order in which they give each other work.
-                await connector.drain(timeout: drainTimeout)
+                await withDiscardingTaskGroup { apps in
+                    for connector in connectors {
+                        apps.addTask { await connector.drain(timeout: drainTimeout) }
+                    }
+                }
                 await answerer.drain()
                 await poster.drain()
             }

@@ -36,8 +36,10 @@ extension Configuration {
         }
         let backend = Backend(name: forwardBackendName, url: backendURL)
         return Configuration(
-            slack: SlackConfiguration(
-                appToken: appToken, signingSecret: signingSecret, startJitter: .zero, apiURL: slackURL),
+            apps: [
+                SlackConfiguration(
+                    appToken: appToken, signingSecret: signingSecret, startJitter: .zero, apiURL: slackURL)
+            ],
             queue: path.flatMap { $0 }.map { QueueConfiguration(path: $0) } ?? QueueConfiguration(driver: .memory),
             backends: [backend],
             routes: [Route(name: defaultRouteName, to: [backend.name])],

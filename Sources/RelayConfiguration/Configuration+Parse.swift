@@ -31,8 +31,7 @@ extension Configuration {
     private init?(decoding node: YAMLNode, problems: Problems) {
         guard let root = Section<Key>(Field(path: "", node: node, problems: problems)) else { return nil }
         let version = root.require(.version, "write `version: 1`", .integer(in: 1...1))
-        let slack = root.requireSection(.slack, "it needs app_token and signing_secret")
-            .flatMap(SlackConfiguration.init(decoding:))
+        let apps = Self.decodeApps(root)
         var queue = root.section(.queue).map(QueueConfiguration.init(decoding:)) ?? QueueConfiguration()
         let before = problems.errors.count
         let backends = root.require(.backends, "name at least one, with its url", .backends) ?? []
@@ -44,11 +43,22 @@ extension Configuration {
         let unrouted = root.section(.unrouted).map(UnroutedPolicy.init(decoding:)) ?? UnroutedPolicy()
         let health = root.section(.health).map(HealthConfiguration.decode) ?? HealthConfiguration()
         let admin = root.section(.admin).map(AdminConfiguration.decode) ?? AdminConfiguration()
+        let alarms = root.section(.alarms).map(AlarmConfiguration.init(decoding:)) ?? AlarmConfiguration()
         let log = root.section(.log).map(LogConfiguration.init(decoding:)) ?? LogConfiguration()
-        guard version != nil, let slack else { return nil }
+        guard version != nil, let apps else { return nil }
         self.init(
-            slack: slack, queue: queue, backends: backends, routes: routes, unrouted: unrouted, health: health,
-            admin: admin, log: log)
+            apps: apps, queue: queue, backends: backends, routes: routes, unrouted: unrouted, health: health,
+            admin: admin, alarms: alarms, log: log)
+    }
+
+    /// Of `slack`, or of `apps`; nil, noted, when there are both, or neither, or one of them is wrong.
+    private static func decodeApps(_ root: Section<Key>) -> [SlackConfiguration]? {
+        guard root[.apps] != nil else {
+            return root.requireSection(.slack, "it needs app_token and signing_secret")
+                .flatMap(SlackConfiguration.init(decoding:)).map { [$0] }
+        }
+        if root[.slack] != nil { root.refuse(.apps, "stands beside slack: give one of the two") }
+        return root.read(.apps, .apps)
     }
 
     /// A backend without a URL for events is refused: what no route takes is acknowledged and forgotten. Of the other

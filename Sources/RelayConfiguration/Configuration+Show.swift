@@ -9,7 +9,8 @@ extension Configuration {
     package func redactedYAML() -> String {
         let entries: [YAMLEntry?] = [
             Key.version.entry(.plain(1)),
-            Key.slack.entry(slack.shown),
+            Key.slack.entry(hasDefaultAppOnly ? apps.first?.shown : nil),
+            Key.apps.entry(hasDefaultAppOnly ? nil : .sequence(apps.map(\.shownInList))),
             Key.queue.entry(queue.shown),
             Key.backends.entry(.mapping(backends.map { YAMLEntry($0.name.text, $0.shown) })),
             Key.routes.entry(.sequence(routes.map(\.shown))),
@@ -20,10 +21,16 @@ extension Configuration {
                     AdminConfiguration.Key.listen.entry(.string(admin?.listen ?? "none")),
                     AdminConfiguration.Key.token.entry(admin?.token.map { _ in redacted }),
                 ])),
+            Key.alarms.entry(alarms.shown),
             Key.log.entry(log.shown),
         ]
         return YAMLNode.keys(entries).text
     }
+}
+
+extension Configuration {
+    /// Whether it can be written as `slack`.
+    private var hasDefaultAppOnly: Bool { apps.map(\.name) == [App.defaultName] }
 }
 
 /// What stands for a secret.
@@ -42,9 +49,22 @@ extension YAMLNode {
     fileprivate static func word(_ word: some RawRepresentable<String>) -> YAMLNode { .string(word.rawValue) }
 }
 
-extension SlackConfiguration {
+extension AlarmConfiguration {
     fileprivate var shown: YAMLNode {
         .keys([
+            Key.url.entry(.url(url ?? "")), Key.secret.entry(secret.map { _ in redacted }),
+            Key.repeatInterval.entry(.duration(repeatInterval)),
+        ])
+    }
+}
+
+extension SlackConfiguration {
+    fileprivate var shown: YAMLNode { .keys(entries) }
+
+    fileprivate var shownInList: YAMLNode { .keys([Key.name.entry(.string(name.text))] + entries) }
+
+    private var entries: [YAMLEntry?] {
+        [
             Key.appToken.entry(redacted),
             Key.signingSecret.entry(redacted),
             Key.connections.entry(.plain(connections)),
@@ -65,7 +85,7 @@ extension SlackConfiguration {
             Key.deadAfter.entry(.duration(deadAfter)),
             Key.answerDeadline.entry(.duration(answerDeadline)),
             Key.drainTimeout.entry(.duration(drainTimeout)),
-        ])
+        ]
     }
 }
 

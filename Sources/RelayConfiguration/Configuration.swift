@@ -4,7 +4,8 @@ package import RelayCore
 
 /// What one process of Relay is asked to do. Nested as the file is; the defaults are those of relay.yaml.example.
 package struct Configuration: Sendable, Equatable {
-    package var slack: SlackConfiguration
+    /// In the order of the file, at least one, names unique; one named `default` where the file has `slack`.
+    package var apps: [SlackConfiguration]
     package var queue: QueueConfiguration
     /// In the order of the file, at least one, names unique.
     package var backends: [Backend]
@@ -15,22 +16,24 @@ package struct Configuration: Sendable, Equatable {
     package var health: HealthConfiguration?
     /// nil: there is no admin API.
     package var admin: AdminConfiguration?
+    package var alarms: AlarmConfiguration
     package var log: LogConfiguration
 
     /// - Parameter routes: nil: `defaultRoutes`.
     package init(
-        slack: SlackConfiguration, queue: QueueConfiguration = .init(), backends: [Backend], routes: [Route]? = nil,
+        apps: [SlackConfiguration], queue: QueueConfiguration = .init(), backends: [Backend], routes: [Route]? = nil,
         unrouted: UnroutedPolicy = .init(), health: HealthConfiguration? = .init(),
-        admin: AdminConfiguration? = .init(),
+        admin: AdminConfiguration? = .init(), alarms: AlarmConfiguration = .init(),
         log: LogConfiguration = .init()
     ) {
-        self.slack = slack
+        self.apps = apps
         self.queue = queue
         self.backends = backends
         self.routes = routes ?? Self.defaultRoutes(to: backends)
         self.unrouted = unrouted
         self.health = health
         self.admin = admin
+        self.alarms = alarms
         self.log = log
     }
 
@@ -45,11 +48,13 @@ package struct Configuration: Sendable, Equatable {
 
     package static let defaultRouteName: RouteName = "default"
 
+    /// How long the end may take: as long as the app that allows most.
+    package var drainTimeout: Duration { apps.map(\.drainTimeout).max() ?? .zero }
+
     /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of
     /// relay.yaml.example.
     enum Key: String, ConfigurationKey {
-        case version, slack, queue, backends, routes, unrouted, health, admin, log
-        static let later = ["apps", "alarms"]
+        case version, slack, apps, queue, backends, routes, unrouted, health, admin, alarms, log
     }
 }
 

@@ -32,7 +32,7 @@ extension Reader where Value == [SigningEntry] {
         Self { field throws(Refusal) in
             let items = try field.items()
             guard !items.isEmpty else {
-                throw Refusal("must not be an empty list; without the key slack.signing_secret signs")
+                throw Refusal("must not be an empty list; without the key the signing_secret of the Slack app signs")
             }
             guard items.count <= limit else { throw Refusal("must have at most \(limit) entries, has \(items.count)") }
             var entries: [(path: String, entry: SigningEntry)] = []

@@ -1,9 +1,11 @@
-// The section `slack`: one Slack app, and how to be connected to it.
+// The section `slack`, or one entry of `apps`: a Slack app, and how to be connected to it.
 
 package import RelayCore
 
 /// A Slack app and its connections.
 package struct SlackConfiguration: Sendable, Equatable {
+    /// What logs, metrics and deliveries call the app: `default` for the section `slack`.
+    package var name: AppName
     /// The app-level token (`xapp-…`) with the scope `connections:write`.
     package var appToken: SecretReference
     /// Signs for every backend that has no secret of its own.
@@ -39,7 +41,8 @@ package struct SlackConfiguration: Sendable, Equatable {
 
     /// - Parameter expectedConnections: nil: as many as `connections`.
     package init(
-        appToken: SecretReference, signingSecret: SecretReference, connections: Int = 2,
+        name: AppName = App.defaultName, appToken: SecretReference, signingSecret: SecretReference,
+        connections: Int = 2,
         expectedConnections: Int? = nil,
         startJitter: Duration = .seconds(5), waitForBackends: Duration = .zero, apiURL: String = defaultAPIURL,
         proxy: String? = nil, caFile: String? = nil, backoff: BackoffConfiguration = .init(),
@@ -47,6 +50,7 @@ package struct SlackConfiguration: Sendable, Equatable {
         deadAfter: Duration = .seconds(30), answerDeadline: Duration = .milliseconds(2_500),
         drainTimeout: Duration = .seconds(25)
     ) {
+        self.name = name
         self.appToken = appToken
         self.signingSecret = signingSecret
         self.connections = connections
@@ -65,6 +69,8 @@ package struct SlackConfiguration: Sendable, Equatable {
     }
 
     enum Key: String, ConfigurationKey {
+        /// In `apps` only.
+        case name
         case appToken = "app_token"
         case signingSecret = "signing_secret"
         case connections

@@ -51,10 +51,10 @@ package protocol DeliveryArchive: Sendable {
     func cancelReplay(_ id: Replay.ID, now: Timestamp) async throws(QueueError) -> Replay?
 }
 
-/// Which backends are left alone until a person says otherwise; over restarts.
+/// Which backends are left alone until a person says otherwise; over restarts. The queues are its adapters.
 package protocol PauseStore: Sendable {
     func pauses() async throws(QueueError) -> [BackendName: Pause]
-    /// nil: not paused any more.
+    /// Durable when it returns; takes the place of the pause that there is. nil: not paused any more.
     func setPause(_ pause: Pause?, of backend: BackendName) async throws(QueueError)
 }
 

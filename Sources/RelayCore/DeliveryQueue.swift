@@ -59,6 +59,10 @@ package protocol DeliveryQueue: Sendable {
     /// The backends that have deliveries to lease, now or later, sorted: the configured and the forgotten ones.
     func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName]
 
+    /// The apps of unsettled deliveries, sorted: the configured and the forgotten ones. Looks at the first 100,000
+    /// deliveries at most.
+    func appsWithWaitingDeliveries() async throws(QueueError) -> [AppName]
+
     /// Finishes what was called before, ends all leases and lets go of files. Later calls throw
     /// `QueueError.Code.closed`; closing twice is harmless.
     func close() async

@@ -39,6 +39,14 @@ package enum LogKey {
     package static let adminCount = "admin.count"
     package static let replayID = "replay.id"
 
+    // Of the configuration.
+
+    /// Counts up with each reload that changed something.
+    package static let configurationGeneration = "configuration.generation"
+    package static let configurationFingerprint = "configuration.fingerprint"
+    /// The keys that differ, without their values.
+    package static let configurationChanges = "configuration.changes"
+
     // Of connections.
 
     package static let slot = "slot"
@@ -54,6 +62,8 @@ package enum LogKey {
     package static let reportedConnections = "connections.reported"
     package static let expectedConnections = "connections.expected"
     package static let waitMilliseconds = "wait_ms"
+    /// How long there was no connection.
+    package static let blindDuration = "blind.duration_ms"
     package static let closeCode = "close.code"
     package static let messageType = "message.type"
     package static let bytes = "bytes"

@@ -7,7 +7,7 @@
 /// What was delivered, expired or canceled is removed at once, because nothing could read it after a restart; dead
 /// letters are kept for their retention. Deduplication keys have a bound of their own, an eighth of `maxBytes`: beyond
 /// it the oldest are forgotten before their window ends.
-package actor MemoryQueue: DeliveryQueue, LateAnswerStore {
+package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     private let limits: QueueLimits
     private let queueID: UInt32
     private var isClosed = false
@@ -23,6 +23,7 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore {
     private var deadLetters = DeadLetterOrder()
     private var keys: DeduplicationWindow
     private var lateAnswers: [LateAnswer.ID: LateAnswer] = [:]
+    private var pausesByBackend: [BackendName: Pause] = [:]
 
     /// - Parameter queueID: the part of each `DeliveryID` that keeps queues apart; drawn at random unless given.
     package init(limits: QueueLimits = .init(), queueID: UInt32 = .random(in: .min ... .max)) {
@@ -141,11 +142,16 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore {
         return lines.filter { $0.value.unfinishedCount > $0.value.leasedCount }.keys.sorted()
     }
 
+    package func appsWithWaitingDeliveries() async throws(QueueError) -> [AppName] {
+        try checkOpen()
+        return Set(entries.values.lazy.filter { !$0.state.isFinal }.map(\.delivery.app)).sorted()
+    }
+
     package func close() async {
         isClosed = true
         (entries, envelopes, lines) = ([:], [:], [:])
         (arrivals, deadLetters, bytes) = (ArrivalOrder(), DeadLetterOrder(), 0)
-        lateAnswers = [:]
+        (lateAnswers, pausesByBackend) = ([:], [:])
     }
 
     private func checkOpen() throws(QueueError) {
@@ -312,6 +318,20 @@ extension MemoryQueue {
     package func lateAnswerIDs() async throws(QueueError) -> [LateAnswer.ID] {
         try checkOpen()
         return lateAnswers.values.sorted { $0.expiresAt < $1.expiresAt }.map(\.id)
+    }
+}
+
+// MARK: - Pauses
+
+extension MemoryQueue {
+    package func pauses() async throws(QueueError) -> [BackendName: Pause] {
+        try checkOpen()
+        return pausesByBackend
+    }
+
+    package func setPause(_ pause: Pause?, of backend: BackendName) async throws(QueueError) {
+        try checkOpen()
+        pausesByBackend[backend] = pause
     }
 }
 

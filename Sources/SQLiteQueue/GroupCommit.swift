@@ -11,6 +11,7 @@ enum Write: Sendable {
     case probe
     case storeLateAnswer(LateAnswer)
     case removeLateAnswer(LateAnswer.ID)
+    case setPause(Pause?, BackendName)
 }
 
 /// What a call came to.

@@ -1,5 +1,5 @@
-// The one reader: finds what to lease, the oldest delivery and late answers, beside the writer and without waiting for
-// it.
+// The one reader: finds what to lease, the oldest delivery, late answers and pauses, beside the writer and without
+// waiting for it.
 
 import Foundation
 import GRDB
@@ -75,6 +75,17 @@ actor QueueReader {
         }
     }
 
+    /// A pause whose cause is not known is one that a person must end.
+    func pauses() throws(QueueError) -> [BackendName: Pause] {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT backend, since, cause FROM pause")
+            return try Row.fetchAll(statement).reduce(into: [:]) { pauses, row in
+                pauses[BackendName(row[0])] = Pause(
+                    since: Timestamp(nanosecondsSinceEpoch: row[1]), cause: Pause.Cause(rawValue: row[2]) ?? .person)
+            }
+        }
+    }
+
     func statistics() throws(QueueError) -> [BackendName: QueueStatistics] {
         try read { db in
             var statistics: [BackendName: QueueStatistics] = [:]
@@ -89,6 +100,19 @@ actor QueueReader {
                     dropped: entry.count.dropped)
             }
             return statistics
+        }
+    }
+
+    func appsWithWaitingDeliveries() throws(QueueError) -> [AppName] {
+        try read { db in
+            try String.fetchAll(
+                db,
+                sql: """
+                    SELECT DISTINCT app FROM envelope WHERE id IN
+                        (SELECT envelope FROM delivery WHERE settled_at IS NULL LIMIT 100000)
+                    ORDER BY app
+                    """
+            ).map { AppName($0) }
         }
     }
 
@@ -122,6 +146,7 @@ extension QueueReader {
             sql: """
                 SELECT due_at, id FROM delivery INDEXED BY delivery_waiting
                 WHERE backend = ? AND settled_at IS NULL AND (due_at, id) >= (?, ?)
+                    AND due_at < \(Timestamp.never.nanosecondsSinceEpoch)
                 ORDER BY due_at, id
                 """)
         let rows = try Row.fetchCursor(
@@ -172,7 +197,7 @@ extension QueueReader {
         let statement = try db.cachedStatement(
             sql: """
                 SELECT backend, route, path, state, due_at, attempts, envelope.id, deliveries, app, kind, received_at,
-                    retry_attempt, retry_reason, payload
+                    retry_attempt, retry_reason, payload, order_key
                 FROM delivery JOIN envelope ON envelope.id = delivery.envelope
                 WHERE delivery.id = ?
                 """)
@@ -193,10 +218,11 @@ extension QueueReader {
         let delivery = Delivery(
             id: DeliveryID(queue: opened.queueID, sequence: sequence), backend: BackendName(row[0]),
             route: RouteName(row[1]), path: row[2], app: AppName(row[8]), kind: kind, payload: payload,
-            slackRetry: retry, receivedAt: Timestamp(nanosecondsSinceEpoch: row[10]), attemptsMade: row[5])
+            slackRetry: retry, receivedAt: Timestamp(nanosecondsSinceEpoch: row[10]), orderKey: row[14],
+            attemptsMade: row[5])
         let lease = LeaseTable.Lease(
             backend: delivery.backend, state: state, due: Timestamp(nanosecondsSinceEpoch: row[4]), envelope: row[6],
-            siblings: row[7])
+            siblings: row[7], orderKey: delivery.orderKey)
         return (delivery, lease)
     }
 

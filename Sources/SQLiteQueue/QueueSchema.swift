@@ -17,6 +17,12 @@ enum QueueSchema {
         migrator.registerMigration("2: deliveries that were sent before they were stored, late answers") { db in
             try db.execute(sql: second)
         }
+        migrator.registerMigration("3: pauses") { db in
+            try db.execute(sql: third)
+        }
+        migrator.registerMigration("4: order keys") { db in
+            try db.execute(sql: fourth)
+        }
         return migrator
     }
 
@@ -87,5 +93,22 @@ enum QueueSchema {
             failure BLOB NOT NULL,            -- posted in place of a reply
             PRIMARY KEY (app, envelope_id)
         ) STRICT, WITHOUT ROWID;
+        """
+
+    private static let third = """
+        CREATE TABLE pause (
+            backend TEXT PRIMARY KEY,
+            since INTEGER NOT NULL,
+            cause TEXT NOT NULL               -- Pause.Cause
+        ) STRICT, WITHOUT ROWID;
+        """
+
+    /// Of the unsettled deliveries of a backend that share an order key, all but one are *blocked*: their `due_at` is
+    /// `Timestamp.never`, which no query for waiting deliveries reaches. Whatever settles or removes that one for good
+    /// gives the next one a time in the same transaction.
+    private static let fourth = """
+        ALTER TABLE delivery ADD COLUMN order_key TEXT;   -- null: unordered
+        CREATE INDEX delivery_ordered ON delivery (backend, order_key, id, settled_at)
+            WHERE order_key IS NOT NULL AND settled_at IS NULL;
         """
 }

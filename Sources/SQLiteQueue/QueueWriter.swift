@@ -133,6 +133,7 @@ extension QueueWriter {
             case .probe: try transaction.probe(in: store)
             case .storeLateAnswer(let answer): try transaction.store(answer, in: store)
             case .removeLateAnswer(let id): try transaction.remove(id, in: store)
+            case .setPause(let pause, let backend): try transaction.set(pause, of: backend, in: store)
             }
             return .success(.done)
         } catch let error as QueueError {

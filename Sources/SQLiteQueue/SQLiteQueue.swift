@@ -11,7 +11,7 @@ package import RelayCore
 ///
 /// When the disk is full, read-only or fails, calls throw `unavailable` and change nothing; they succeed again when the
 /// disk does.
-package final class SQLiteQueue: DeliveryQueue, LateAnswerStore {
+package final class SQLiteQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     private let state: QueueState
     let writer: QueueWriter
     private let reader: QueueReader
@@ -87,6 +87,11 @@ package final class SQLiteQueue: DeliveryQueue, LateAnswerStore {
         return state.withTable(\.backendsWithWaitingDeliveries)
     }
 
+    package func appsWithWaitingDeliveries() async throws(QueueError) -> [AppName] {
+        try checkOpen()
+        return try await reader.appsWithWaitingDeliveries()
+    }
+
     package func store(_ answer: LateAnswer) async throws(QueueError) {
         try checkOpen()
         _ = try await writer.write(.storeLateAnswer(answer))
@@ -105,6 +110,16 @@ package final class SQLiteQueue: DeliveryQueue, LateAnswerStore {
     package func lateAnswerIDs() async throws(QueueError) -> [LateAnswer.ID] {
         try checkOpen()
         return try await reader.lateAnswerIDs()
+    }
+
+    package func pauses() async throws(QueueError) -> [BackendName: Pause] {
+        try checkOpen()
+        return try await reader.pauses()
+    }
+
+    package func setPause(_ pause: Pause?, of backend: BackendName) async throws(QueueError) {
+        try checkOpen()
+        _ = try await writer.write(.setPause(pause, backend))
     }
 
     package func close() async {

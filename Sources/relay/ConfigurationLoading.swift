@@ -45,27 +45,32 @@ extension Configuration {
     /// The secrets that must be there at the start, so that a forgotten variable, or a secret of the wrong kind, is
     /// found now and not at the first delivery. Those of every signing entry, whether it is valid now or not.
     func checkSecrets(_ secrets: any SecretReader) throws {
-        var problems: [String?] = [
-            problem("slack.app_token", slack.appToken, secrets, form: Self.appTokenProblem),
-            problem("slack.signing_secret", slack.signingSecret, secrets),
-        ]
+        var problems: [String?] = apps.flatMap { app in
+            [
+                problem("\(key(of: app)).app_token", app.appToken, secrets, form: Self.appTokenProblem),
+                problem("\(key(of: app)).signing_secret", app.signingSecret, secrets),
+            ]
+        }
         for backend in backends {
             problems += backend.signing.enumerated().map { index, entry in
-                problem("backends.\(backend.name).signing[\(index)].secret", entry.secret, secrets) { secret in
-                    do throws(KeyFormatError) {
-                        _ = try SigningKey(entry.scheme, secret)
-                        return nil
-                    } catch {
-                        return error.description
-                    }
+                problem("backends.\(backend.name).signing[\(index)].secret", entry.secret, secrets) {
+                    Self.keyProblem(entry.scheme, $0)
                 }
             }
         }
         if let token = admin?.token {
             problems.append(problem("admin.token", token, secrets, form: AdminConfiguration.problem(ofToken:)))
         }
+        if alarms.url != nil, let secret = alarms.secret {
+            problems.append(problem("alarms.secret", secret, secrets) { Self.keyProblem(.standardWebhooks, $0) })
+        }
         let found = problems.compactMap(\.self)
         guard found.isEmpty else { throw CommandFailure(.configuration, found.joined(separator: "\n")) }
+    }
+
+    /// Where an app stands in the file: `slack`, or `apps.NAME`.
+    func key(of app: SlackConfiguration) -> String {
+        apps.count == 1 && app.name == App.defaultName ? "slack" : "apps.\(app.name)"
     }
 
     /// What is wrong with one secret, with the key and the reference; nil: nothing.
@@ -78,6 +83,15 @@ extension Configuration {
             return form(try secrets.secret(reference)).map { "\(key): \(reference) \($0)" }
         } catch {
             return "\(key): \(error)"
+        }
+    }
+
+    private static func keyProblem(_ scheme: SigningScheme, _ secret: Secret) -> String? {
+        do throws(KeyFormatError) {
+            _ = try SigningKey(scheme, secret)
+            return nil
+        } catch {
+            return error.description
         }
     }
 

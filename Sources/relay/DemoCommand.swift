@@ -140,9 +140,11 @@ struct Demo: Sendable {
 
     private func makeRelay(slack: SlackSimulator, backendURL: String, scene: DemoScene) -> Composition {
         let configuration = Configuration(
-            slack: SlackConfiguration(
-                appToken: .environment("SLACK_APP_TOKEN"), signingSecret: .environment("SLACK_SIGNING_SECRET"),
-                startJitter: .zero, apiURL: slack.apiURL),
+            apps: [
+                SlackConfiguration(
+                    appToken: .environment("SLACK_APP_TOKEN"), signingSecret: .environment("SLACK_SIGNING_SECRET"),
+                    startJitter: .zero, apiURL: slack.apiURL)
+            ],
             queue: QueueConfiguration(path: folder.appendingPathComponent("relay.db").path),
             backends: [Backend(name: "demo", url: backendURL, retry: RetryPolicy(schedule: [.seconds(1)]))],
             health: nil, admin: nil)
@@ -201,6 +203,7 @@ enum Paint {
         && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
     static func green(_ text: String) -> String { paint(text, 32) }
+    static func red(_ text: String) -> String { paint(text, 31) }
     static func yellow(_ text: String) -> String { paint(text, 33) }
     static func dim(_ text: String) -> String { paint(text, 2) }
 

@@ -8,7 +8,7 @@ extension Configuration {
     /// The files that must be there at the start, so that a wrong path is found now and not at the first connection.
     /// They are read for each connection, by libcurl.
     func checkFiles() throws {
-        var files = [("slack.ca", slack.caFile)]
+        var files = apps.map { ("\(key(of: $0)).ca", $0.caFile) }
         for backend in backends {
             files += [
                 ("backends.\(backend.name).tls.ca", backend.tls.caFile),

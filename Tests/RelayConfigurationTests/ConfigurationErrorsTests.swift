@@ -1,8 +1,9 @@
 // What is said about a file that is wrong.
 
-import RelayConfiguration
 import RelayCore
 import Testing
+
+@testable import RelayConfiguration
 
 @Suite("Mistakes in relay.yaml")
 struct ConfigurationErrorsTests {
@@ -29,8 +30,8 @@ struct ConfigurationErrorsTests {
                     etc/relay.yaml:6:16: slack.connections must be 1 to 10, is "12"
                     etc/relay.yaml:8:18: backends.legacy.url must be an absolute http or https URL, is "ftp://x"
                     etc/relay.yaml:8:27: unknown key `time_out` in backends.legacy; did you mean `timeout`?
-                    etc/relay.yaml:9:1: unknown key `colour`; known: version, slack, queue, backends, routes, unrouted, \
-                    health, admin, log
+                    etc/relay.yaml:9:1: unknown key `colour`; known: version, slack, apps, queue, backends, routes, \
+                    unrouted, health, admin, alarms, log
                     """)
         }
     }
@@ -391,12 +392,71 @@ struct ConfigurationErrorsTests {
     }
 
     @Test(
-        "what a later version reads is refused by name",
+        "apps is a list of 1 to 20, in place of slack, each with its own name and token",
         arguments: [
-            ("apps: []", "`apps` is not in this version"),
-            ("alarms: {}", "`alarms` is not in this version"),
+            ("apps: []", ["apps must have 1 to 20 entries, has 0"]),
+            ("apps: { a: {} }", ["apps must be a list"]),
+            (
+                "apps: [ { app_token: env:A, signing_secret: env:B } ]",
+                ["apps[0].name is missing; it names the app in logs and metrics"]
+            ),
+            (
+                "apps: [ { name: a } ]",
+                [
+                    "apps[0].app_token is missing; write env:NAME or file:/path",
+                    "apps[0].signing_secret is missing; write env:NAME or file:/path",
+                ]
+            ),
+            (
+                "apps: [ { name: a, app_token: env:A, signing_secret: env:S }, "
+                    + "{ name: a, app_token: env:B, signing_secret: env:S } ]",
+                ["apps[1].name names two apps: `a`"]
+            ),
+            (
+                "apps: [ { name: a, app_token: env:A, signing_secret: env:S }, "
+                    + "{ name: b, app_token: env:A, signing_secret: env:T } ]",
+                ["apps[1].app_token is that of `a`, too: Slack would share its payloads out between the two"]
+            ),
+            (
+                "apps: [ { name: a, app_token: env:A, signing_secret: env:S, connections: 3, expected_connections: 2 } ]",
+                ["apps[0].expected_connections must be at least apps[0].connections (3), is 2"]
+            ),
+            (
+                "apps: [ { name: a, app_token: env:A, signing_secret: env:S } ]\n"
+                    + "slack: { app_token: env:B, signing_secret: env:S }",
+                ["apps stands beside slack: give one of the two"]
+            ),
+            (
+                "slack: { name: a, app_token: env:B, signing_secret: env:S }",
+                ["slack.name is for the entries of apps; the app of slack is called `default`"]
+            ),
         ])
-    func laterSections(_ section: String, _ expected: String) {
+    func apps(_ section: String, _ expected: [String]) {
+        #expect(mistakes(in: "version: 1\n\(section)\nbackends: { a: { url: http://h/ } }") == expected)
+    }
+
+    @Test("a value that is wrong is refused at every key of an app")
+    func keysOfApps() {
+        for key in SlackConfiguration.Key.allCases.map(\.rawValue) {
+            let yaml = "version: 1\napps: [ { \(key): [[]] } ]\nbackends: { a: { url: http://h/ } }"
+            #expect(mistakes(in: yaml).contains { $0.hasPrefix("apps[0].\(key)") }, "\(key)")
+        }
+    }
+
+    @Test(
+        "alarms have a secret to be signed with, and are not told more often than once a minute",
+        arguments: [
+            (
+                "alarms: { url: http://h/a }",
+                "alarms.secret is missing; alarms are signed with it: write env:NAME or file:/path"
+            ),
+            (
+                "alarms: { url: ftp://h/a, secret: env:A }",
+                #"alarms.url must be an absolute http or https URL, is "ftp://h/a""#
+            ),
+            ("alarms: { url: http://h/a, secret: env:A, repeat: 10s }", "alarms.repeat must be 60s to 7d, is 10s"),
+        ])
+    func alarms(_ section: String, _ expected: String) {
         #expect(mistakes(in: Sample.with(section)) == [expected])
     }
 
@@ -444,7 +504,7 @@ struct ConfigurationErrorsTests {
             ),
             (
                 "[]",
-                "backends.legacy.signing must not be an empty list; without the key slack.signing_secret signs"
+                "backends.legacy.signing must not be an empty list; without the key the signing_secret of the Slack app signs"
             ),
             (
                 "[\(String(repeating: "{ scheme: ed25519, secret: env:A },", count: 17))]",

@@ -12,9 +12,11 @@ struct ConfigurationForwardTests {
         #expect(
             configuration
                 == Configuration(
-                    slack: SlackConfiguration(
-                        appToken: .environment("SLACK_APP_TOKEN"), signingSecret: .environment("SLACK_SIGNING_SECRET"),
-                        startJitter: .zero),
+                    apps: [
+                        SlackConfiguration(
+                            appToken: .environment("SLACK_APP_TOKEN"),
+                            signingSecret: .environment("SLACK_SIGNING_SECRET"), startJitter: .zero)
+                    ],
                     queue: QueueConfiguration(driver: .memory),
                     backends: [Backend(name: "local", url: "http://localhost:3000/slack/events")],
                     routes: [Route(name: "default", to: ["local"])], health: nil,
@@ -27,9 +29,9 @@ struct ConfigurationForwardTests {
             url: "http://h/", appToken: .file("/a"), signingSecret: .file("/b"), apiURL: "http://127.0.0.1:1/api/",
             queuePath: "relay.db")
         #expect(configuration.queue == QueueConfiguration(driver: .sqlite, path: "relay.db"))
-        #expect(configuration.slack.appToken == .file("/a"))
-        #expect(configuration.slack.signingSecret == .file("/b"))
-        #expect(configuration.slack.apiURL == "http://127.0.0.1:1/api")
+        #expect(configuration.apps[0].appToken == .file("/a"))
+        #expect(configuration.apps[0].signingSecret == .file("/b"))
+        #expect(configuration.apps[0].apiURL == "http://127.0.0.1:1/api")
     }
 
     @Test(

@@ -13,7 +13,7 @@ struct ConfigurationParseTests {
     @Test("five lines are enough: defaults, and everything to the only backend")
     func minimal() throws {
         let configuration = try parse(Sample.minimal)
-        #expect(configuration == Configuration(slack: Sample.slack, backends: [Sample.backend]))
+        #expect(configuration == Configuration(apps: [Sample.slack], backends: [Sample.backend]))
         #expect(configuration.routes == [Route(name: "default", to: ["legacy"])])
         #expect(configuration.health == HealthConfiguration(host: "0.0.0.0", port: 9390))
     }
@@ -21,7 +21,7 @@ struct ConfigurationParseTests {
     @Test("sections whose keys are all commented out hold their defaults")
     func emptySections() throws {
         let configuration = try parse(Sample.minimal + "queue:\nunrouted:\nhealth:\nadmin:\nlog:\n")
-        #expect(configuration == Configuration(slack: Sample.slack, backends: [Sample.backend]))
+        #expect(configuration == Configuration(apps: [Sample.slack], backends: [Sample.backend]))
     }
 
     @Test("every key of slack is taken")
@@ -48,7 +48,7 @@ struct ConfigurationParseTests {
             backends: { legacy: { url: http://127.0.0.1:3000/slack/events } }
             """)
         #expect(
-            configuration.slack
+            configuration.apps[0]
                 == SlackConfiguration(
                     appToken: .environment("APP"), signingSecret: .file("/run/secrets/signing"), connections: 3,
                     expectedConnections: 6, startJitter: .zero, waitForBackends: .seconds(60),
@@ -62,7 +62,7 @@ struct ConfigurationParseTests {
 
     @Test("as many connections are expected as are held, unless the file says more")
     func expectedConnections() throws {
-        #expect(try parse(Sample.with(slack: "connections: 4")).slack.expectedConnections == 4)
+        #expect(try parse(Sample.with(slack: "connections: 4")).apps[0].expectedConnections == 4)
     }
 
     @Test("every key of queue is taken")
@@ -147,6 +147,18 @@ struct ConfigurationParseTests {
                     retryHeaders: .relay, userAgent: "Relay", recordsPayloads: false)
             ])
         #expect(configuration.queue.limits.backendsWithoutRecords == ["b"])
+    }
+
+    @Test("alarms go nowhere without a url, and are told each hour")
+    func alarms() throws {
+        #expect(try Configuration.parse(yaml: Sample.minimal, file: "relay.yaml").alarms == AlarmConfiguration())
+        let none = try Configuration.parse(yaml: Sample.minimal + "alarms: { url: '' }", file: "relay.yaml")
+        #expect(none.alarms.url == nil)
+        let some = try Configuration.parse(
+            yaml: Sample.minimal + "alarms: { url: http://h/a, secret: env:A }", file: "relay.yaml")
+        #expect(
+            some.alarms
+                == AlarmConfiguration(url: "http://h/a", secret: .environment("A"), repeatInterval: .seconds(3600)))
     }
 
     @Test("a timeout below the default of connect_timeout bounds it")
@@ -266,7 +278,7 @@ struct ConfigurationParseTests {
     @Test("values may be quoted, as templates do")
     func quoted() throws {
         let configuration = try parse(Sample.with(slack: "connections: \"3\"\nstart_jitter: '1s'"))
-        #expect(configuration.slack.connections == 3)
-        #expect(configuration.slack.startJitter == .seconds(1))
+        #expect(configuration.apps[0].connections == 3)
+        #expect(configuration.apps[0].startJitter == .seconds(1))
     }
 }

@@ -10,19 +10,25 @@ import YAML
 struct ConfigurationShowTests {
     /// Secrets cannot be read back; a reference in their place can.
     private func reread(_ configuration: Configuration) throws -> Configuration {
-        let shown = configuration.redactedYAML().replacing(#"_token: "***""#, with: "_token: env:SHOWN")
-            .replacing(#"secret: "***""#, with: "secret: env:SHOWN")
-            .replacing(#" token: "***""#, with: " token: env:SHOWN")
+        var shown = configuration.redactedYAML().replacing(#"secret: "***""#, with: "secret: env:SHOWN")
+        // No two apps may have the same token.
+        for index in configuration.apps.indices {
+            shown = shown.replacing(#"_token: "***""#, with: "_token: env:SHOWN\(index)", maxReplacements: 1)
+        }
+        shown = shown.replacing(#" token: "***""#, with: " token: env:SHOWN")
         return try Configuration.parse(yaml: shown, file: "shown")
     }
 
     /// The configuration with `env:SHOWN` for each secret, and `***` where a value is redacted.
     private func redacted(_ configuration: Configuration) -> Configuration {
         var redacted = configuration
-        redacted.slack.appToken = .environment("SHOWN")
-        redacted.slack.signingSecret = .environment("SHOWN")
+        for (index, app) in configuration.apps.enumerated() {
+            redacted.apps[index].appToken = .environment("SHOWN\(index)")
+            redacted.apps[index].signingSecret = .environment("SHOWN")
+            redacted.apps[index].proxy = app.proxy.map(Quote.withoutUserinfo)
+        }
+        redacted.alarms.secret = configuration.alarms.secret.map { _ in .environment("SHOWN") }
         if configuration.admin?.token != nil { redacted.admin?.token = .environment("SHOWN") }
-        redacted.slack.proxy = configuration.slack.proxy.map(Quote.withoutUserinfo)
         redacted.backends = configuration.backends.map { backend in
             var backend = backend
             for index in backend.signing.indices { backend.signing[index].secret = .environment("SHOWN") }
@@ -103,9 +109,28 @@ struct ConfigurationShowTests {
                 unrouted: { event: acknowledge, others: withhold }
                 health: { listen: 0.0.0.0:9390 }
                 admin: { listen: 127.0.0.1:9391 }
+                alarms: { url: "", repeat: 1h }
                 log: { level: info, format: auto }
 
                 """)
+        try expectRoundTrip(configuration)
+    }
+
+    @Test("several apps are shown as a list, each with its name; one that is not called default, too")
+    func apps() throws {
+        var configuration = Configuration(apps: [Sample.slack], backends: [Sample.backend])
+        configuration.apps[0].name = "sales"
+        #expect(
+            configuration.redactedYAML().hasPrefix(
+                """
+                version: 1
+                apps:
+                  - name: sales
+                    app_token: "***"
+                    signing_secret: "***"
+                    connections: 2
+
+                """))
         try expectRoundTrip(configuration)
     }
 
@@ -194,9 +219,13 @@ struct ConfigurationShowTests {
         let match = Match(
             [.init(.event, ["null", "*", "a: b"]), .init(.team, ["é"])], not: [.init(.user, ["~"])])
         var configuration = Configuration(
-            slack: SlackConfiguration(
-                appToken: .file("/secret"), signingSecret: .environment("secret"), connections: 10,
-                proxy: "http://user:secret@proxy:3128", caFile: "no", answerDeadline: .milliseconds(2_900)),
+            apps: [
+                SlackConfiguration(
+                    appToken: .file("/secret"), signingSecret: .environment("secret"), connections: 10,
+                    proxy: "http://user:secret@proxy:3128", caFile: "no", answerDeadline: .milliseconds(2_900)),
+                SlackConfiguration(
+                    name: "odd.name-2", appToken: .file("/secret-2"), signingSecret: .environment("secret")),
+            ],
             queue: QueueConfiguration(
                 driver: .memory, limits: QueueLimits(maxBytes: 20_000_001, whenFull: .dropOldest)),
             backends: [backend, remote],

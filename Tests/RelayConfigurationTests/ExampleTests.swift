@@ -20,8 +20,9 @@ func text(of path: String) -> String {
 
 /// Each section with its path in the example (`*`: whatever name or place), its keys, and those of later versions.
 let schema: [(path: [String], keys: [String], later: [String])] = [
-    section([], Configuration.Key.self),
-    section(["slack"], SlackConfiguration.Key.self),
+    // `apps` stands in place of `slack`, so that no file has both; its entries have a name besides.
+    section([], Configuration.Key.self, without: Configuration.Key.apps.rawValue),
+    section(["slack"], SlackConfiguration.Key.self, without: SlackConfiguration.Key.name.rawValue),
     section(["slack", "backoff"], BackoffConfiguration.Key.self),
     section(["queue"], QueueConfiguration.Key.self),
     section(["queue", "retention"], QueueConfiguration.RetentionKey.self),
@@ -36,11 +37,14 @@ let schema: [(path: [String], keys: [String], later: [String])] = [
     section(["unrouted"], UnroutedPolicy.Key.self),
     section(["health"], HealthConfiguration.Key.self),
     section(["admin"], AdminConfiguration.Key.self),
+    section(["alarms"], AlarmConfiguration.Key.self),
     section(["log"], LogConfiguration.Key.self),
 ]
 
-private func section<Key: ConfigurationKey>(_ path: [String], _: Key.Type) -> ([String], [String], [String]) {
-    (path, Key.allCases.map(\.rawValue), Key.later)
+private func section<Key: ConfigurationKey>(
+    _ path: [String], _: Key.Type, without other: String? = nil
+) -> ([String], [String], [String]) {
+    (path, Key.allCases.map(\.rawValue).filter { $0 != other }, Key.later)
 }
 
 extension YAMLNode {
@@ -84,7 +88,7 @@ struct ExampleTests {
             ])
         let match = Match(
             [.init(.kind, ["command"]), .init(.command, ["/deploy", "/roll*"])], not: [.init(.user, ["U0123456789"])])
-        #expect(configuration.slack == Sample.slack)
+        #expect(configuration.apps == [Sample.slack])
         #expect(configuration.queue == QueueConfiguration())
         #expect(configuration.backends == [backend])
         #expect(
@@ -97,7 +101,29 @@ struct ExampleTests {
         #expect(configuration.unrouted == UnroutedPolicy())
         #expect(configuration.health == HealthConfiguration())
         #expect(configuration.admin == AdminConfiguration(token: .environment("RELAY_ADMIN_TOKEN")))
+        #expect(configuration.alarms == AlarmConfiguration(secret: .environment("RELAY_ALARM_SECRET")))
         #expect(configuration.log == LogConfiguration())
+    }
+
+    @Test("its comment on several apps holds when it takes the place of slack")
+    func apps() throws {
+        var lines = exampleText.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let slack = try #require(lines.firstIndex(of: "slack:"))
+        lines.removeSubrange(slack..<(try #require(lines[slack...].firstIndex(of: ""))))
+        let apps = try #require(lines.firstIndex(of: "# apps:"))
+        for index in apps..<(try #require(lines[apps...].firstIndex(of: ""))) {
+            lines[index] = String(lines[index].dropFirst(2))
+        }
+        let configuration = try Configuration.parse(yaml: lines.joined(separator: "\n"), file: "")
+        #expect(
+            configuration.apps == [
+                SlackConfiguration(
+                    name: "sales", appToken: .environment("SALES_APP_TOKEN"),
+                    signingSecret: .environment("SALES_SIGNING_SECRET")),
+                SlackConfiguration(
+                    name: "support", appToken: .environment("SUPPORT_APP_TOKEN"),
+                    signingSecret: .environment("SUPPORT_SIGNING_SECRET"), connections: 1),
+            ])
     }
 
     @Test("has every key that is built, in the order of the design", arguments: schema.map(\.path))

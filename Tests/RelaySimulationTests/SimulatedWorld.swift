@@ -120,10 +120,10 @@ final class SimulatedWorld: Sendable {
         let account = AnswerAccount(
             gateway: metrics, backends: [:], factory: NOOPMetricsHandler.instance, logger: .silent)
         let poster = LateAnswerPoster(
-            poster: process, store: process.queue, owed: [], clock: clock,
+            way: { _ in process }, store: process.queue, owed: [], clock: clock,
             random: { [random] in random.unit() }, health: health, account: account)
         let answerer = Answerer(
-            .init(deadline: .milliseconds(2_500), backends: [], instance: 2), sender: process, intake: intake,
+            .init(backends: [], instance: 2), sender: process, intake: intake,
             dispatchers: dispatchers, lateAnswers: process.queue, poster: poster, clock: clock, health: health,
             account: account)
         return Gateway(

@@ -45,6 +45,16 @@ extension DeliveryQueueConformance {
             try await queue.settle([.complete(ids[0])])
             #expect(try await queue.backendsWithWaitingDeliveries() == ["a", "c"])
         },
+        Fact("apps with unsettled deliveries are told, sorted and once; those with settled ones are not") { make in
+            let queue = try await make(.init())
+            for app in ["c", "a", "c", "done"] as [AppName] {
+                var request = EnqueueRequest.event()
+                request.envelope.app = app
+                let deliveries = try await queue.store(request)
+                if app == "done" { try await queue.settle([.complete(deliveries[0].id)]) }
+            }
+            #expect(try await queue.appsWithWaitingDeliveries() == ["a", "c"])
+        },
     ]
 
     /// Room for two events of 100 bytes to one backend, and not for three.

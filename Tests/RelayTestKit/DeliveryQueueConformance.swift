@@ -1,4 +1,5 @@
-// What every adapter of the ports DeliveryQueue and LateAnswerStore must do, one fact for each sentence of their docs.
+// What every adapter of the ports DeliveryQueue, LateAnswerStore and PauseStore must do, one fact for each sentence of
+// their docs.
 
 package import RelayCore
 import Testing
@@ -7,7 +8,8 @@ import Testing
 /// DeliveryQueueConformance.facts)`.
 package enum DeliveryQueueConformance {
     /// Opens a new, empty queue.
-    package typealias MakeQueue = @Sendable (QueueLimits) async throws -> any DeliveryQueue & LateAnswerStore
+    package typealias MakeQueue =
+        @Sendable (QueueLimits) async throws -> any DeliveryQueue & LateAnswerStore & PauseStore
 
     /// One rule, and the check that an adapter keeps it. The check records an issue where it does not.
     package struct Fact: Sendable, CustomStringConvertible {
@@ -22,9 +24,12 @@ package enum DeliveryQueueConformance {
         package var description: String { rule }
     }
 
+    /// Order keys: apart while not every adapter keeps them.
+    package static var orderKeyFacts: [Fact] { orderFacts }
+
     package static let facts: [Fact] =
         enqueueFacts + deduplicationFacts + leaseFacts + settleFacts + statisticsFacts + roomFacts + closeFacts
-        + settledTargetFacts + rememberingFacts + lateAnswerFacts
+        + settledTargetFacts + rememberingFacts + lateAnswerFacts + pauseFacts
 }
 
 // MARK: - What the facts are told with

@@ -74,11 +74,12 @@ final class AnswerStory: Sendable {
             gateway: GatewayMetrics(factory: NOOPMetricsHandler.instance), backends: [:],
             factory: NOOPMetricsHandler.instance, logger: .silent, observer: Observer(story: self))
         let poster = LateAnswerPoster(
-            poster: Poster(story: self), store: queue, owed: (try? await queue.lateAnswerIDs()) ?? [], clock: clock,
+            way: { _ in Poster(story: self) }, store: queue, owed: (try? await queue.lateAnswerIDs()) ?? [],
+            clock: clock,
             random: { 0 }, health: health, account: account)
         let intake = Intake(queue: queue, dispatchers: [:], health: health)
         let answerer = Answerer(
-            .init(deadline: .milliseconds(2_500), backends: [backend], instance: 7), sender: Sender(story: self),
+            .init(backends: [backend], instance: 7), sender: Sender(story: self),
             intake: intake, dispatchers: [:], lateAnswers: queue, poster: poster, clock: clock, health: health,
             account: account)
         let gateway = Gateway(

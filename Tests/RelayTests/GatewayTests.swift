@@ -24,10 +24,10 @@ import Testing
         let account = AnswerAccount(
             gateway: metrics, backends: [:], factory: NOOPMetricsHandler.instance, logger: log.logger)
         let poster = LateAnswerPoster(
-            poster: NobodyPosts(), store: queue, owed: [], clock: clock, random: { 0 }, health: health,
+            way: { _ in NobodyPosts() }, store: queue, owed: [], clock: clock, random: { 0 }, health: health,
             account: account)
         let answerer = Answerer(
-            .init(deadline: .seconds(1), backends: [], instance: 1), sender: NobodyAsks(), intake: intake,
+            .init(backends: [], instance: 1), sender: NobodyAsks(), intake: intake,
             dispatchers: [:], lateAnswers: queue, poster: poster, clock: clock, health: health, account: account)
         return Gateway(
             .init(router: Router(routes: routes), maxPendingBytes: maxPendingBytes), intake: intake,
@@ -236,6 +236,7 @@ final class StubbornQueue: DeliveryQueue, LateAnswerStore {
     func prune(now: Timestamp) async throws(QueueError) -> Bool { try await queue.prune(now: now) }
     func statistics() async throws(QueueError) -> [BackendName: QueueStatistics] { try await queue.statistics() }
     func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName] { [] }
+    func appsWithWaitingDeliveries() async throws(QueueError) -> [AppName] { [] }
     func close() async { await queue.close() }
 }
 

@@ -26,6 +26,8 @@ final class RelayHome: Sendable {
     ///   - backends: each one's keys as a YAML flow mapping without its braces: `url: http://…, max_in_flight: 1`.
     ///   - routes: items of the list, each a flow mapping without its braces; none: events go to the only backend.
     ///   - queue: the keys of `queue` in the same way; where they name no place, it is a database in the folder.
+    ///   - apps: entries of the list in place of `slack`, each one's keys as a YAML flow mapping without its braces;
+    ///     `apiURL` is then without meaning, and the keys of `slack` are added to each.
     ///   - slack: more keys of the section `slack`, each `key: value`; a `backoff` among them takes the place of the
     ///     short one.
     ///   - admin: where the admin API listens, and more keys of its section.
@@ -33,8 +35,8 @@ final class RelayHome: Sendable {
     ///   - ulimit: arguments of ulimit(1) that hold for relay.
     init(
         apiURL: String, backends: [String: String], routes: [String] = [], queue: String? = nil, slack: [String] = [],
-        admin: String = "127.0.0.1:0", logLevel: String = "debug", environment: [String: String] = [:],
-        ulimit: String? = nil
+        apps: [String] = [], admin: String = "127.0.0.1:0", logLevel: String = "debug",
+        environment: [String: String] = [:], ulimit: String? = nil
     ) throws {
         folder = try Self.makeFolder()
         self.ulimit = ulimit
@@ -45,12 +47,7 @@ final class RelayHome: Sendable {
         let place = hasPlace ? [] : ["path: \(folder.path)/relay.db"]
         let yaml = """
             version: 1
-            slack:
-              app_token: env:SLACK_APP_TOKEN
-              signing_secret: env:SLACK_SIGNING_SECRET
-              api_url: \(apiURL)
-              start_jitter: 0s
-            \((backoff + slack).map { "  \($0)\n" }.joined())
+            \(apps.isEmpty ? Self.slack(apiURL, backoff + slack) : Self.apps(apps, backoff + slack))
             queue: { \((place + [queue].compactMap(\.self)).joined(separator: ", ")) }
             backends:
             \(backends.sorted { $0.key < $1.key }.map { "  \($0.key): { \($0.value) }\n" }.joined())
@@ -60,6 +57,26 @@ final class RelayHome: Sendable {
             log: { level: \(logLevel), format: json }
             """
         try yaml.write(toFile: configurationPath, atomically: false, encoding: .utf8)
+    }
+
+    private static func slack(_ apiURL: String, _ keys: [String]) -> String {
+        let all =
+            [
+                "app_token: env:SLACK_APP_TOKEN", "signing_secret: env:SLACK_SIGNING_SECRET", "api_url: \(apiURL)",
+                "start_jitter: 0s",
+            ] + keys
+        return "slack:\n" + all.map { "  \($0)\n" }.joined()
+    }
+
+    private static func apps(_ apps: [String], _ keys: [String]) -> String {
+        "apps:\n" + apps.map { "  - { \(([$0, "start_jitter: 0s"] + keys).joined(separator: ", ")) }\n" }.joined()
+    }
+
+    /// Changes the configuration file in place.
+    func edit(_ change: (inout String) -> Void) throws {
+        var text = try String(contentsOfFile: configurationPath, encoding: .utf8)
+        change(&text)
+        try text.write(toFile: configurationPath, atomically: false, encoding: .utf8)
     }
 
     deinit { try? FileManager.default.removeItem(at: folder) }
