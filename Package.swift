@@ -47,8 +47,8 @@ let package = Package(
         .executableTarget(
             name: "relay",
             dependencies: [
-                "Relay", "RelayConfiguration", "RelayCore", "Signing", "SlackHTTP", "SlackSimulator", "SocketMode",
-                "WebhookSender", lifecycle, logging,
+                "AdminServer", "Curl", "Relay", "RelayConfiguration", "RelayCore", "Signing",
+                "SlackHTTP", "SlackSimulator", "SocketMode", "WebhookSender", lifecycle, logging,
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -152,6 +152,7 @@ let package = Package(
             name: "AdminServerTests",
             dependencies: [
                 "AdminServer", "Curl", "RelayCore", "YAML", lifecycle, logging, metrics,
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

@@ -75,7 +75,8 @@ extension AdminHandlers {
     }
 
     private func shown(_ id: DeliveryID) async throws -> AdminReply {
-        guard let record = try await archive.record(id) else { throw Problem.unknown(id) }
+        // Memory keeps no canceled ones.
+        guard let record = try await archive.record(id) else { return AdminReply(.nothing, status: .noContent) }
         return try AdminReply(API.Delivery(record, held: await control.heldBackends(), withPayload: false))
     }
 

@@ -61,9 +61,12 @@ package struct Composition: Sendable {
                 ($0.name, BackendMetrics(backend: $0.name, factory: registry))
             })
         let alarms = makeAlarms(client, registry: registry)
+        let feed = DeliveryFeed()
+        let records = BackendRecords()
+        let observer = AdminObserver(feed: feed, records: records, next: self.observer) { [clock] in clock.now }
         let dispatchers = makeDispatchers(
             queue: queue, pauses: try await queue.pauses(), sender: sender, health: health, metrics: backendMetrics,
-            alarms: alarms)
+            observer: observer, alarms: alarms)
         let intake = Intake(queue: queue, dispatchers: dispatchers, health: health)
         let apps = configuration.apps.map(\.name)
         let metrics = GatewayMetrics(factory: registry, apps: apps)
@@ -89,8 +92,30 @@ package struct Composition: Sendable {
             makeConnector(app, gateway: gateway, client: client, sender: sender, registry: registry)
         }
 
-        // Shut down from the last to the first: traffic ends, and only then health goes silent.
+        let traffic = TrafficService(
+            connectors: connectors, dispatchers: Array(dispatchers.values), answerer: answerer, poster: poster,
+            drainTimeout: configuration.drainTimeout, clock: clock)
+        let drainRequest = DrainRequest()
+        let replays = ReplayService(archive: queue, clock: clock, logger: logger) { backends in
+            for backend in backends { await dispatchers[backend]?.deliveriesStored([], othersWait: true) }
+        }
+        let startedAt = clock.now
+        let control = GatewayOperator(
+            queue: queue, health: health, records: records, replays: replays, drainRequest: drainRequest, clock: clock,
+            startedAt: startedAt, currentConfiguration: { configuration }, dispatchers: { dispatchers },
+            connectors: { connectors }, sender: { sender }, isDraining: { false },
+            loaded: {
+                API.Loaded(generation: 1, fingerprint: "", loadedAt: startedAt.rfc3339Milliseconds)
+            },
+            readAgain: { () throws(ReloadRefused) in
+                throw ReloadRefused(mistakes: ["this version cannot read its configuration again"])
+            })
+
+        // Shut down from the last to the first: traffic ends, and only then health and the admin API go silent.
         var services: [any Service] = []
+        if let listener = configuration.admin {
+            services.append(makeAdminServer(listener, archive: queue, control: control, feed: feed))
+        }
         if let listener = configuration.health {
             services.append(
                 makeHealthServer(
@@ -106,15 +131,13 @@ package struct Composition: Sendable {
                 AlarmWatch(alarms: alarms, silentApps: silentApps, queue: queue, health: health, clock: clock))
         }
         services.append(QueueKeeper(queue: queue, health: health, clock: clock))
-        services.append(
-            TrafficService(
-                connectors: connectors, dispatchers: Array(dispatchers.values), answerer: answerer, poster: poster,
-                drainTimeout: configuration.drainTimeout, clock: clock))
+        services.append(replays)
+        services.append(traffic)
         if endsWhenRefused { services += connectors.map(RefusalWatch.init(connector:)) }
 
         logger.notice("started", metadata: [LogKey.version: "\(RelayVersion.text)"])
         do {
-            try await ProcessLife(services: services, logger: logger).run()
+            try await ProcessLife(services: services, drainRequest: drainRequest, logger: logger).run()
         } catch {
             await queue.close()
             client.shutdown()
@@ -188,7 +211,8 @@ package struct Composition: Sendable {
 
     private func makeDispatchers(
         queue: any DeliveryQueue & PauseStore, pauses: [BackendName: Pause], sender: WebhookSender,
-        health: QueueHealth, metrics: [BackendName: BackendMetrics], alarms: AlarmService?
+        health: QueueHealth, metrics: [BackendName: BackendMetrics], observer: any DeliveryObserver,
+        alarms: AlarmService?
     ) -> [BackendName: Dispatcher] {
         var dispatchers: [BackendName: Dispatcher] = [:]
         for backend in configuration.backends {
@@ -222,6 +246,23 @@ package struct Composition: Sendable {
             configuration: .init(slack) { await probe.waitForBackends(timeout: slack.waitForBackends) },
             receiver: gateway, http: client, token: { [secrets] in try secrets.secret(slack.appToken) }, clock: clock,
             logger: logger, metrics: registry)
+    }
+
+    private func makeAdminServer(
+        _ listener: AdminConfiguration, archive: any DeliveryArchive, control: GatewayOperator, feed: DeliveryFeed
+    ) -> AdminServer {
+        var token: (@Sendable () throws(SecretError) -> Secret)?
+        if let reference = listener.token {
+            token = { [secrets] () throws(SecretError) -> Secret in try secrets.secret(reference) }
+        }
+        return AdminServer(
+            .init(host: listener.host, port: listener.port, token: token), archive: archive, control: control,
+            feed: feed, now: { [clock] in clock.now },
+            onListening: { [logger] port in
+                let place = AdminConfiguration(host: listener.host, port: port).listen
+                logger.notice("the admin API is served", metadata: [LogKey.listen: "\(place)"])
+            },
+            logger: logger)
     }
 
     private func makeHealthServer(
@@ -282,4 +323,4 @@ extension Readiness {
 }
 
 /// Everything that the queue is to the process.
-package typealias Store = DeliveryQueue & LateAnswerStore & PauseStore
+package typealias Store = DeliveryQueue & LateAnswerStore & PauseStore & DeliveryArchive

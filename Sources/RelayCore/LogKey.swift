@@ -38,6 +38,8 @@ package enum LogKey {
     package static let adminQuery = "admin.query"
     package static let adminCount = "admin.count"
     package static let replayID = "replay.id"
+    package static let replayCount = "replay.count"
+    package static let replayWithoutPayload = "replay.without_payload"
 
     // Of the configuration.
 
