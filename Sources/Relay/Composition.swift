@@ -60,7 +60,8 @@ package struct Composition: Sendable {
             uniqueKeysWithValues: configuration.backends.map {
                 ($0.name, BackendMetrics(backend: $0.name, factory: registry))
             })
-        let dispatchers = makeDispatchers(queue: queue, sender: sender, health: health, metrics: backendMetrics)
+        let dispatchers = makeDispatchers(
+            queue: queue, pauses: try await queue.pauses(), sender: sender, health: health, metrics: backendMetrics)
         let intake = Intake(queue: queue, dispatchers: dispatchers, health: health)
         let apps = configuration.apps.map(\.name)
         let metrics = GatewayMetrics(factory: registry, apps: apps)
@@ -117,7 +118,7 @@ package struct Composition: Sendable {
 
     // MARK: - Parts, in the order of the layers
 
-    private func sayWhatIsForgotten(_ queue: any DeliveryQueue & LateAnswerStore) async {
+    private func sayWhatIsForgotten(_ queue: any Store) async {
         guard configuration.queue.driver == .memory else { return }
         let deliveries = (try? await queue.statistics())?.values.reduce(0) { $0 + $1.waitingCount } ?? 0
         let answers = (try? await queue.lateAnswerIDs())?.count ?? 0
@@ -129,8 +130,8 @@ package struct Composition: Sendable {
         }
     }
 
-    private func openQueue() async throws -> any DeliveryQueue & LateAnswerStore {
-        let queue: any DeliveryQueue & LateAnswerStore
+    private func openQueue() async throws -> any Store {
+        let queue: any Store
         let limits = configuration.queue.limits
         switch configuration.queue.driver {
         case .memory:
@@ -166,13 +167,15 @@ package struct Composition: Sendable {
     }
 
     private func makeDispatchers(
-        queue: any DeliveryQueue, sender: WebhookSender, health: QueueHealth, metrics: [BackendName: BackendMetrics]
+        queue: any DeliveryQueue & PauseStore, pauses: [BackendName: Pause], sender: WebhookSender,
+        health: QueueHealth, metrics: [BackendName: BackendMetrics]
     ) -> [BackendName: Dispatcher] {
         var dispatchers: [BackendName: Dispatcher] = [:]
         for backend in configuration.backends {
             guard let metrics = metrics[backend.name] else { continue }
             dispatchers[backend.name] = Dispatcher(
-                backend, queue: queue, sender: sender, clock: clock, random: { Double.random(in: 0..<1) },
+                backend, queue: queue, pause: pauses[backend.name], sender: sender, clock: clock,
+                random: { Double.random(in: 0..<1) },
                 health: health, metrics: metrics, logger: logger, observer: observer)
         }
         return dispatchers
@@ -231,7 +234,7 @@ extension Configuration {
 
 extension SlackConnectorConfiguration {
     /// - Parameter waitForBackends: returns when the first dial may be made.
-    fileprivate init(_ slack: SlackConfiguration, waitForBackends: @escaping @Sendable () async -> Void = {}) {
+    init(_ slack: SlackConfiguration, waitForBackends: @escaping @Sendable () async -> Void = {}) {
         self.init(
             app: slack.name, apiURL: slack.apiURL, proxy: slack.proxy, caFile: slack.caFile,
             pool: PoolConfiguration(
@@ -257,3 +260,6 @@ extension Readiness {
         self.init(problems: problems)
     }
 }
+
+/// Everything that the queue is to the process.
+package typealias Store = DeliveryQueue & LateAnswerStore & PauseStore

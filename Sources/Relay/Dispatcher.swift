@@ -13,11 +13,13 @@ package actor Dispatcher {
         case settle
         case release([DeliveryID])
         case lease(LeaseBounds)
+        case storePause
         case wake(Timestamp)
     }
 
     private let backend: Backend
     private let queue: any DeliveryQueue
+    private let pauses: any PauseStore
     private let sender: any AttemptSender
     private let clock: any RelayClock
     private let random: @Sendable () -> Double
@@ -25,21 +27,30 @@ package actor Dispatcher {
     private let metrics: BackendMetrics
     private let logger: Logger
     private let observer: (any DeliveryObserver)?
+    private let alarms: AlarmService?
     private var machine: DispatchStateMachine
     private let work: AsyncStream<Work>
     private let workToDo: AsyncStream<Work>.Continuation
     /// Decided, not yet durable; in the order decided.
     private var unrecorded: [Settlement] = []
     private var isSettling = false
+    /// Since when it is left alone, and why; nil: it is not.
+    package private(set) var pause: Pause?
 
-    /// - Parameter random: gives numbers uniform in 0 ..< 1, for jitter.
+    /// - Parameters:
+    ///   - queue: its pause is stored there, too.
+    ///   - pause: as it was stored.
+    ///   - random: gives numbers uniform in 0 ..< 1, for jitter.
     package init(
-        _ backend: Backend, queue: any DeliveryQueue, sender: any AttemptSender, clock: any RelayClock,
+        _ backend: Backend, queue: any DeliveryQueue & PauseStore, pause: Pause? = nil, sender: any AttemptSender,
+        clock: any RelayClock,
         random: @escaping @Sendable () -> Double, health: QueueHealth, metrics: BackendMetrics, logger: Logger,
-        observer: (any DeliveryObserver)? = nil
+        observer: (any DeliveryObserver)? = nil, alarms: AlarmService? = nil
     ) {
         self.backend = backend
         self.queue = queue
+        self.pauses = queue
+        self.pause = pause
         self.sender = sender
         self.clock = clock
         self.random = random
@@ -49,6 +60,7 @@ package actor Dispatcher {
         logger[metadataKey: LogKey.backendName] = "\(backend.name)"
         self.logger = logger
         self.observer = observer
+        self.alarms = alarms
         self.machine = DispatchStateMachine(.init(backend))
         (self.work, self.workToDo) = AsyncStream.makeStream()
     }
@@ -56,6 +68,10 @@ package actor Dispatcher {
     /// Lives until drained, or until its task is canceled: then attempts under way are canceled, and their deliveries
     /// are attempted again after the next start.
     package func run() async {
+        if let pause {
+            if pause.cause == .gone { alarms?.began(.init(.backendGone, backend.name.text)) }
+            perform(machine.paused(now: clock.now))
+        }
         perform(machine.started(now: clock.now))
         await withDiscardingTaskGroup { group in
             for await item in work {
@@ -79,6 +95,26 @@ package actor Dispatcher {
         perform(machine.answerFinished(result, wasProbe: wasProbe, now: clock.now))
     }
 
+    /// Leaves the backend alone until `resume`, over restarts. What is in flight comes to its end; what waits is held.
+    /// When it throws, nothing has changed. A backend that is paused stays paused as it is.
+    package func pauseByPerson() async throws(QueueError) {
+        guard pause == nil else { return }
+        let pause = Pause(since: clock.now, cause: .person)
+        try await pauses.setPause(pause, of: backend.name)
+        self.pause = pause
+        logger.notice("backend paused: its deliveries are held")
+        perform(machine.paused(now: clock.now))
+    }
+
+    /// Attempts the backend's deliveries again. When it throws, nothing has changed.
+    package func resume() async throws(QueueError) {
+        try await pauses.setPause(nil, of: backend.name)
+        if pause != nil { logger.notice("backend resumed") }
+        pause = nil
+        alarms?.ended(.init(.backendGone, backend.name.text))
+        perform(machine.resumed(now: clock.now))
+    }
+
     /// How it stands with the backend.
     package var status: DispatchStateMachine.Status { machine.status }
 
@@ -92,6 +128,7 @@ package actor Dispatcher {
     private func perform(_ actions: DispatchStateMachine.Actions) {
         for delivery in actions.start { workToDo.yield(.attempt(delivery)) }
         note(actions.breaker)
+        if actions.isGone { noteGone() }
         if !actions.settle.isEmpty {
             noteExpired(actions.settle)
             unrecorded += actions.settle
@@ -117,6 +154,8 @@ package actor Dispatcher {
             perform(machine.released(now: clock.now))
         case .lease(let bounds):
             await lease(bounds)
+        case .storePause:
+            await storePause()
         case .wake(let time):
             guard (try? await clock.sleep(until: time, tolerance: nil)) != nil else { return }
             perform(machine.woke(time, now: clock.now))
@@ -137,7 +176,10 @@ package actor Dispatcher {
             return
         }
         metrics.attempted(delivery, result, startedAt: startedAt, finishedAt: now)
-        if case .deadLetter? = actions.settle.first?.verb { metrics.deadLettered() }
+        if case .deadLetter? = actions.settle.first?.verb {
+            metrics.deadLettered()
+            alarms?.happened(.init(.deadLetter, backend.name.text))
+        }
         log(delivery, result, number: number, duration: startedAt.duration(to: now), actions.settle.first?.verb)
         observer?.attemptFinished(delivery, result, number: number, duration: startedAt.duration(to: now))
         perform(actions)
@@ -175,16 +217,39 @@ package actor Dispatcher {
         }
     }
 
+    /// It answered 410, and is paused already.
+    private func noteGone() {
+        pause = Pause(since: clock.now, cause: .gone)
+        logger.error("backend is gone (410): its deliveries are held until somebody resumes it")
+        alarms?.began(.init(.backendGone, backend.name.text))
+        workToDo.yield(.storePause)
+    }
+
+    /// Until it is stored, or a person has decided otherwise.
+    private func storePause() async {
+        while let pause {
+            do {
+                try await pauses.setPause(pause, of: backend.name)
+                return health.worked(.settle)
+            } catch {
+                health.failed(.settle, error)
+                guard (try? await clock.sleep(for: .seconds(1))) != nil else { return }
+            }
+        }
+    }
+
     private func note(_ change: CircuitBreaker.Change) {
         switch change {
         case .none: break
         case .opened:
             metrics.breakerOpened()
+            alarms?.began(.init(.backendFailing, backend.name.text))
             let wait = machine.status.probeDue.map { clock.now.duration(to: $0).milliseconds } ?? 0
             logger.warning(
                 "backend fails: its deliveries are held until a probe succeeds",
                 metadata: [LogKey.waitMilliseconds: "\(wait)"])
         case .closed:
+            alarms?.ended(.init(.backendFailing, backend.name.text))
             logger.notice("backend works again: its deliveries are released, slowly at first")
         }
     }

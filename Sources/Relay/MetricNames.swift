@@ -1,6 +1,7 @@
 // What each metric means: the HELP lines of /metrics.
 
 enum MetricNames {
+    static let alarms = "relay_alarms_total"
     static let answersWaiting = "relay_answers_waiting"
     static let backendState = "relay_backend_state"
     static let queueDepth = "relay_queue_depth"
@@ -14,6 +15,7 @@ enum MetricNames {
         "relay_acknowledgement_duration_seconds": "From reading an envelope to acknowledging it.",
         "relay_acknowledgements_sent_total":
             "Acknowledgements by the connection they left on: same, other, or lost when none was open.",
+        alarms: "Alarms by cause, and whether they could be posted.",
         "relay_answer_duration_seconds": "From reading an envelope to its backend's answer being sent to Slack.",
         "relay_answers_total": "Envelopes whose acknowledgement waited for their backend, by what became of them.",
         answersWaiting: "Requests that a backend has not answered yet, and whose answer somebody waits for.",

@@ -16,6 +16,7 @@ extension Configuration {
             Key.routes.entry(.sequence(routes.map(\.shown))),
             Key.unrouted.entry(unrouted.shown),
             Key.health.entry(.keys([HealthConfiguration.Key.listen.entry(.string(health?.listen ?? "none"))])),
+            Key.alarms.entry(alarms.shown),
             Key.log.entry(log.shown),
         ]
         return YAMLNode.keys(entries).text
@@ -41,6 +42,15 @@ extension YAMLNode {
     fileprivate static func size(_ bytes: Int64) -> YAMLNode { .plain(ByteCount.text(bytes)) }
     fileprivate static func url(_ url: String) -> YAMLNode { .string(Quote.withoutUserinfo(url)) }
     fileprivate static func word(_ word: some RawRepresentable<String>) -> YAMLNode { .string(word.rawValue) }
+}
+
+extension AlarmConfiguration {
+    fileprivate var shown: YAMLNode {
+        .keys([
+            Key.url.entry(.url(url ?? "")), Key.secret.entry(secret.map { _ in redacted }),
+            Key.repeatInterval.entry(.duration(repeatInterval)),
+        ])
+    }
 }
 
 extension SlackConfiguration {

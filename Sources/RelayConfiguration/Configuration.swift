@@ -14,12 +14,14 @@ package struct Configuration: Sendable, Equatable {
     package var unrouted: UnroutedPolicy
     /// nil: no port is opened.
     package var health: HealthConfiguration?
+    package var alarms: AlarmConfiguration
     package var log: LogConfiguration
 
     /// - Parameter routes: nil: `defaultRoutes`.
     package init(
         apps: [SlackConfiguration], queue: QueueConfiguration = .init(), backends: [Backend], routes: [Route]? = nil,
-        unrouted: UnroutedPolicy = .init(), health: HealthConfiguration? = .init(), log: LogConfiguration = .init()
+        unrouted: UnroutedPolicy = .init(), health: HealthConfiguration? = .init(),
+        alarms: AlarmConfiguration = .init(), log: LogConfiguration = .init()
     ) {
         self.apps = apps
         self.queue = queue
@@ -27,6 +29,7 @@ package struct Configuration: Sendable, Equatable {
         self.routes = routes ?? Self.defaultRoutes(to: backends)
         self.unrouted = unrouted
         self.health = health
+        self.alarms = alarms
         self.log = log
     }
 
@@ -44,11 +47,16 @@ package struct Configuration: Sendable, Equatable {
     /// How long the end may take: as long as the app that allows most.
     package var drainTimeout: Duration { apps.map(\.drainTimeout).max() ?? .zero }
 
+    /// Where an app stands in the file, for messages: `slack`, or `apps.NAME`.
+    package func key(of app: SlackConfiguration) -> String {
+        apps.count == 1 && app.name == App.defaultName ? Key.slack.rawValue : "\(Key.apps.rawValue).\(app.name)"
+    }
+
     /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of
     /// relay.yaml.example.
     enum Key: String, ConfigurationKey {
-        case version, slack, apps, queue, backends, routes, unrouted, health, log
-        static let later = ["admin", "alarms"]
+        case version, slack, apps, queue, backends, routes, unrouted, health, alarms, log
+        static let later = ["admin"]
     }
 }
 

@@ -17,6 +17,7 @@ struct LeaseTable: Sendable {
         /// The id of its envelope, and how many deliveries were stored with it.
         var envelope: Int64
         var siblings: Int
+        var orderKey: String?
     }
 
     /// As of the last committed transaction.
@@ -24,7 +25,7 @@ struct LeaseTable: Sendable {
     private(set) var isClosed = false
     private var leases: [Int64: Lease] = [:]
     private var leased: [BackendName: Ledger.Count] = [:]
-    /// Being removed by a transaction that is not over: neither waiting nor leased.
+    /// Being removed or changed by a transaction that is not over: neither waiting nor leased.
     private var claims: Set<Int64> = []
     /// For each backend, a position before which no delivery waits without a lease.
     private var cursors: [BackendName: QueuePosition] = [:]
@@ -153,6 +154,7 @@ extension LeaseTable {
                 appeared(QueuePosition(due: due, sequence: sequence), of: backend)
             }
         }
+        for (position, backend) in effects.appeared { appeared(position, of: backend) }
     }
 }
 

@@ -146,6 +146,7 @@ extension QueueReader {
             sql: """
                 SELECT due_at, id FROM delivery INDEXED BY delivery_waiting
                 WHERE backend = ? AND settled_at IS NULL AND (due_at, id) >= (?, ?)
+                    AND due_at < \(Timestamp.never.nanosecondsSinceEpoch)
                 ORDER BY due_at, id
                 """)
         let rows = try Row.fetchCursor(
@@ -196,7 +197,7 @@ extension QueueReader {
         let statement = try db.cachedStatement(
             sql: """
                 SELECT backend, route, path, state, due_at, attempts, envelope.id, deliveries, app, kind, received_at,
-                    retry_attempt, retry_reason, payload
+                    retry_attempt, retry_reason, payload, order_key
                 FROM delivery JOIN envelope ON envelope.id = delivery.envelope
                 WHERE delivery.id = ?
                 """)
@@ -217,10 +218,11 @@ extension QueueReader {
         let delivery = Delivery(
             id: DeliveryID(queue: opened.queueID, sequence: sequence), backend: BackendName(row[0]),
             route: RouteName(row[1]), path: row[2], app: AppName(row[8]), kind: kind, payload: payload,
-            slackRetry: retry, receivedAt: Timestamp(nanosecondsSinceEpoch: row[10]), attemptsMade: row[5])
+            slackRetry: retry, receivedAt: Timestamp(nanosecondsSinceEpoch: row[10]), orderKey: row[14],
+            attemptsMade: row[5])
         let lease = LeaseTable.Lease(
             backend: delivery.backend, state: state, due: Timestamp(nanosecondsSinceEpoch: row[4]), envelope: row[6],
-            siblings: row[7])
+            siblings: row[7], orderKey: delivery.orderKey)
         return (delivery, lease)
     }
 

@@ -20,6 +20,9 @@ enum QueueSchema {
         migrator.registerMigration("3: pauses") { db in
             try db.execute(sql: third)
         }
+        migrator.registerMigration("4: order keys") { db in
+            try db.execute(sql: fourth)
+        }
         return migrator
     }
 
@@ -98,5 +101,14 @@ enum QueueSchema {
             since INTEGER NOT NULL,
             cause TEXT NOT NULL               -- Pause.Cause
         ) STRICT, WITHOUT ROWID;
+        """
+
+    /// Of the unsettled deliveries of a backend that share an order key, all but one are *blocked*: their `due_at` is
+    /// `Timestamp.never`, which no query for waiting deliveries reaches. Whatever settles or removes that one for good
+    /// gives the next one a time in the same transaction.
+    private static let fourth = """
+        ALTER TABLE delivery ADD COLUMN order_key TEXT;   -- null: unordered
+        CREATE INDEX delivery_ordered ON delivery (backend, order_key, id, settled_at)
+            WHERE order_key IS NOT NULL AND settled_at IS NULL;
         """
 }

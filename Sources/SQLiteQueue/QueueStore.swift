@@ -11,6 +11,7 @@ final class QueueStore {
     private let insertEnvelope, payloadBytes, removePayload, removeEnvelope: Statement
     private let insertDelivery, insertSettled, settleAttempted, settleUnattempted, removeDelivery: Statement
     private let settledDeliveries, unfinishedDeliveries, siblings, isUnfinished: Statement
+    private let isKeyTaken, unblockNext: Statement
     private let storeLateAnswer, removeLateAnswer: Statement
     private let storePause, removePause: Statement
     private let writeMeta: Statement
@@ -44,15 +45,15 @@ final class QueueStore {
             """)
         insertDelivery = try prepare(
             """
-            INSERT INTO delivery (id, envelope, backend, route, path, state, due_at, attempts)
-            VALUES (?, ?, ?, ?, ?, 'pending', ?, 0)
+            INSERT INTO delivery (id, envelope, backend, route, path, order_key, state, due_at, attempts)
+            VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, 0)
             """)
         insertSettled = try prepare(
             """
             INSERT INTO delivery
-                (id, envelope, backend, route, path, due_at, sent_id, state, settled_at, dead_reason, attempts,
-                attempt_started_at, attempt_finished_at, outcome, reason)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                (id, envelope, backend, route, path, order_key, due_at, sent_id, state, settled_at, dead_reason,
+                attempts, attempt_started_at, attempt_finished_at, outcome, reason)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         settleAttempted = try prepare(
             """
@@ -74,13 +75,28 @@ final class QueueStore {
         // NOT INDEXED: in the order of arrival, by the table itself.
         unfinishedDeliveries = try prepare(
             """
-            SELECT delivery.id, delivery.backend, delivery.state, delivery.envelope, envelope.deliveries, envelope.size
+            SELECT delivery.id, delivery.backend, delivery.state, delivery.envelope, envelope.deliveries, envelope.size,
+                order_key, due_at
             FROM delivery NOT INDEXED JOIN envelope ON envelope.id = delivery.envelope
             WHERE delivery.id >= ? AND settled_at IS NULL
             ORDER BY delivery.id
             """)
         siblings = try prepare("SELECT id, backend, state FROM delivery WHERE id >= ? AND id < ?")
         isUnfinished = try prepare("SELECT 1 FROM delivery WHERE id = ? AND settled_at IS NULL")
+        isKeyTaken = try prepare(
+            """
+            SELECT 1 FROM delivery INDEXED BY delivery_ordered
+            WHERE backend = ? AND order_key = ? AND settled_at IS NULL LIMIT 1
+            """)
+        unblockNext = try prepare(
+            """
+            UPDATE delivery
+            SET due_at = min(?, (SELECT received_at FROM envelope WHERE id = delivery.envelope))
+            WHERE id = (
+                SELECT id FROM delivery INDEXED BY delivery_ordered
+                WHERE backend = ? AND order_key = ? AND settled_at IS NULL ORDER BY id LIMIT 1)
+            RETURNING due_at, id
+            """)
         storeLateAnswer = try prepare(
             """
             INSERT OR REPLACE INTO late_answer (app, envelope_id, response_url, expires_at, reply, failure)
@@ -147,7 +163,8 @@ extension QueueStore {
             insertDelivery,
             [
                 id.databaseValue, envelope.databaseValue, target.backend.text.databaseValue,
-                target.route.text.databaseValue, target.path?.databaseValue ?? .null, due.databaseValue,
+                target.route.text.databaseValue, target.path?.databaseValue ?? .null,
+                target.orderKey?.databaseValue ?? .null, due.databaseValue,
             ])
     }
 
@@ -156,8 +173,8 @@ extension QueueStore {
         let (target, settlement) = (settled.target, settled.settlement)
         let sent = [
             id.databaseValue, envelope.databaseValue, target.backend.text.databaseValue,
-            target.route.text.databaseValue, target.path?.databaseValue ?? .null, due.databaseValue,
-            settlement.id.description.databaseValue,
+            target.route.text.databaseValue, target.path?.databaseValue ?? .null,
+            target.orderKey?.databaseValue ?? .null, due.databaseValue, settlement.id.description.databaseValue,
         ]
         let unattempted: [DatabaseValue] = [0.databaseValue, .null, .null, .null, .null]
         try run(insertSettled, sent + settlement.stateValues + (settlement.attempt?.databaseValues ?? unattempted))
@@ -217,6 +234,8 @@ extension QueueStore {
         var siblings: Int
         /// Of the envelope.
         var size: Int64
+        var orderKey: String?
+        var isBlocked: Bool
     }
 
     /// Those that are not settled, leased or not, in the order of arrival from a sequence on, until `body` returns
@@ -225,8 +244,8 @@ extension QueueStore {
         try forEach(unfinishedDeliveries, [sequence.databaseValue]) {
             try body(
                 UnfinishedDelivery(
-                    id: $0[0], backend: BackendName($0[1]), state: $0[2], envelope: $0[3], siblings: $0[4], size: $0[5])
-            )
+                    id: $0[0], backend: BackendName($0[1]), state: $0[2], envelope: $0[3], siblings: $0[4], size: $0[5],
+                    orderKey: $0[6], isBlocked: $0[7] == Timestamp.never.nanosecondsSinceEpoch))
         }
     }
 
@@ -239,6 +258,20 @@ extension QueueStore {
             return true
         }
         return found
+    }
+
+    /// Whether a delivery of the backend that has the order key is not settled.
+    func isTaken(_ orderKey: String, of backend: BackendName) throws -> Bool {
+        try first(isKeyTaken, [backend.text.databaseValue, orderKey.databaseValue]) { _ in true } ?? false
+    }
+
+    /// The delivery of an order key that stood at its head is settled for good, or gone: the first stored of the others
+    /// waits for nobody from now on. Returns where it stands; nil when there is none.
+    func unblockNext(of orderKey: String, _ backend: BackendName, now: Timestamp) throws -> QueuePosition? {
+        let arguments = [now.databaseValue, backend.text.databaseValue, orderKey.databaseValue]
+        return try first(unblockNext, arguments) {
+            QueuePosition(due: Timestamp(nanosecondsSinceEpoch: $0[0]), sequence: $0[1])
+        }
     }
 
     func store(_ answer: LateAnswer) throws {
@@ -289,6 +322,11 @@ extension QueueStore {
 extension Timestamp {
     /// As times are stored.
     var databaseValue: DatabaseValue { nanosecondsSinceEpoch.databaseValue }
+
+    /// When a delivery is due that waits for its order key.
+    static let never = Timestamp(nanosecondsSinceEpoch: .max)
+    /// The latest time that one can be rescheduled to.
+    static let latest = Timestamp(nanosecondsSinceEpoch: .max - 1)
 }
 
 extension Payload {

@@ -24,6 +24,8 @@ struct WriteTransaction {
         var ended: [Int64: Ending] = [:]
         /// Waiting deliveries that were removed by `drop_oldest`.
         var claimed: Set<Int64> = []
+        /// Deliveries that wait for nobody else of their order key from now on.
+        var appeared: [(position: QueuePosition, backend: BackendName)] = []
     }
 
     enum Ending: Sendable, Equatable {
@@ -98,22 +100,25 @@ extension WriteTransaction {
         if let settled = request.settled {
             try insert(settled, envelope: first, receivedAt: envelope.receivedAt, in: store)
         }
-        return try request.targets.map { target in
+        return try request.targets.compactMap { target in
             let sequence = effects.ledger.nextSequence
-            try store.insert(target, id: sequence, envelope: first, due: envelope.receivedAt)
+            // After a crash one of an order key is due, and the others wait for it: this transaction writes either.
+            let isBlocked = try target.orderKey.map { try store.isTaken($0, of: target.backend) } ?? false
+            try store.insert(target, id: sequence, envelope: first, due: isBlocked ? .never : envelope.receivedAt)
             effects.ledger.nextSequence += 1
             effects.ledger.count(.pending, of: target.backend, by: 1)
+            if isBlocked { return nil }
             effects.stored.append(
                 (
                     sequence,
                     LeaseTable.Lease(
                         backend: target.backend, state: .pending, due: envelope.receivedAt, envelope: first,
-                        siblings: request.deliveryCount)
+                        siblings: request.deliveryCount, orderKey: target.orderKey)
                 ))
             return Delivery(
                 id: DeliveryID(queue: queueID, sequence: sequence), backend: target.backend, route: target.route,
                 path: target.path, app: envelope.app, kind: envelope.kind, payload: envelope.payload,
-                slackRetry: envelope.retry, receivedAt: envelope.receivedAt)
+                slackRetry: envelope.retry, receivedAt: envelope.receivedAt, orderKey: target.orderKey)
         }
     }
 
@@ -233,6 +238,9 @@ extension WriteTransaction {
         }
         effects.claimed.formUnion(chosen)
         for victim in victims { try drop(victim, in: store) }
+        for victim in victims where !victim.isBlocked {
+            try unblockNext(of: victim.orderKey, victim.backend, now: .latest, in: store)
+        }
         return true
     }
 
@@ -260,8 +268,8 @@ extension WriteTransaction {
 // MARK: - Settle
 
 extension WriteTransaction {
-    /// After a crash a delivery waits as before, to be attempted once more, or is settled: its attempt, its state and
-    /// what becomes of its payload are written by this one transaction.
+    /// After a crash a delivery waits as before, to be attempted once more, or is settled: its attempt, its state, what
+    /// becomes of its payload and who follows in its order key are written by this one transaction.
     mutating func settle(_ settlements: [Settlement], in store: QueueStore) throws {
         for settlement in settlements
         where settlement.id.queue == queueID && effects.ended[settlement.id.sequence] == nil {
@@ -273,12 +281,22 @@ extension WriteTransaction {
 
     private mutating func settle(_ settlement: Settlement, _ lease: LeaseTable.Lease, in store: QueueStore) throws {
         let state = settlement.verb.state
-        let due: Timestamp? = if case .reschedule(let due) = settlement.verb { due } else { nil }
+        let due: Timestamp? = if case .reschedule(let due) = settlement.verb { min(due, .latest) } else { nil }
         try store.settle(settlement, due: due ?? lease.due)
         effects.ended[settlement.id.sequence] = due.map { .rescheduled(at: $0) } ?? .settled
         effects.ledger.count(lease.state, of: lease.backend, by: -1)
         effects.ledger.count(state, of: lease.backend, by: 1)
-        if state.isFinal, state != .dead { try removePayloadIfUnneeded(lease, in: store) }
+        guard state.isFinal else { return }
+        if state != .dead { try removePayloadIfUnneeded(lease, in: store) }
+        try unblockNext(of: lease.orderKey, lease.backend, now: settlement.at, in: store)
+    }
+
+    /// The delivery that the others of its order key waited for is settled for good, or gone.
+    private mutating func unblockNext(
+        of orderKey: String?, _ backend: BackendName, now: Timestamp, in store: QueueStore
+    ) throws {
+        guard let orderKey, let next = try store.unblockNext(of: orderKey, backend, now: now) else { return }
+        effects.appeared.append((next, backend))
     }
 
     private mutating func removePayloadIfUnneeded(_ lease: LeaseTable.Lease, in store: QueueStore) throws {

@@ -1,10 +1,15 @@
 // Dates in HTTP headers (RFC 9110 §5.6.7).
 
-internal import RelayCore
+package import RelayCore
 
 /// A second of universal time.
-struct HTTPDate: Equatable {
+package struct HTTPDate: Equatable {
     var secondsSinceEpoch: Int64
+
+    /// The moment that a `Date` header tells; nil when it tells none.
+    package static func timestamp(_ text: String, now: Timestamp) -> Timestamp? {
+        HTTPDate(Substring(text), now: now).map { Timestamp(millisecondsSinceEpoch: $0.secondsSinceEpoch * 1_000) }
+    }
 
     /// Reads `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` or `Sun Nov  6 08:49:37 1994`; nil for
     /// anything else. The day of the week is not checked. Two digits of a year are the nearest such year not more than

@@ -59,7 +59,8 @@ enum SlackMessageField: Int, CaseIterable {
             [
                 "payload.container.thread_ts", "payload.message.thread_ts", "payload.container.message_ts",
                 "payload.message.ts", "payload.message_ts",
-                "payload.event.thread_ts", "payload.event.message.thread_ts", "payload.event.previous_message.thread_ts",
+                "payload.event.thread_ts", "payload.event.message.thread_ts",
+                "payload.event.previous_message.thread_ts",
                 "payload.event.assistant_thread.thread_ts", "payload.event.item.thread_ts", "payload.event.message.ts",
                 "payload.event.previous_message.ts", "payload.event.item.ts", "payload.event.deleted_ts",
                 "payload.event.ts",

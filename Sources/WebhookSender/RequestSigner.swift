@@ -20,7 +20,7 @@ struct RequestSigner: Sendable {
     ) throws -> RequestSignatures {
         let (id, timestamp) = (delivery.id.description, now.secondsSinceEpoch)
         let signatures = try entries(for: backend, app: delivery.app, at: now).map { entry in
-            try key(of: entry).sign(id: id, timestamp: timestamp, body: body)
+            try SigningKey(entry.scheme, entry.secret, from: secrets).sign(id: id, timestamp: timestamp, body: body)
         }
         return RequestSignatures(id: id, timestamp: timestamp, signatures: signatures)
     }
@@ -41,14 +41,5 @@ struct RequestSigner: Sendable {
                     + "it has: \(known)")
         }
         return active
-    }
-
-    private func key(of entry: SigningEntry) throws(SecretError) -> SigningKey {
-        let secret = try secrets.secret(entry.secret)
-        do throws(KeyFormatError) {
-            return try SigningKey(entry.scheme, secret)
-        } catch {
-            throw SecretError(entry.secret, reason: error.description)
-        }
     }
 }

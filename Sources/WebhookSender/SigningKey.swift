@@ -21,6 +21,18 @@ package enum SigningKey {
         }
     }
 
+    /// Reads the secret that a reference names.
+    init(
+        _ scheme: SigningScheme, _ reference: SecretReference, from secrets: any SecretReader
+    ) throws(SecretError) {
+        let secret = try secrets.secret(reference)
+        do throws(KeyFormatError) {
+            self = try SigningKey(scheme, secret)
+        } catch {
+            throw SecretError(reference, reason: error.description)
+        }
+    }
+
     /// - Parameters:
     ///   - id: of the delivery; for the schemes that sign one.
     ///   - timestamp: of the attempt, Unix seconds; likewise.

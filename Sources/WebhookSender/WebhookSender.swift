@@ -16,7 +16,7 @@ package final class WebhookSender: AttemptSender, AnswerSender {
     private let backends: [BackendName: Backend]
     private let signer: RequestSigner
     private let client: CurlClient
-    private let now: @Sendable () -> Timestamp
+    let now: @Sendable () -> Timestamp
     private let lastReasons = LastReasons()
 
     /// - Parameters:
@@ -73,13 +73,16 @@ package final class WebhookSender: AttemptSender, AnswerSender {
         return true
     }
 
-    private enum Exchange {
+    /// The URL that a backend gets a kind at; nil when it has none, or is unknown.
+    func url(of backend: BackendName, for kind: Kind) -> String? { backends[backend]?.url(for: kind) }
+
+    enum Exchange {
         case response(CurlResponse)
         case noResponse(CurlError)
         case noRequest(AttemptResult)
     }
 
-    private func perform(_ delivery: Delivery, attempt number: Int, deadline: Timestamp? = nil) async -> Exchange {
+    func perform(_ delivery: Delivery, attempt number: Int, deadline: Timestamp? = nil) async -> Exchange {
         guard let backend = backends[delivery.backend] else {
             return .noRequest(.requestError("backend \(delivery.backend) is not in the configuration"))
         }

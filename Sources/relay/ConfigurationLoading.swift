@@ -53,23 +53,16 @@ extension Configuration {
         }
         for backend in backends {
             problems += backend.signing.enumerated().map { index, entry in
-                problem("backends.\(backend.name).signing[\(index)].secret", entry.secret, secrets) { secret in
-                    do throws(KeyFormatError) {
-                        _ = try SigningKey(entry.scheme, secret)
-                        return nil
-                    } catch {
-                        return error.description
-                    }
+                problem("backends.\(backend.name).signing[\(index)].secret", entry.secret, secrets) {
+                    Self.keyProblem(entry.scheme, $0)
                 }
             }
         }
+        if alarms.url != nil, let secret = alarms.secret {
+            problems.append(problem("alarms.secret", secret, secrets) { Self.keyProblem(.standardWebhooks, $0) })
+        }
         let found = problems.compactMap(\.self)
         guard found.isEmpty else { throw CommandFailure(.configuration, found.joined(separator: "\n")) }
-    }
-
-    /// Where an app stands in the file: `slack`, or `apps.NAME`.
-    func key(of app: SlackConfiguration) -> String {
-        apps.count == 1 && app.name == App.defaultName ? "slack" : "apps.\(app.name)"
     }
 
     /// What is wrong with one secret, with the key and the reference; nil: nothing.
@@ -82,6 +75,15 @@ extension Configuration {
             return form(try secrets.secret(reference)).map { "\(key): \(reference) \($0)" }
         } catch {
             return "\(key): \(error)"
+        }
+    }
+
+    private static func keyProblem(_ scheme: SigningScheme, _ secret: Secret) -> String? {
+        do throws(KeyFormatError) {
+            _ = try SigningKey(scheme, secret)
+            return nil
+        } catch {
+            return error.description
         }
     }
 

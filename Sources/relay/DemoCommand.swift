@@ -203,6 +203,7 @@ enum Paint {
         && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
     static func green(_ text: String) -> String { paint(text, 32) }
+    static func red(_ text: String) -> String { paint(text, 31) }
     static func yellow(_ text: String) -> String { paint(text, 33) }
     static func dim(_ text: String) -> String { paint(text, 2) }
 

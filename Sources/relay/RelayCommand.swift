@@ -62,7 +62,7 @@ struct RelayCommand: AsyncParsableCommand {
         version: RelayVersion.text,
         subcommands: [
             ServeCommand.self, ForwardCommand.self, DemoCommand.self, SimulateCommand.self, ConfigCommand.self,
-            RouteCommand.self, SignCommand.self, VerifyCommand.self, VersionCommand.self,
+            DoctorCommand.self, RouteCommand.self, SignCommand.self, VerifyCommand.self, VersionCommand.self,
         ])
 }
 

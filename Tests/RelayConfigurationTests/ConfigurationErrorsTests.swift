@@ -31,7 +31,7 @@ struct ConfigurationErrorsTests {
                     etc/relay.yaml:8:18: backends.legacy.url must be an absolute http or https URL, is "ftp://x"
                     etc/relay.yaml:8:27: unknown key `time_out` in backends.legacy; did you mean `timeout`?
                     etc/relay.yaml:9:1: unknown key `colour`; known: version, slack, apps, queue, backends, routes, \
-                    unrouted, health, log
+                    unrouted, health, alarms, log
                     """)
         }
     }
@@ -428,9 +428,26 @@ struct ConfigurationErrorsTests {
     @Test(
         "what a later version reads is refused by name",
         arguments: [
-            ("admin: {}", "`admin` is not in this version"), ("alarms: {}", "`alarms` is not in this version"),
+            ("admin: {}", "`admin` is not in this version")
         ])
     func laterSections(_ section: String, _ expected: String) {
+        #expect(mistakes(in: Sample.with(section)) == [expected])
+    }
+
+    @Test(
+        "alarms have a secret to be signed with, and are not told more often than once a minute",
+        arguments: [
+            (
+                "alarms: { url: http://h/a }",
+                "alarms.secret is missing; alarms are signed with it: write env:NAME or file:/path"
+            ),
+            (
+                "alarms: { url: ftp://h/a, secret: env:A }",
+                #"alarms.url must be an absolute http or https URL, is "ftp://h/a""#
+            ),
+            ("alarms: { url: http://h/a, secret: env:A, repeat: 10s }", "alarms.repeat must be 60s to 7d, is 10s"),
+        ])
+    func alarms(_ section: String, _ expected: String) {
         #expect(mistakes(in: Sample.with(section)) == [expected])
     }
 

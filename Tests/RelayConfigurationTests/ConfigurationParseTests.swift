@@ -149,6 +149,18 @@ struct ConfigurationParseTests {
         #expect(configuration.queue.limits.backendsWithoutRecords == ["b"])
     }
 
+    @Test("alarms go nowhere without a url, and are told each hour")
+    func alarms() throws {
+        #expect(try Configuration.parse(yaml: Sample.minimal, file: "relay.yaml").alarms == AlarmConfiguration())
+        let none = try Configuration.parse(yaml: Sample.minimal + "alarms: { url: '' }", file: "relay.yaml")
+        #expect(none.alarms.url == nil)
+        let some = try Configuration.parse(
+            yaml: Sample.minimal + "alarms: { url: http://h/a, secret: env:A }", file: "relay.yaml")
+        #expect(
+            some.alarms
+                == AlarmConfiguration(url: "http://h/a", secret: .environment("A"), repeatInterval: .seconds(3600)))
+    }
+
     @Test("a timeout below the default of connect_timeout bounds it")
     func connectTimeoutFollows() throws {
         #expect(try parse(Sample.with(backend: "timeout: 1s")).backends[0].connectTimeout == .seconds(1))

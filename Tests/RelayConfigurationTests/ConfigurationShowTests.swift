@@ -26,6 +26,7 @@ struct ConfigurationShowTests {
             redacted.apps[index].signingSecret = .environment("SHOWN")
             redacted.apps[index].proxy = app.proxy.map(Quote.withoutUserinfo)
         }
+        redacted.alarms.secret = configuration.alarms.secret.map { _ in .environment("SHOWN") }
         redacted.backends = configuration.backends.map { backend in
             var backend = backend
             for index in backend.signing.indices { backend.signing[index].secret = .environment("SHOWN") }
@@ -105,6 +106,7 @@ struct ConfigurationShowTests {
                     continue: false
                 unrouted: { event: acknowledge, others: withhold }
                 health: { listen: 0.0.0.0:9390 }
+                alarms: { url: "", repeat: 1h }
                 log: { level: info, format: auto }
 
                 """)

@@ -36,6 +36,7 @@ let schema: [(path: [String], keys: [String], later: [String])] = [
     section(["routes", "*"], Route.Key.self),
     section(["unrouted"], UnroutedPolicy.Key.self),
     section(["health"], HealthConfiguration.Key.self),
+    section(["alarms"], AlarmConfiguration.Key.self),
     section(["log"], LogConfiguration.Key.self),
 ]
 
@@ -98,6 +99,7 @@ struct ExampleTests {
             ])
         #expect(configuration.unrouted == UnroutedPolicy())
         #expect(configuration.health == HealthConfiguration())
+        #expect(configuration.alarms == AlarmConfiguration(secret: .environment("RELAY_ALARM_SECRET")))
         #expect(configuration.log == LogConfiguration())
     }
 

@@ -140,9 +140,9 @@ struct RouteErrorsTests {
                 in: Sample.with(
                     backend: "order_by: channel",
                     "routes: [ { name: a, to: legacy, acknowledge: delivered } ]")) == [
-                "routes[0].acknowledge must not be delivered where the first backend has order_by: channel "
-                    + "(`legacy`): events are then asked for at once, in no order"
-            ])
+                    "routes[0].acknowledge must not be delivered where the first backend has order_by: channel "
+                        + "(`legacy`): events are then asked for at once, in no order"
+                ])
     }
 
     @Test(

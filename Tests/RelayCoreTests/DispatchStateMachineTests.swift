@@ -261,8 +261,12 @@ extension Delivery {
 
 extension DispatchStateMachine {
     /// The first attempt at delivery `sequence` ends at time zero.
-    mutating func finish(_ sequence: Int64, _ outcome: AttemptOutcome) -> Actions {
-        attemptFinished(.numbered(sequence), .init(outcome), startedAt: .zero, now: .zero, random: 0.5)
+    mutating func finish(_ sequence: Int64, _ outcome: AttemptOutcome, status: Int? = nil) -> Actions {
+        finish(.numbered(sequence), outcome, status: status)
+    }
+
+    mutating func finish(_ delivery: Delivery, _ outcome: AttemptOutcome, status: Int? = nil) -> Actions {
+        attemptFinished(delivery, .init(outcome, status: status), startedAt: .zero, now: .zero, random: 0.5)
     }
 }
 
@@ -386,5 +390,132 @@ extension DispatchStateMachine {
         let good = machine.answerFinished(AttemptResult(.accepted, status: 200), wasProbe: true, now: .seconds(6))
         #expect(good.breaker == .closed)
         #expect(machine.askAnswer(now: .seconds(6)) == .yes)
+    }
+}
+
+@Suite struct PauseTests {
+    private static func makeIdle() -> DispatchStateMachine { HoldingTests.makeIdle(maxInFlight: 2) }
+
+    @Test("a paused backend gets nothing; what was not started goes back to the queue")
+    func pause() {
+        var machine = Self.makeIdle()
+        _ = machine.deliveriesStored((1...4).map { .numbered($0) }, othersWait: false, now: .zero)
+        #expect(machine.paused(now: .zero).release.map(\.sequence) == [3, 4])
+        #expect(machine.finish(1, .accepted).start == [])
+        #expect(machine.status.isHeld)
+        #expect(machine.status.word == "paused")
+    }
+
+    @Test("what is stored while it is paused stays in the queue, and nothing is leased")
+    func storesOn() {
+        var machine = Self.makeIdle()
+        _ = machine.paused(now: .zero)
+        let stored = machine.deliveriesStored([.numbered(1)], othersWait: false, now: .zero)
+        #expect(stored.release.map(\.sequence) == [1])
+        #expect(machine.released(now: .zero).lease == nil)
+    }
+
+    @Test("one that was paused before the start does not look into the queue")
+    func pausedAtStart() {
+        var machine = DispatchStateMachine(.init())
+        #expect(machine.paused(now: .zero).lease == nil)
+        #expect(machine.started(now: .zero).lease == nil)
+    }
+
+    @Test("resumed, it looks into the queue at once")
+    func resume() {
+        var machine = Self.makeIdle()
+        _ = machine.paused(now: .zero)
+        #expect(machine.resumed(now: .seconds(1)).lease != nil)
+        #expect(machine.status.word == "closed")
+    }
+
+    @Test("nobody's answer is asked for while it is paused")
+    func answers() {
+        var machine = Self.makeIdle()
+        _ = machine.paused(now: .zero)
+        #expect(machine.askAnswer(now: .zero) == .no)
+        _ = machine.resumed(now: .zero)
+        #expect(machine.askAnswer(now: .zero) == .yes)
+    }
+
+    @Test("a 410 is a dead letter, and pauses the backend, told once")
+    func gone() {
+        var machine = Self.makeIdle()
+        _ = machine.deliveriesStored((1...3).map { .numbered($0) }, othersWait: false, now: .zero)
+        let first = machine.finish(1, .rejected(.http(status: 410)), status: 410)
+        #expect(first.isGone)
+        #expect(first.settle.map(\.verb) == [.deadLetter(.rejected(.http(status: 410)))])
+        #expect(first.start == [])
+        #expect(first.release.map(\.sequence) == [3])
+        #expect(!machine.finish(2, .rejected(.http(status: 410)), status: 410).isGone)
+    }
+
+    @Test("a 410 to an answer pauses it, too")
+    func answerGone() {
+        var machine = Self.makeIdle()
+        let result = AttemptResult(.rejected(.http(status: 410)), status: 410)
+        #expect(machine.answerFinished(result, wasProbe: false, now: .zero).isGone)
+        #expect(machine.askAnswer(now: .zero) == .no)
+    }
+}
+
+@Suite struct OrderTests {
+    private static func makeIdle() -> DispatchStateMachine {
+        var machine = DispatchStateMachine(
+            .init(retry: RetryPolicy(schedule: [.seconds(60)], jitter: 0), orderBlockMax: .seconds(100)))
+        _ = machine.started(now: .zero)
+        _ = machine.leaseFinished(.init(deliveries: [], nextDue: nil), now: .zero)
+        return machine
+    }
+
+    private static func ordered(attemptsMade: Int = 0, firstAttemptAt: Timestamp? = nil) -> Delivery {
+        var delivery = Delivery.numbered(1)
+        delivery.orderKey = "channel:C1"
+        delivery.attemptsMade = attemptsMade
+        delivery.firstAttemptAt = firstAttemptAt
+        return delivery
+    }
+
+    /// What is decided when the delivery fails.
+    private static func verdict(_ delivery: Delivery, at now: Timestamp) -> Settlement.Verb? {
+        var machine = makeIdle()
+        _ = machine.deliveriesStored([delivery], othersWait: false, now: now)
+        return machine.attemptFinished(
+            delivery, AttemptResult(.failed(.timeout)), startedAt: now, now: now, random: 0.5
+        ).settle.first?.verb
+    }
+
+    @Test("when one of a key is settled for good, the queue is looked into for the next")
+    func nextOfKey() {
+        var machine = Self.makeIdle()
+        let delivery = Self.ordered()
+        _ = machine.deliveriesStored([delivery], othersWait: false, now: .zero)
+        let settle = machine.finish(delivery, .accepted).settle
+        #expect(machine.settled(settle, now: .zero).lease != nil)
+    }
+
+    @Test("an unordered one leaves the queue alone")
+    func unordered() {
+        var machine = Self.makeIdle()
+        _ = machine.deliveriesStored([.numbered(1)], othersWait: false, now: .zero)
+        #expect(machine.settled(machine.finish(1, .accepted).settle, now: .zero).lease == nil)
+    }
+
+    @Test("a failing one is tried again on the schedule")
+    func schedule() {
+        #expect(Self.verdict(Self.ordered(), at: .seconds(10)) == .reschedule(at: .seconds(70)))
+    }
+
+    @Test("its last attempt is no later than order_block_max after its first")
+    func lastAttempt() {
+        let delivery = Self.ordered(firstAttemptAt: .seconds(10))
+        #expect(Self.verdict(delivery, at: .seconds(70)) == .reschedule(at: .seconds(110)))
+    }
+
+    @Test("then it is a dead letter, although the schedule would go on")
+    func blocked() {
+        let delivery = Self.ordered(firstAttemptAt: .seconds(10))
+        #expect(Self.verdict(delivery, at: .seconds(110)) == .deadLetter(.orderBlocked(.timeout)))
     }
 }

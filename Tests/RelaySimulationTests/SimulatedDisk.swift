@@ -17,6 +17,7 @@ final class SimulatedDisk: Sendable {
         var rows: [Int64: Row] = [:]
         var keys: Set<String> = []
         var lateAnswers: [LateAnswer.ID: LateAnswer] = [:]
+        var pauses: [BackendName: Pause] = [:]
         var nextSequence: Int64 = 1
     }
 
@@ -27,7 +28,7 @@ final class SimulatedDisk: Sendable {
 
 /// One process's view of the disk: a queue whose commits take time, fail, or come too late because the process has
 /// died.
-final class SimulatedQueue: DeliveryQueue, LateAnswerStore {
+final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     private let disk: SimulatedDisk
     private let clock: VirtualClock
     private let random: SharedRandom
@@ -172,5 +173,15 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore {
 
     private func mustLive() throws(QueueError) {
         if isDead.withLock({ $0 }) { throw QueueError(.closed, "the simulated process is dead") }
+    }
+}
+
+// MARK: - Pauses
+
+extension SimulatedQueue {
+    func pauses() async throws(QueueError) -> [BackendName: Pause] { disk.content.withLock { $0.pauses } }
+
+    func setPause(_ pause: Pause?, of backend: BackendName) async throws(QueueError) {
+        disk.content.withLock { $0.pauses[backend] = pause }
     }
 }

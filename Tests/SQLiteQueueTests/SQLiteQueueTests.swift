@@ -14,7 +14,9 @@ struct SQLiteQueueTests {
 
     init() throws { directory = try TemporaryDirectory() }
 
-    @Test("The queue keeps the contract of its port", arguments: DeliveryQueueConformance.facts)
+    @Test(
+        "The queue keeps the contract of its port",
+        arguments: DeliveryQueueConformance.facts + DeliveryQueueConformance.orderKeyFacts)
     func conforms(_ fact: DeliveryQueueConformance.Fact) async throws {
         try await fact.check { [directory] in try await directory.open($0) }
     }
@@ -50,6 +52,46 @@ struct SQLiteQueueTests {
         #expect(names.sorted() == ["relay.db", "relay.db.lock"])
         let again = try await directory.open()
         #expect(try await again.store(.event()) == [DeliveryID(queue: first.queue, sequence: 2)])
+    }
+
+    @Test("After a crash one of an order key is due, and the others wait for it as before")
+    func orderReopened() async throws {
+        let ids: [DeliveryID]
+        do {
+            let queue = try await directory.open()
+            ids = try await queue.store(.event("1", at: 1).ordered("k"))
+            for second in 2...4 as ClosedRange<Int64> {
+                #expect(try await queue.store(.event("\(second)", at: second).ordered("k")) == [])
+            }
+            try await queue.complete(ids)
+        }
+        let queue = try await directory.open()
+        let second = try await queue.waitingIDs()
+        #expect(second.map(\.sequence) == [2])
+        #expect(try await queue.store(.event("5", at: 5).ordered("k")) == [])
+        try await queue.settle([.init(id: second[0], attempt: nil, verb: .reschedule(at: .second(50)), at: .second(0))])
+        await queue.close()
+        let again = try await directory.open()
+        #expect(try await again.lease("a", limit: 9, now: .second(9)) == .init(deliveries: [], nextDue: .second(50)))
+        try await again.complete(again.waitingIDs())
+        #expect(try await again.waitingIDs().map(\.sequence) == [3])
+    }
+
+    @Test("Whoever waits for an order key is found by an index that holds ordered deliveries only")
+    func orderUsesTheIndex() async throws {
+        let queue = try await directory.open()
+        try await queue.complete(try await queue.store(.event()) + queue.store(.event().ordered("k")))
+        let plan = try await DatabaseQueue(path: directory.database).read {
+            try Row.fetchAll(
+                $0,
+                sql: """
+                    EXPLAIN QUERY PLAN SELECT id FROM delivery INDEXED BY delivery_ordered
+                    WHERE backend = 'a' AND order_key = 'k' AND settled_at IS NULL ORDER BY id LIMIT 1
+                    """
+            ).map { $0["detail"] as String }
+        }
+        #expect(plan == ["SEARCH delivery USING COVERING INDEX delivery_ordered (backend=? AND order_key=?)"])
+        await queue.close()
     }
 
     @Test("Pauses survive a crash, and are gone when they were ended")
@@ -184,13 +226,14 @@ struct SQLiteQueueTests {
                 $0,
                 sql: """
                     EXPLAIN QUERY PLAN SELECT due_at, id FROM delivery INDEXED BY delivery_waiting
-                    WHERE backend = 'a' AND settled_at IS NULL AND (due_at, id) >= (1, 1) ORDER BY due_at, id
+                    WHERE backend = 'a' AND settled_at IS NULL AND (due_at, id) >= (1, 1) AND due_at < 9
+                    ORDER BY due_at, id
                     """
             ).map { $0["detail"] as String }
         }
         #expect(
             plan == [
-                "SEARCH delivery USING COVERING INDEX delivery_waiting (backend=? AND due_at>?)"
+                "SEARCH delivery USING COVERING INDEX delivery_waiting (backend=? AND due_at>? AND due_at<?)"
             ])
         await queue.close()
     }

@@ -45,6 +45,15 @@ extension EnqueueRequest {
     }
 }
 
+extension EnqueueRequest {
+    /// The same, its deliveries made in order with those that have the same key.
+    func ordered(_ key: String) -> EnqueueRequest {
+        var request = self
+        for index in request.targets.indices { request.targets[index].orderKey = key }
+        return request
+    }
+}
+
 extension LateAnswer {
     /// What is secret of it, and in no error.
     static let secrets = ["hooks.slack.com", "reply-text", "failure-text"]

@@ -90,6 +90,41 @@ import Testing
         #expect(try envelope("interactive", payload).attributes.enterprise == "E1")
     }
 
+    @Test(
+        "a message in a thread has the thread's, one outside its own, and what is about a message that message's",
+        arguments: [
+            (#"{"type":"message","thread_ts":"1.1","ts":"2.2"}"#, "1.1"),
+            (#"{"type":"message","ts":"1.1"}"#, "1.1"),
+            (
+                #"{"type":"message","subtype":"message_changed","ts":"3.3","message":{"ts":"2.2","thread_ts":"1.1"}}"#,
+                "1.1"
+            ),
+            (#"{"type":"message","subtype":"message_changed","ts":"3.3","message":{"ts":"1.1"}}"#, "1.1"),
+            (#"{"type":"message","subtype":"message_deleted","ts":"3.3","deleted_ts":"1.1"}"#, "1.1"),
+            (
+                #"{"type":"message","subtype":"message_deleted","ts":"3.3","previous_message":{"ts":"2.2","thread_ts":"1.1"}}"#,
+                "1.1"
+            ),
+            (#"{"type":"reaction_added","item":{"type":"message","channel":"C1","ts":"1.1"},"event_ts":"3.3"}"#, "1.1"),
+            (#"{"type":"assistant_thread_started","assistant_thread":{"thread_ts":"1.1"}}"#, "1.1"),
+            (#"{"type":"team_join"}"#, nil),
+        ] as [(String, String?)])
+    func eventThread(_ event: String, _ thread: String?) throws {
+        #expect(try envelope("events_api", #"{"event":\#(event)}"#).attributes.thread == thread)
+    }
+
+    @Test(
+        "an interaction is about the thread of its message",
+        arguments: [
+            (#"{"type":"block_actions","container":{"message_ts":"2.2","thread_ts":"1.1"}}"#, "1.1"),
+            (#"{"type":"block_actions","container":{"message_ts":"1.1"},"message":{"ts":"1.1"}}"#, "1.1"),
+            (#"{"type":"message_action","message":{"ts":"2.2","thread_ts":"1.1"},"message_ts":"2.2"}"#, "1.1"),
+            (#"{"type":"view_submission","view":{"id":"V1"}}"#, nil),
+        ] as [(String, String?)])
+    func interactionThread(_ payload: String, _ thread: String?) throws {
+        #expect(try envelope("interactive", payload).attributes.thread == thread)
+    }
+
     @Test("a command has its word, channel, user, team, enterprise and app, and no payload type")
     func command() throws {
         let envelope = try envelope(

@@ -18,7 +18,9 @@ func withSender(
 ) async throws {
     let server = try await RecordingBackend(answer: answer)
     let client = CurlClient()
-    var backend = Backend(name: "b", url: server.url + "/slack/events?x=1")
+    // Patient: the machine may have more to do than this test.
+    var backend = Backend(
+        name: "b", url: server.url + "/slack/events?x=1", timeout: .seconds(60), connectTimeout: .seconds(30))
     configure(&backend)
     let sender = WebhookSender(
         backends: [backend], signingSecrets: [App.defaultName: .environment("APP")], secrets: secrets, client: client,

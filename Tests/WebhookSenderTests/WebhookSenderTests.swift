@@ -39,6 +39,55 @@ import WebhookSender
         }
     }
 
+    @Test("a replay says so, and which one it is")
+    func replay() async throws {
+        try await withSender { backend, sender in
+            var delivery = delivery()
+            _ = await sender.send(delivery, attempt: 1)
+            delivery.replays = 2
+            _ = await sender.send(delivery, attempt: 1)
+            #expect(backend.requests.map { $0.header("X-Relay-Replay") } == [nil, "2"])
+        }
+    }
+
+    @Test(
+        "a backend is verified when it gives the challenge back, in whatever form",
+        arguments: [
+            (200, #"{"challenge":"c7"}"#, true), (200, "c7", true), (200, "challenge=c7", true), (200, "ok", false),
+            (404, "c7", false),
+        ])
+    func urlVerification(_ status: Int, _ body: String, _ isVerified: Bool) async throws {
+        try await withSender(answer: { _ in .respond(status: status, body: Array(body.utf8)) }) { backend, sender in
+            let verification = try #require(await sender.verifyURL(of: "b", challenge: "c7", instance: 1))
+            #expect(verification.isVerified == isVerified)
+            let request = try #require(backend.requests.first)
+            #expect(request.text == #"{"type":"url_verification","token":"relay","challenge":"c7"}"#)
+            #expect(request.header("X-Slack-Signature") != nil)
+        }
+    }
+
+    @Test("a backend without a URL for events, and one that is unknown, is not asked")
+    func noURLVerification() async throws {
+        try await withSender(configure: { $0 = Backend(name: "b", urls: [.command: nowhere]) }) { backend, sender in
+            #expect(await sender.verifyURL(of: "b", challenge: "c7", instance: 1) == nil)
+            #expect(await sender.verifyURL(of: "other", challenge: "c7", instance: 1) == nil)
+            #expect(backend.requests == [])
+        }
+    }
+
+    @Test("the response of what was not accepted is kept, without what could be a credential")
+    func recordedResponse() async throws {
+        try await withSender(answer: { _ in
+            .respond(status: 500, headers: [("X-Trace", "7"), ("Set-Cookie", "s=1")], body: Array("no disk".utf8))
+        }) { _, sender in
+            let response = try #require(await sender.send(delivery(), attempt: 1).response)
+            #expect(response.status == 500)
+            #expect(response.body == Array("no disk".utf8))
+            #expect(response.headers.contains(.init(name: "X-Trace", value: "7")))
+            #expect(response.headers.contains(.init(name: "Set-Cookie", value: "***")))
+        }
+    }
+
     @Test("each attempt is stamped and signed anew")
     func freshTimestamp() async throws {
         let seconds = Mutex<Int64>(1_700_000_000)
