@@ -156,7 +156,8 @@ package struct Doctor: Sendable {
         let challenge = String((0..<24).map { _ in "abcdefghijklmnopqrstuvwxyz0123456789".randomElement() ?? "x" })
         guard
             let verification = await sender.verifyURL(
-                of: backend.name, app: configuration.apps.first?.name ?? App.defaultName, challenge: challenge, instance: .random(in: .min ... .max))
+                of: backend.name, app: configuration.apps.first?.name ?? App.defaultName, challenge: challenge,
+                instance: .random(in: .min ... .max))
         else {
             let connects = await sender.connects(to: backend)
             return connects
