@@ -1,4 +1,4 @@
-// Alarms on their way out: told by dispatchers, looked for in what can be seen, posted one after the other.
+// Alarms on their way out: told by dispatchers and by `AlarmWatch`, posted one after the other.
 
 package import Logging
 package import Metrics
@@ -8,16 +8,11 @@ import Synchronization
 
 /// Is told what went wrong; decides with an `AlarmBook`, and posts.
 ///
-/// `began`, `ended` and `happened` return at once. An alarm that cannot be posted is tried again for half a minute, then
+/// `began`, `ended`, `happened` and `observed` return at once. An alarm that cannot be posted is tried again for half a minute, then
 /// it is logged and counted as failed: the condition is told again after `alarms.repeat`.
 package final class AlarmService: Service {
     /// Posts one attempt; nil when it was accepted, else why not.
     package typealias Post = @Sendable (_ id: String, _ body: [UInt8]) async -> String?
-    /// Which of `observedCauses` hold now.
-    package typealias Observe = @Sendable () async -> Set<Alarm.Key>
-
-    package static let observedCauses: Set<Alarm.Cause> = [.slackNotConnected, .backlogOld, .queueFailing]
-
     private enum Outcome: String, CaseIterable {
         case sent
         case failed
@@ -32,26 +27,23 @@ package final class AlarmService: Service {
     private let outbox: AsyncStream<Alarm>
     private let toPost: AsyncStream<Alarm>.Continuation
     private let post: Post
-    private let observe: Observe
     private let makeID: @Sendable () -> String
     private let clock: any RelayClock
     private let counts: CounterFamily<Labels>
     private let logger: Logger
 
-    private static let observeInterval = Duration.seconds(5)
     private static let retries: [Duration] = [.seconds(1), .seconds(5), .seconds(25)]
     /// Beyond it the oldest are dropped: each cause speaks again after `alarms.repeat`.
     private static let maxPending = 100
 
     /// - Parameter makeID: names a post, unique among those of all gateways.
     package init(
-        repeatInterval: Duration, post: @escaping Post, observe: @escaping Observe,
+        repeatInterval: Duration, post: @escaping Post,
         makeID: @escaping @Sendable () -> String, clock: any RelayClock, factory: any MetricsFactory, logger: Logger
     ) {
         book = Mutex(AlarmBook(repeatInterval: repeatInterval))
         (outbox, toPost) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(Self.maxPending))
         self.post = post
-        self.observe = observe
         self.makeID = makeID
         self.clock = clock
         self.logger = logger
@@ -69,6 +61,12 @@ package final class AlarmService: Service {
     package func ended(_ key: Alarm.Key) { decide { $0.ended(key, now: $1) } }
     package func happened(_ key: Alarm.Key) { decide { $0.happened(key, now: $1) } }
 
+    /// Of all conditions with one of these causes, exactly these hold now. To be told every few seconds: it lets the
+    /// others be told again, too.
+    package func observed(_ present: Set<Alarm.Key>, of causes: Set<Alarm.Cause>) {
+        decide { $0.observed(present, of: causes, now: $1) }
+    }
+
     private func decide(_ event: (inout AlarmBook, Timestamp) -> [Alarm]) {
         let now = clock.now
         for alarm in book.withLock({ event(&$0, now) }) { toPost.yield(alarm) }
@@ -76,17 +74,7 @@ package final class AlarmService: Service {
 
     package func run() async throws {
         await cancelWhenGracefulShutdown {
-            await withDiscardingTaskGroup { group in
-                group.addTask { await self.keepObserving() }
-                group.addTask { for await alarm in self.outbox { await self.send(alarm) } }
-            }
-        }
-    }
-
-    private func keepObserving() async {
-        while (try? await clock.sleep(for: Self.observeInterval)) != nil {
-            let present = await observe()
-            decide { $0.observed(present, of: Self.observedCauses, now: $1) }
+            for await alarm in self.outbox { await self.send(alarm) }
         }
     }
 

@@ -54,9 +54,10 @@ package struct Composition: Sendable {
         let registry = MetricsRegistry(help: MetricNames.help)
         Gauge(label: MetricNames.info, dimensions: [("version", RelayVersion.text)], factory: registry).record(1)
         let health = QueueHealth(logger: logger)
+        let alarms = makeAlarms(client, registry: registry)
         let factory = GenerationFactory(
             queue: queue, secrets: secrets, client: client, files: files, registry: registry, health: health,
-            clock: clock, observer: observer, logger: logger)
+            alarms: alarms, clock: clock, observer: observer, logger: logger)
 
         // The first generation, and what is told of the next ones.
         let first = factory.makeGeneration(configuration)
@@ -98,6 +99,14 @@ package struct Composition: Sendable {
                 queue: queue, answerer: answerer, dispatchers: dispatchers, connectors: connectors, health: health,
                 clock: clock, registry: registry)
             services.append(makeHealthServer(listener, reloader, connectors, health: health, metrics, registry))
+        }
+        if let alarms {
+            let silentApps = { @Sendable in
+                connectors.sorted.map(\.status).filter { $0.connectedCount == 0 || $0.fatal != nil }.map(\.app)
+            }
+            services.append(alarms)
+            services.append(
+                AlarmWatch(alarms: alarms, silentApps: silentApps, queue: queue, health: health, clock: clock))
         }
         services.append(QueueKeeper(queue: queue, health: health, clock: clock))
         if let source {
@@ -155,6 +164,16 @@ package struct Composition: Sendable {
         let waiting = try await queue.statistics().values.reduce(0) { $0 + $1.waitingCount }
         logger.notice("queue opened", metadata: [LogKey.waiting: "\(waiting)"])
         return queue
+    }
+
+    /// nil: nobody is to be told.
+    private func makeAlarms(_ client: CurlClient, registry: MetricsRegistry) -> AlarmService? {
+        guard let url = configuration.alarms.url, let secret = configuration.alarms.secret else { return nil }
+        let poster = SignedPoster(url: url, secret: secret, secrets: secrets, client: client) { [clock] in clock.now }
+        return AlarmService(
+            repeatInterval: configuration.alarms.repeatInterval, post: { await poster.post(id: $0, $1) },
+            makeID: { "alarm_" + String(UInt64.random(in: .min ... .max), radix: 16) }, clock: clock,
+            factory: registry, logger: logger)
     }
 
     private func makeHealthServer(

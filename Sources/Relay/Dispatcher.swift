@@ -252,7 +252,8 @@ package actor Dispatcher {
         case .none: break
         case .opened:
             metrics.breakerOpened()
-            alarms?.began(.init(.backendFailing, backend.name.text))
+            // One that is being replaced speaks for the backend no more.
+            if !isDraining { alarms?.began(.init(.backendFailing, backend.name.text)) }
             let wait = machine.status.probeDue.map { clock.now.duration(to: $0).milliseconds } ?? 0
             logger.warning(
                 "backend fails: its deliveries are held until a probe succeeds",

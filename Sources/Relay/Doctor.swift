@@ -56,36 +56,37 @@ package struct Doctor: Sendable {
         self.client = client
         self.now = now
         sender = WebhookSender(
-            backends: configuration.backends, signingSecrets: configuration.signingSecrets,
-            secrets: secrets, client: client, now: now)
+            backends: configuration.backends, signingSecrets: configuration.signingSecrets, secrets: secrets,
+            client: client, now: now)
     }
 
     /// Tells each finding as it comes: Slack first, then backends, then the queue.
     package func examine(_ tell: (Finding) -> Void) async {
-        for app in configuration.apps { await examineSlack(app, configuration.key(of: app), tell) }
+        for app in configuration.apps { await examineSlack(app, tell) }
         for backend in configuration.backends { tell(await examine(backend)) }
         tell(queueFinding)
     }
 
     // MARK: - Slack
 
-    private func examineSlack(_ slack: SlackConfiguration, _ key: String, _ tell: (Finding) -> Void) async {
+    private func examineSlack(_ slack: SlackConfiguration, _ tell: (Finding) -> Void) async {
         let connector = SlackConnectorConfiguration(slack)
-        guard await examineWay(to: connector, key, tell) else { return }
+        let section = slack.name == App.defaultName ? "slack" : "apps.\(slack.name)"
+        guard await examineWay(to: connector, section, tell) else { return }
         let source = ConnectionsOpen(http: client, configuration: connector) { [secrets] in
             try secrets.secret(slack.appToken)
         }
         switch await source.open() {
-        case .failure(let failure): tell(Self.tokenFinding(failure, key))
+        case .failure(let failure): tell(Self.tokenFinding(failure, section))
         case .success(let url):
-            tell(Finding("\(key).app_token", .ok, "Slack takes it, and Socket Mode is on"))
-            tell(await examineSocket(url, connector, key))
+            tell(Finding("\(section).app_token", .ok, "Slack takes it, and Socket Mode is on"))
+            tell(await examineSocket(url, connector, section))
         }
     }
 
     /// DNS, proxy, TLS and the clock. Returns whether Slack's API can be reached.
     private func examineWay(
-        to connector: SlackConnectorConfiguration, _ key: String, _ tell: (Finding) -> Void
+        to connector: SlackConnectorConfiguration, _ section: String, _ tell: (Finding) -> Void
     ) async -> Bool {
         let host = connector.apiURL
         do {
@@ -94,11 +95,11 @@ package struct Doctor: Sendable {
                     url: host + "/api.test", method: .post, timeout: .seconds(10), connectTimeout: .seconds(5),
                     proxy: connector.proxy.map { .url($0) } ?? .environment, caFile: connector.caFile,
                     maxResponseBytes: 1 << 20))
-            tell(Finding("\(key).api_url", .ok, "\(host) answers (HTTP \(response.status))"))
+            tell(Finding("\(section).api_url", .ok, "\(host) answers (HTTP \(response.status))"))
             if let finding = clockFinding(response.header("Date")) { tell(finding) }
             return true
         } catch {
-            tell(Finding("\(key).api_url", .failed, error.message, advice: Self.advice(error.code)))
+            tell(Finding("\(section).api_url", .failed, error.message, advice: Self.advice(error.code)))
             return false
         }
     }
@@ -114,7 +115,7 @@ package struct Doctor: Sendable {
             advice: "set it, with NTP: a backend refuses signatures that are more than 5 minutes off")
     }
 
-    private static func tokenFinding(_ failure: ConnectFailure, _ key: String) -> Finding {
+    private static func tokenFinding(_ failure: ConnectFailure, _ section: String) -> Finding {
         let isRefusal = failure.outcome == .apiFatal
         let advice =
             switch failure.detail {
@@ -127,12 +128,12 @@ package struct Doctor: Sendable {
             case _ where failure.outcome == .rateLimited: "wait, and ask less often"
             default: "try again; see status.slack.com"
             }
-        return Finding("\(key).app_token", .failed, failure.detail, advice: advice, isRefusal: isRefusal)
+        return Finding("\(section).app_token", .failed, failure.detail, advice: advice, isRefusal: isRefusal)
     }
 
     /// Whether the host of a socket URL, which holds a ticket and is shown to nobody, can be connected to.
     private func examineSocket(
-        _ url: Secret, _ connector: SlackConnectorConfiguration, _ key: String
+        _ url: Secret, _ connector: SlackConnectorConfiguration, _ section: String
     ) async -> Finding {
         let text = String(decoding: url.bytes, as: UTF8.self)
         let scheme = text.hasPrefix("wss:") ? "https" : "http"
@@ -142,15 +143,14 @@ package struct Doctor: Sendable {
                 CurlRequest(
                     url: "\(scheme)://\(authority)/", method: .get, timeout: .seconds(10), connectTimeout: .seconds(5),
                     proxy: connector.proxy.map { .url($0) } ?? .environment, caFile: connector.caFile))
-            return Finding("\(key) sockets", .ok, "\(authority) can be connected to")
+            return Finding("\(section) sockets", .ok, "\(authority) can be connected to")
         } catch {
-            return Finding("\(key) sockets", .failed, error.message, advice: Self.advice(error.code))
+            return Finding("\(section) sockets", .failed, error.message, advice: Self.advice(error.code))
         }
     }
 
     // MARK: - Backends
 
-    /// Signed for the first app, where the backend has no `signing` of its own.
     private func examine(_ backend: Backend) async -> Finding {
         let subject = "backends.\(backend.name)"
         let challenge = String((0..<24).map { _ in "abcdefghijklmnopqrstuvwxyz0123456789".randomElement() ?? "x" })

@@ -17,6 +17,7 @@ struct GenerationFactory: Sendable {
     let files: OpenFiles
     let registry: MetricsRegistry
     let health: QueueHealth
+    let alarms: AlarmService?
     let clock: SystemClock
     let observer: (any DeliveryObserver)?
     let logger: Logger
@@ -56,7 +57,7 @@ struct GenerationFactory: Sendable {
             health: health,
             metrics: generation.backendMetrics[backend.name]
                 ?? BackendMetrics(backend: backend.name, factory: registry),
-            logger: logger, observer: observer)
+            logger: logger, observer: observer, alarms: alarms)
     }
 
     func makeConnector(

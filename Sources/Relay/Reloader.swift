@@ -137,12 +137,19 @@ package actor Reloader {
                 let before = dispatchers.set(dispatcher, for: backend.name)
                 traffic.start(dispatcher)
                 await before?.drain()
+                // The new one begins with a closed breaker; paused it stays.
+                factory.alarms?.ended(.init(.backendFailing, backend.name.text))
             }
         }
         await answerer.reconfigure(next.answerer(instance: 0), sender: next.sender, account: next.account)
         await gateway.reconfigure(next.gateway, metrics: next.gatewayMetrics, account: next.account)
         current.set(next)
-        for backend in change.backends.removed { await dispatchers.set(nil, for: backend)?.drain() }
+        for backend in change.backends.removed {
+            await dispatchers.set(nil, for: backend)?.drain()
+            for cause in [Alarm.Cause.backendFailing, .backendGone] {
+                factory.alarms?.ended(.init(cause, backend.text))
+            }
+        }
         changeApps(from: old, to: next, change.apps)
         Self.show(next, in: factory.registry)
         return next

@@ -19,7 +19,8 @@ struct CommandTests {
     @Test(
         "the help of every command has an example, goes to standard output and ends with 0",
         arguments: [
-            "serve", "forward", "demo", "simulate", "config check", "config show", "route test", "sign", "verify",
+            "serve", "forward", "demo", "simulate", "config check", "config show", "doctor", "route test", "sign",
+            "verify",
             "version",
         ])
     func help(command: String) async throws {
@@ -36,7 +37,8 @@ struct CommandTests {
         let end = try await ChildProcess.relay(["--help"]).finish()
         #expect(end.code == 0)
         for word in [
-            "serve", "forward", "demo", "simulate", "config", "route", "sign", "verify", "version", "73", "77", "78",
+            "serve", "forward", "demo", "simulate", "config", "doctor", "route", "sign", "verify", "version", "73",
+            "77", "78",
         ] {
             #expect(end.output.contains(word))
         }

@@ -10,7 +10,7 @@ import Testing
 struct DeliveryTests {
     @Test(
         "a final answer makes a dead letter at once: logged, counted, never tried again",
-        arguments: [400, 410, 413, 414, 415, 422])
+        arguments: [400, 413, 414, 415, 422])
     func rejected(status: Int) async throws {
         let slack = try await Stage.makeSlack()
         let backend = try await RecordingBackend { $0.eventID == "Ev1" ? .status(status) : .ok }
@@ -34,6 +34,69 @@ struct DeliveryTests {
                 "relay_attempts_total", #"outcome="rejected""#, "reason=\"http_\(status)\"") == 1)
         await relay.stop()
         #expect(requests.map(\.eventID) == ["Ev1", "Ev2"])
+        await backend.shutDown()
+        await slack.stop()
+    }
+
+    @Test("a 410 pauses the backend, over a restart, too: what comes is stored and held, and an alarm would go out")
+    func gone() async throws {
+        let slack = try await Stage.makeSlack()
+        let backend = try await RecordingBackend { $0.eventID == "Ev1" ? .status(410) : .ok }
+        let home = try RelayHome(apiURL: slack.apiURL, backends: ["app": "url: \(backend.url)"])
+        let load = EventLoad(slack)
+
+        let first = try await home.serve()
+        try await load.send(1)
+        try await first.logged("backend is gone (410): its deliveries are held until somebody resumes it")
+        try await load.send(2)
+        try await slack.waitUntilSettled()
+        _ = try await first.metrics { $0.value("relay_queue_depth", #"state="held""#) == 2 }
+        await first.stop()
+
+        let second = try await home.serve()
+        _ = try await second.metrics { $0.value("relay_backend_state", #"state="paused""#) == 1 }
+        #expect(try await second.metric("relay_queue_depth", #"state="held""#) == 2)
+        #expect(try await load.acknowledged().count == 3)
+        #expect(backend.requests.map(\.eventID) == ["Ev1"])
+        await second.stop()
+        await backend.shutDown()
+        await slack.stop()
+    }
+
+    @Test("of 50 backends 10 hang: the others get everything meanwhile")
+    func fairness() async throws {
+        let slack = try await Stage.makeSlack()
+        let gate = Gate()
+        let backend = try await RecordingBackend { request in
+            if request.target.hasPrefix("/hangs") { await gate.pass() }
+            return .ok
+        }
+        let names = (0..<50).map { $0 < 10 ? "hangs\($0)" : "works\($0)" }
+        let home = try RelayHome(
+            apiURL: slack.apiURL,
+            backends: Dictionary(
+                uniqueKeysWithValues: names.map { ($0, "url: \(backend.url)/\($0), timeout: 5m, max_in_flight: 2") }),
+            routes: ["name: all, to: [\(names.joined(separator: ", "))]"])
+        let load = EventLoad(slack)
+        let relay = try await home.serve()
+        try await load.send(20)
+        try await slack.waitUntilSettled()
+
+        var delivered: [String: Int] = [:]
+        var seen = 0
+        while delivered.values.reduce(0, +) < 40 * 20 {
+            let requests = await backend.requests(atLeast: seen + 1)
+            for request in requests[seen...] where request.target.hasPrefix("/works") {
+                delivered[request.target, default: 0] += 1
+            }
+            seen = requests.count
+        }
+        #expect(delivered.count == 40)
+        #expect(delivered.values.allSatisfy { $0 == 20 })
+        // Those that hang were given no more than they may have at a time.
+        #expect(backend.requests.count { $0.target.hasPrefix("/hangs") } <= 10 * 2)
+        gate.open()
+        await relay.stop()
         await backend.shutDown()
         await slack.stop()
     }
