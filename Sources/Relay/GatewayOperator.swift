@@ -7,30 +7,54 @@ import SlackConnector
 import SocketMode
 import WebhookSender
 
-/// The gateway as `GatewayControl` wants it. What a reload can replace is asked for at each use.
+/// The gateway as `GatewayControl` wants it. What a reload can replace is looked up at each use.
 struct GatewayOperator: GatewayControl {
-    let queue: any Store
-    let health: QueueHealth
-    let records: BackendRecords
-    let replays: ReplayService
-    let drainRequest: DrainRequest
-    let clock: any RelayClock
-    let startedAt: Timestamp
-    let currentConfiguration: @Sendable () -> Configuration
-    let dispatchers: @Sendable () -> [BackendName: Dispatcher]
-    let connectors: @Sendable () -> [SlackConnector]
-    let sender: @Sendable () -> WebhookSender
-    let isDraining: @Sendable () -> Bool
-    let loaded: @Sendable () -> API.Loaded
-    let readAgain: @Sendable () async throws(ReloadRefused) -> Void
+    private let queue: any Store
+    private let health: QueueHealth
+    private let records: BackendRecords
+    private let current: CurrentGeneration
+    private let dispatchers: Dispatchers
+    private let connectors: Connectors
+    private let traffic: TrafficService
+    private let replays: ReplayService
+    private let reloader: Reloader
+    private let clock: any RelayClock
+    private let startedAt: Timestamp
+
+    init(
+        queue: any Store, health: QueueHealth, records: BackendRecords, current: CurrentGeneration,
+        dispatchers: Dispatchers, connectors: Connectors, traffic: TrafficService, replays: ReplayService,
+        reloader: Reloader, clock: any RelayClock
+    ) {
+        self.queue = queue
+        self.health = health
+        self.records = records
+        self.current = current
+        self.dispatchers = dispatchers
+        self.connectors = connectors
+        self.traffic = traffic
+        self.replays = replays
+        self.reloader = reloader
+        self.clock = clock
+        startedAt = clock.now
+    }
+
+    private var running: Configuration { current.value.configuration }
+
+    private var loaded: API.Loaded {
+        let generation = current.value
+        return API.Loaded(
+            generation: generation.number, fingerprint: generation.configuration.fingerprint,
+            loadedAt: generation.loadedAt.rfc3339Milliseconds)
+    }
 
     func status() async -> API.Status {
-        let configuration = currentConfiguration()
-        let statuses = connectors().map(\.status)
+        let configuration = running
+        let statuses = connectors.sorted.map(\.status)
         let statistics = (try? await queue.statistics()) ?? [:]
         return API.Status(
             version: RelayVersion.text, startedAt: startedAt.rfc3339Milliseconds,
-            state: isDraining() ? .draining : .running,
+            state: traffic.isDraining ? .draining : .running,
             problems: Readiness(apps: statuses, queueProblem: health.problem).problems,
             apps: statuses.map { status in
                 API.Status.App(
@@ -42,13 +66,13 @@ struct GatewayOperator: GatewayControl {
                 isWritable: health.problem == nil, waiting: statistics.values.reduce(0) { $0 + $1.waitingCount },
                 oldestReceivedAt: statistics.values.compactMap(\.oldestReceivedAt).min()?.rfc3339Milliseconds,
                 dead: statistics.values.reduce(0) { $0 + $1.dead },
-                dropped: statistics.values.reduce(0) { $0 + $1.dropped }), configuration: loaded())
+                dropped: statistics.values.reduce(0) { $0 + $1.dropped }), configuration: loaded)
     }
 
     // MARK: Connections
 
     func connections() async -> [API.Connection] {
-        connectors().map(\.status).flatMap { status in
+        connectors.sorted.map(\.status).flatMap { status in
             status.connections.map { connection in
                 API.Connection(
                     app: status.app.text, slot: connection.slot, id: connection.connection?.description,
@@ -59,7 +83,7 @@ struct GatewayOperator: GatewayControl {
     }
 
     func refreshConnections(of app: AppName?) async -> Int? {
-        let chosen = connectors().filter { app == nil || $0.status.app == app }
+        let chosen = connectors.sorted.filter { app == nil || $0.status.app == app }
         guard app == nil || !chosen.isEmpty else { return nil }
         for connector in chosen { connector.refresh() }
         return chosen.reduce(0) { $0 + $1.status.connectedCount }
@@ -70,8 +94,8 @@ struct GatewayOperator: GatewayControl {
     func backends() async -> [API.Backend] {
         let statistics = (try? await queue.statistics()) ?? [:]
         var shown: [API.Backend] = []
-        for backend in currentConfiguration().backends {
-            if let dispatcher = dispatchers()[backend.name] {
+        for backend in running.backends {
+            if let dispatcher = dispatchers[backend.name] {
                 shown.append(await show(backend, dispatcher, statistics[backend.name] ?? QueueStatistics()))
             }
         }
@@ -79,8 +103,8 @@ struct GatewayOperator: GatewayControl {
     }
 
     func backend(_ name: BackendName) async -> API.Backend? {
-        guard let backend = currentConfiguration().backends.first(where: { $0.name == name }),
-            let dispatcher = dispatchers()[name]
+        guard let backend = running.backends.first(where: { $0.name == name }),
+            let dispatcher = dispatchers[name]
         else { return nil }
         let statistics = (try? await queue.statistics()) ?? [:]
         return await show(backend, dispatcher, statistics[name] ?? QueueStatistics())
@@ -107,24 +131,24 @@ struct GatewayOperator: GatewayControl {
     }
 
     func pause(_ backend: BackendName) async throws(QueueError) -> Bool {
-        guard let dispatcher = dispatchers()[backend] else { return false }
+        guard let dispatcher = dispatchers[backend] else { return false }
         try await dispatcher.pauseByPerson()
         return true
     }
 
     func resume(_ backend: BackendName) async throws(QueueError) -> Bool {
-        guard let dispatcher = dispatchers()[backend] else { return false }
+        guard let dispatcher = dispatchers[backend] else { return false }
         try await dispatcher.resume()
         return true
     }
 
     func test(_ name: BackendName) async -> API.BackendTest? {
-        let configuration = currentConfiguration()
+        let configuration = running
         guard configuration.backends.contains(where: { $0.name == name }) else { return nil }
         let start = clock.now
         let app = configuration.apps.first?.name ?? App.defaultName
         let challenge = String(UInt64.random(in: .min ... .max), radix: 36) + "relay"
-        let verification = await sender().verifyURL(
+        let verification = await current.value.sender.verifyURL(
             of: name, app: app, challenge: challenge, instance: .random(in: .min ... .max))
         let took = Int(max(0, start.duration(to: clock.now).milliseconds))
         guard let verification else {
@@ -144,12 +168,12 @@ struct GatewayOperator: GatewayControl {
 
     func heldBackends() async -> Set<BackendName> {
         var held: Set<BackendName> = []
-        for (name, dispatcher) in dispatchers() where await dispatcher.status.isHeld { held.insert(name) }
+        for (name, dispatcher) in dispatchers.all where await dispatcher.status.isHeld { held.insert(name) }
         return held
     }
 
     func deliveriesBecameDue(for backends: Set<BackendName>) async {
-        for backend in backends.sorted() { await dispatchers()[backend]?.deliveriesStored([], othersWait: true) }
+        for backend in backends.sorted() { await dispatchers[backend]?.deliveriesStored([], othersWait: true) }
     }
 
     func replaysChanged() async { replays.replaysChanged() }
@@ -157,15 +181,15 @@ struct GatewayOperator: GatewayControl {
     // MARK: Configuration and life
 
     func configuration() async -> API.Configuration {
-        API.Configuration(loaded(), yaml: currentConfiguration().redactedYAML())
+        API.Configuration(loaded, yaml: running.redactedYAML())
     }
 
     func reload() async throws(ReloadRefused) -> API.Loaded {
-        try await readAgain()
-        return loaded()
+        if case .refused(let problems) = await reloader.reload() { throw ReloadRefused(mistakes: problems) }
+        return loaded
     }
 
-    func drain() async { drainRequest.send() }
+    func drain() async { reloader.drain() }
 }
 
 extension String {
