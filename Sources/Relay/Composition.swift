@@ -282,4 +282,4 @@ extension Readiness {
 }
 
 /// Everything that the queue is to the process.
-package typealias Store = DeliveryQueue & LateAnswerStore & PauseStore
+package typealias Store = DeliveryQueue & LateAnswerStore & PauseStore & DeliveryArchive
