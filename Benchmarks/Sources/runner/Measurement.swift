@@ -42,6 +42,8 @@ struct Measurement: Codable {
     struct Open: Codable {
         /// Envelopes that Slack sent again, as they were not acknowledged within 3 s.
         var redelivered: Int
+        /// How often Slack asked for a new connection.
+        var refreshes: Int
         /// For how long there was no connection that an envelope could be sent over.
         var unconnectedMilliseconds: Double
     }

@@ -92,7 +92,7 @@ extension CaseResult {
     var notes: [String] {
         medians.compactMap { row in
             if let open = row.open {
-                return "\(row.program): \(open.redelivered) sent again, "
+                return "\(row.program): \(open.refreshes) refreshes, \(open.redelivered) sent again, "
                     + "\(decimals(open.unconnectedMilliseconds, 1)) ms without a connection"
             }
             if let backlog = row.backlog {

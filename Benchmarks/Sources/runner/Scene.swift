@@ -111,7 +111,9 @@ struct Scene {
 
     private func openLoop(_ sent: SlackGenerator.Sent?) -> Measurement.Open? {
         guard case .open = load, let sent else { return nil }
-        return .init(redelivered: sent.redelivered, unconnectedMilliseconds: sent.unconnectedUs / 1000)
+        return .init(
+            redelivered: sent.redelivered, refreshes: sent.refreshes,
+            unconnectedMilliseconds: sent.unconnectedUs / 1000)
     }
 
     fileprivate struct Posted: Decodable {

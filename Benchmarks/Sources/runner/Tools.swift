@@ -49,6 +49,7 @@ struct SlackGenerator {
         let late: Int
         /// Sent again, as Slack does.
         let redelivered: Int
+        let refreshes: Int
         /// For how long there was no connection to send over.
         let unconnectedUs: Double
         let startedNs: UInt64

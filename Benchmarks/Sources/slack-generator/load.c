@@ -14,7 +14,8 @@ void load_start(struct load *load, const struct load_plan *plan, uint16_t port) 
     free(load->sent_at);
     load->sent_at = calloc(plan->count, sizeof *load->sent_at);
     if (load->sent_at == NULL) errx(1, "no memory for %" PRIu64 " envelopes", plan->count);
-    load->sent = load->acknowledged = load->bare = load->late = load->oldest = load->redelivered = 0;
+    load->sent = load->acknowledged = load->bare = load->late = load->oldest = 0;
+    load->redelivered = load->refreshes = 0;
     load->unconnected = load->unconnected_since = 0;
     latencies_reset(&load->latencies, plan->count);
     load->started_at = load->last_at = now_ns();
@@ -91,7 +92,7 @@ static void send_closed(struct load *load, struct slack *slack) {
 static void refresh_if_due(struct load *load, struct slack *slack, uint64_t now) {
     if (load->plan.refresh_interval == 0 || now < load->refresh_at) return;
     load->refresh_at += load->plan.refresh_interval;
-    slack_request_refresh(slack);
+    if (slack_request_refresh(slack)) load->refreshes++;
 }
 
 static void watch_connections(struct load *load, const struct slack *slack, uint64_t now) {
@@ -147,9 +148,9 @@ void load_finish_if_done(struct load *load, uint64_t stall) {
     if (done(load) < load->plan.count && now_ns() - load->last_at < stall) return;
     load->is_running = false;
     printf("{\"sent\":%" PRIu64 ",\"acknowledged\":%" PRIu64 ",\"bare\":%" PRIu64 ",\"late\":%" PRIu64
-           ",\"redelivered\":%" PRIu64 ",\"unconnected_us\":%" PRIu64 ",\"started_ns\":%" PRIu64
+           ",\"redelivered\":%" PRIu64 ",\"refreshes\":%" PRIu64 ",\"unconnected_us\":%" PRIu64 ",\"started_ns\":%" PRIu64
            ",\"finished_ns\":%" PRIu64 ",\"acknowledgement_us\":", load->sent, load->acknowledged, load->bare, load->late,
-           load->redelivered, load->unconnected / 1000, load->started_at, load->last_at);
+           load->redelivered, load->refreshes, load->unconnected / 1000, load->started_at, load->last_at);
     latencies_print(&load->latencies, stdout);
     printf("}");
     reply_end();

@@ -36,7 +36,7 @@ struct load {
     uint64_t *sent_at;
     /// All before it are acknowledged, or have been sent again.
     uint64_t oldest;
-    uint64_t redelivered;
+    uint64_t redelivered, refreshes;
     uint64_t started_at, last_at, refresh_at;
     /// For how long there was no connection to send over, and since when there is none; 0: there is one.
     uint64_t unconnected, unconnected_since;

@@ -211,13 +211,14 @@ bool slack_is_connected(const struct slack *slack) {
     return false;
 }
 
-void slack_request_refresh(struct slack *slack) {
+bool slack_request_refresh(struct slack *slack) {
     static const char text[] =
         "{\"type\":\"disconnect\",\"reason\":\"refresh_requested\",\"debug_info\":{\"host\":\"applink-1\"}}";
     struct connection *connection = slack_next_websocket(slack);
-    if (connection == NULL) return;
+    if (connection == NULL) return false;
     websocket_append(&connection->out, WEBSOCKET_TEXT, text, sizeof text - 1, false);
     connection->close_at = now_ns() + refresh_grace;
+    return true;
 }
 
 static void close_connection(struct slack *slack, size_t index) {

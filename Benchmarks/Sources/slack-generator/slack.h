@@ -43,8 +43,8 @@ struct connection *slack_next_websocket(struct slack *slack);
 bool slack_is_connected(const struct slack *slack);
 
 /// Asks for a new connection in place of the next in turn, which is closed a second later (slack-protocol.md,
-/// `refresh_requested`).
-void slack_request_refresh(struct slack *slack);
+/// `refresh_requested`). False: there is none.
+bool slack_request_refresh(struct slack *slack);
 
 /// Writes out what all connections have to say and closes those that are done.
 void slack_flush(struct slack *slack);
