@@ -90,7 +90,7 @@ final class SimulatedWorld: Sendable {
             let process = SimulatedProcess(world: self, queue: queue)
             let dispatchers = Self.backends.map { name in makeDispatcher(name, process) }
             let named = Dictionary(uniqueKeysWithValues: zip(Self.backends, dispatchers))
-            let gateway = makeGateway(named, process)
+            let gateway = makeGateway(Dispatchers(named), process)
             self.gateway.withLock { $0 = (gateway, process) }
             slack.note("process \(life) starts")
             let lifetime: Duration =
@@ -113,7 +113,7 @@ final class SimulatedWorld: Sendable {
             metrics: BackendMetrics(backend: name, factory: NOOPMetricsHandler.instance), logger: .silent)
     }
 
-    private func makeGateway(_ dispatchers: [BackendName: Dispatcher], _ process: SimulatedProcess) -> Gateway {
+    private func makeGateway(_ dispatchers: Dispatchers, _ process: SimulatedProcess) -> Gateway {
         let health = QueueHealth(logger: .silent)
         let intake = Intake(queue: process.queue, dispatchers: dispatchers, health: health)
         let metrics = GatewayMetrics(factory: NOOPMetricsHandler.instance)
