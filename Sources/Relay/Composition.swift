@@ -60,7 +60,8 @@ package struct Composition: Sendable {
         let factory = GenerationFactory(
             queue: queue, secrets: secrets, client: client, files: files, registry: registry, health: health,
             alarms: alarms, clock: clock,
-            observer: AdminObserver(feed: feed, records: records, next: observer) { [clock] in clock.now }, logger: logger)
+            observer: AdminObserver(feed: feed, records: records, next: observer) { [clock] in clock.now },
+            logger: logger)
 
         // The first generation, and what is told of the next ones.
         let first = factory.makeGeneration(configuration)
