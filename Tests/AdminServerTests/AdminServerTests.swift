@@ -176,6 +176,19 @@ struct AdminServerTests {
     }
 
     @Test(
+        "a time before or after all that there is takes all or nothing",
+        arguments: ["0160-02-29T00:00:00Z", "9999-12-31T23:59:59Z"])
+    func remoteTimes(time: String) async throws {
+        try await AdminStage.with { stage in
+            await stage.archive.fill([.dead])
+            let isEarly = time.hasPrefix("0")
+            let since = try await stage.states("since=\(time)")
+            #expect(since == (isEarly ? ["dead"] : []))
+            #expect(try await stage.states("until=\(time)") == (isEarly ? [] : ["dead"]))
+        }
+    }
+
+    @Test(
         "a class is told, and finds its dead letters",
         arguments: [
             ("attempts_exhausted_http_500", "backend"), ("rejected_http_400", "backend"),

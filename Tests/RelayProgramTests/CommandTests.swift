@@ -22,6 +22,10 @@ struct CommandTests {
             "serve", "forward", "demo", "simulate", "config check", "config show", "doctor", "route test", "sign",
             "verify",
             "version",
+            "status", "backends list", "backends pause", "backends resume", "backends test", "deliveries list",
+            "deliveries show", "deliveries retry", "deliveries cancel", "deliveries tail", "dead list", "dead show",
+            "dead replay", "dead delete", "replays list", "replays show", "replays cancel", "connections list",
+            "connections refresh", "reload", "drain",
         ])
     func help(command: String) async throws {
         let end = try await ChildProcess.relay(command.split(separator: " ").map(String.init) + ["--help"]).finish()
@@ -37,8 +41,9 @@ struct CommandTests {
         let end = try await ChildProcess.relay(["--help"]).finish()
         #expect(end.code == 0)
         for word in [
-            "serve", "forward", "demo", "simulate", "config", "doctor", "route", "sign", "verify", "version", "73",
-            "77", "78",
+            "serve", "forward", "demo", "simulate", "config", "doctor", "route", "sign", "verify", "status",
+            "backends", "deliveries", "dead", "replays", "connections", "reload", "drain", "version", "69", "73", "77",
+            "78",
         ] {
             #expect(end.output.contains(word))
         }
@@ -58,6 +63,8 @@ struct CommandTests {
             ["verify", "--scheme", "github", "--secret", "env:SLACK_SIGNING_SECRET", "--tolerance", "1m", "-"],
             ["verify", "--secret", "env:SLACK_SIGNING_SECRET", "--tolerance", "5", "-"],
             ["verify", "--secret", "env:SLACK_SIGNING_SECRET", "--header", "nonsense", "-"],
+            ["status", "--admin-url", "ftp://x"], ["status", "--admin-url", "http://u:p@x"], ["dead", "replay"],
+            ["dead", "replay", "--all", "3f9c2a1b-1"], ["dead", "delete"], ["deliveries", "list", "--limit", "0"],
         ])
     func usage(arguments: [String]) async throws {
         let end = try await ChildProcess.relay(
