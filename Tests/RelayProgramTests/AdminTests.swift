@@ -201,7 +201,8 @@ struct AdminTests {
             admin: "127.0.0.1:0, token: env:RELAY_ADMIN_TOKEN", environment: ["RELAY_ADMIN_TOKEN": token])
         let end = try await home.start().finish()
         #expect(end.code == 78)
-        #expect(end.errors.contains("admin.token: env:RELAY_ADMIN_TOKEN"))
+        #expect(end.errors.contains("admin.token: "))
+        #expect(end.errors.contains("env:RELAY_ADMIN_TOKEN"))
         #expect(token.isEmpty || !end.errors.contains(token))
     }
 }
