@@ -8,6 +8,8 @@ import RelayCore
 extension AdminHandlers {
     /// Deliveries of one page.
     static let pageLimits = 1...1_000
+    /// Steps of the store for one page.
+    private static let maxSteps = 20
     /// Counting ends here.
     static let maxCount = 1_000_000
     /// Deliveries removed in one step of the store.
@@ -20,13 +22,30 @@ extension AdminHandlers {
         let limit = try request.query.integer("limit", in: Self.pageLimits) ?? 50
         let cursor = try request.query.one("cursor")
         try request.query.finish()
+        let filter = try DeliveryFilter.reading(words, states: DeliveryState.allCases, now: request.now)
+        let position = try cursor.map(Self.position)
+        return try AdminReply(try await shown(filter, limit: limit, cursor: position))
+    }
+
+    /// A page of what is in these states as they are shown. What does not fit is passed over, a bounded number of times:
+    /// then the page is short, and has a next one all the same.
+    private func shown(
+        _ filter: DeliveryFilter, limit: Int, cursor: Int64?
+    ) async throws(QueueError) -> API.Page<API.Delivery> {
         let held = await control.heldBackends()
-        let filter = try DeliveryFilter.reading(words, states: DeliveryState.allCases, held: held, now: request.now)
-        let page = PageRequest(limit: limit, cursor: try cursor.map(Self.position))
-        guard let filter else { return try AdminReply(API.Page<API.Delivery>(items: [])) }
-        let found = try await archive.deliveries(filter, page)
-        return try AdminReply(
-            API.Page(items: found.items.map { API.Delivery($0, held: held) }, next: found.next.map { "\($0)" }))
+        let wanted = Set(filter.states.map(\.rawValue))
+        var page = API.Page<API.Delivery>(items: [])
+        var cursor = cursor
+        for _ in 1...Self.maxSteps {
+            let request = PageRequest(limit: limit - page.items.count, cursor: cursor)
+            let found = try await archive.deliveries(filter.stored(held: held), request)
+            page.items += found.items.map { API.Delivery($0, held: held) }
+                .filter { wanted.isEmpty || wanted.contains($0.state) }
+            cursor = found.next
+            page.next = cursor.map { "\($0)" }
+            if cursor == nil || page.items.count == limit { break }
+        }
+        return page
     }
 
     private static func position(_ cursor: String) throws(Problem) -> Int64 {
@@ -103,12 +122,11 @@ extension AdminHandlers {
             throw Problem(
                 .confirmationRequired, "say with count how many deliveries are to be deleted; dry_run=true counts them")
         }
-        guard !isDryRun || expected == nil else { throw Problem.invalid("dry_run", "and count do not go together") }
         let states: [DeliveryState] = [.dead, .expired, .canceled]
         var filter = try DeliveryFilter.reading(words, states: states, now: request.now)
-        if filter?.states.isEmpty == true { filter?.states = Set(states) }
+        if filter.states.isEmpty { filter.states = Set(states) }
         let found = try await matched(filter)
-        guard let expected else { return try unchanged(found) }
+        guard let expected, !isDryRun else { return try unchanged(found) }
         guard found.matched == expected, !found.isAtLeast else {
             throw Problem(.countDiffers, "\(found.matched) deliveries match, not \(expected): nothing was deleted")
         }
@@ -118,8 +136,7 @@ extension AdminHandlers {
     }
 
     /// In short steps, so that nobody who stores an envelope waits.
-    private func delete(_ filter: DeliveryFilter?, atMost limit: Int) async throws -> Int {
-        guard let filter else { return 0 }
+    private func delete(_ filter: DeliveryFilter, atMost limit: Int) async throws -> Int {
         var deleted = 0
         while deleted < limit {
             let step = min(Self.deleteStep, limit - deleted)
@@ -131,8 +148,7 @@ extension AdminHandlers {
         return deleted
     }
 
-    private func matched(_ filter: DeliveryFilter?) async throws(QueueError) -> API.Matched {
-        guard let filter else { return API.Matched(matched: 0, isAtLeast: false) }
+    private func matched(_ filter: DeliveryFilter) async throws(QueueError) -> API.Matched {
         let count = try await archive.count(filter, limit: Self.maxCount)
         return API.Matched(matched: count, isAtLeast: count >= Self.maxCount)
     }
@@ -188,7 +204,6 @@ extension AdminHandlers {
         try body.finish()
         let chosen = try Self.chosen(ids: ids, filter: filter, now: request.now)
         if isDryRun { return try unchanged(try await matched(chosen)) }
-        guard let chosen else { throw Problem.invalid("filter", "can match nothing") }
         let replay = try await archive.createReplay(
             ReplayRequest(filter: chosen, perSecond: perSecond), now: request.now)
         await control.replaysChanged()
@@ -198,10 +213,9 @@ extension AdminHandlers {
         return reply
     }
 
-    /// nil: nothing can match.
     private static func chosen(
         ids: [String]?, filter: JSONValue?, now: Timestamp
-    ) throws(Problem) -> DeliveryFilter? {
+    ) throws(Problem) -> DeliveryFilter {
         let states: [DeliveryState] = [.dead, .expired, .canceled, .delivered]
         switch (ids, filter) {
         case (nil, nil): throw .invalid("the body", "must have ids or filter; an empty filter takes all dead letters")
@@ -221,7 +235,7 @@ extension AdminHandlers {
             let words = try FilterWords(&object)
             try object.finish()
             var chosen = try DeliveryFilter.reading(words, states: states, now: now)
-            if chosen?.states.isEmpty == true { chosen?.states = [.dead] }
+            if chosen.states.isEmpty { chosen.states = [.dead] }
             return chosen
         }
     }

@@ -50,13 +50,10 @@ struct FilterWords {
 }
 
 extension DeliveryFilter {
-    /// - Parameters:
-    ///   - states: those that this request can be about; without a word about states all of them.
-    ///   - held: backends that are left alone, for the state `held`.
-    /// - Returns: nil: nothing can match.
+    /// - Parameter states: those that this request can be about; without a word about states all of them.
     static func reading(
-        _ words: FilterWords, states allowed: [DeliveryState], held: Set<BackendName> = [], now: Timestamp
-    ) throws(Problem) -> DeliveryFilter? {
+        _ words: FilterWords, states allowed: [DeliveryState], now: Timestamp
+    ) throws(Problem) -> DeliveryFilter {
         var filter = DeliveryFilter()
         filter.backends = Set(words.backend.map { BackendName($0) })
         filter.routes = Set(words.route.map { RouteName($0) })
@@ -65,46 +62,41 @@ extension DeliveryFilter {
         filter.kinds = Set(try choices(words.kind, of: Kind.allCases, "kind"))
         filter.since = try time(words.since, "since", now: now)
         filter.until = try time(words.until, "until", now: now)
-        var states = Set(try choices(words.state, of: allowed, "state"))
-        let classes = Set(try choices(words.class, of: DeadLetterClass.allCases, "class"))
-        if states.contains(.held) {
-            guard try filter.takeHeld(&states, held: held) else { return nil }
+        filter.states = Set(try choices(words.state, of: allowed, "state"))
+        if let only = try choices(words.class, of: DeadLetterClass.allCases, "class").first {
+            guard words.class.count == 1 else { throw .invalid("class", "is given with several values; one is taken") }
+            filter.narrow(to: only)
         }
-        if !classes.isEmpty {
-            guard try filter.narrow(to: classes, &states) else { return nil }
-        }
-        filter.states = states
-        if let since = filter.since, let until = filter.until, since >= until { return nil }
         return filter
     }
 
-    /// Held is what waits, as seen by its backend: it is not stored.
-    private mutating func takeHeld(_ states: inout Set<DeliveryState>, held: Set<BackendName>) throws(Problem) -> Bool {
-        states.remove(.held)
-        // Pending and scheduled include what is held.
-        if states.isSuperset(of: [.pending, .scheduled]) { return true }
-        guard states.isEmpty else {
-            throw .invalid("state", "held goes alone, or together with pending and scheduled")
-        }
-        states = [.pending, .scheduled]
-        backends = backends.isEmpty ? held : backends.intersection(held)
-        return !backends.isEmpty
-    }
+    /// Takes nothing.
+    static let nothing: DeliveryFilter = {
+        var filter = DeliveryFilter()
+        filter.until = Timestamp(nanosecondsSinceEpoch: .min)
+        return filter
+    }()
 
     /// A class is what dead letters' reasons say, but for what expired.
-    private mutating func narrow(
-        to classes: Set<DeadLetterClass>, _ states: inout Set<DeliveryState>
-    ) throws(Problem) -> Bool {
-        guard classes.count == 1, let only = classes.first else {
-            throw .invalid("class", "is given with several values; one is taken")
-        }
+    private mutating func narrow(to only: DeadLetterClass) {
         let wanted: DeliveryState = only == .expiry ? .expired : .dead
-        guard states.isEmpty || states.contains(wanted) else { return false }
+        guard states.isEmpty || states.contains(wanted) else { return self = .nothing }
         states = [wanted]
-        guard only != .expiry else { return true }
-        let ofClass = only.deadReasons
-        reasons = reasons.isEmpty ? ofClass : reasons.intersection(ofClass)
-        return !reasons.isEmpty
+        guard only != .expiry else { return }
+        reasons = reasons.isEmpty ? only.deadReasons : reasons.intersection(only.deadReasons)
+        if reasons.isEmpty { self = .nothing }
+    }
+
+    /// What the archive is to be asked for where states are meant as they are shown: it knows no held ones.
+    func stored(held: Set<BackendName>) -> DeliveryFilter {
+        var filter = self
+        guard filter.states.remove(.held) != nil else { return filter }
+        if filter.states.isEmpty {
+            filter.backends = filter.backends.isEmpty ? held : filter.backends.intersection(held)
+            if filter.backends.isEmpty { return .nothing }
+        }
+        filter.states.formUnion([.pending, .scheduled])
+        return filter
     }
 
     private static func choices<Choice: RawRepresentable<String>>(

@@ -10,8 +10,14 @@ package struct ReplayService: Service {
     private let becameDue: @Sendable (Set<BackendName>) async -> Void
     private let clock: any RelayClock
     private let logger: Logger
-    private let changes: AsyncStream<Void>
-    private let change: AsyncStream<Void>.Continuation
+    private let wakes: AsyncStream<Wake>
+    private let wake: AsyncStream<Wake>.Continuation
+
+    private enum Wake: Sendable {
+        case timer
+        /// There are other replays.
+        case changed
+    }
 
     /// After the store did not work.
     private static let retryDelay = Duration.seconds(1)
@@ -25,25 +31,37 @@ package struct ReplayService: Service {
         self.becameDue = becameDue
         self.clock = clock
         self.logger = logger
-        (changes, change) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (wakes, wake) = AsyncStream.makeStream()
     }
 
     /// There is another replay, or one was canceled.
-    package func replaysChanged() { change.yield() }
+    package func replaysChanged() { wake.yield(.changed) }
 
     package func run() async throws {
         await cancelWhenGracefulShutdown {
-            var pacer = ReplayPacer()
-            await find(&pacer)
-            while !Task.isCancelled {
-                switch pacer.next(now: clock.now) {
-                case .advance(let id, let limit):
-                    await advance(id, limit, &pacer)
-                case .wait(let time):
-                    if await wait(until: time) { await find(&pacer) }
+            await withDiscardingTaskGroup { group in
+                var pacer = ReplayPacer()
+                await find(&pacer)
+                // One reader for its whole life: a stream ends with the first reader that is canceled.
+                var wakes = wakes.makeAsyncIterator()
+                while !Task.isCancelled {
+                    switch pacer.next(now: clock.now) {
+                    case .advance(let id, let limit):
+                        await advance(id, limit, &pacer)
+                    case .wait(let time):
+                        if let time { group.addTask { await sleep(until: time) } }
+                        guard let wake = await wakes.next() else { break }
+                        if wake == .changed { await find(&pacer) }
+                    }
                 }
+                group.cancelAll()
             }
         }
+    }
+
+    private func sleep(until time: Timestamp) async {
+        guard (try? await clock.sleep(until: time, tolerance: nil)) != nil else { return }
+        wake.yield(.timer)
     }
 
     private func find(_ pacer: inout ReplayPacer) async {
@@ -73,24 +91,6 @@ package struct ReplayService: Service {
             }
         } catch {
             pacer.failed(id, retryAt: clock.now.advanced(by: Self.retryDelay))
-        }
-    }
-
-    /// Returns whether it ended because of a change.
-    private func wait(until time: Timestamp?) async -> Bool {
-        await withTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                for await _ in changes { return true }
-                return false
-            }
-            if let time {
-                group.addTask { [clock] in
-                    try? await clock.sleep(until: time, tolerance: nil)
-                    return false
-                }
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? false
         }
     }
 }

@@ -100,19 +100,24 @@ struct AdminStage: Sendable {
 struct RawConnection: Sendable {
     private let channel: any Channel
     private let received: AsyncStream<Data>
+    private let sink: Sink
+
+    /// Bytes that came until now.
+    var receivedBytes: Int { sink.count.load(ordering: .relaxed) }
 
     static func with<Result>(port: Int, body: (RawConnection) async throws -> Result) async throws -> Result {
-        let (received, sink) = AsyncStream<Data>.makeStream()
+        let (received, continuation) = AsyncStream<Data>.makeStream()
+        let sink = Sink(continuation)
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.socketOption(.so_rcvbuf), value: 32 << 10)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Sink(sink))
+                    try channel.pipeline.syncOperations.addHandler(sink)
                 }
             }
             .connect(host: "127.0.0.1", port: port).get()
         defer { channel.close(promise: nil) }
-        return try await body(RawConnection(channel: channel, received: received))
+        return try await body(RawConnection(channel: channel, received: received, sink: sink))
     }
 
     func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
@@ -125,22 +130,6 @@ struct RawConnection: Sendable {
         var text = Data()
         for await piece in received { text += piece }
         return String(decoding: text, as: UTF8.self)
-    }
-
-    /// Whether anything comes within this time; what came is dropped.
-    func hasAnything(within time: Duration) async -> Bool {
-        await withTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                for await _ in received { return !Task.isCancelled }
-                return false
-            }
-            group.addTask {
-                try? await Task.sleep(for: time)
-                return false
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? false
-        }
     }
 
     /// What came when this text did; what came until the end when it did not.
@@ -158,11 +147,14 @@ struct RawConnection: Sendable {
         typealias InboundIn = ByteBuffer
 
         private let sink: AsyncStream<Data>.Continuation
+        let count = Atomic(0)
 
         init(_ sink: AsyncStream<Data>.Continuation) { self.sink = sink }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            sink.yield(Data(unwrapInboundIn(data).readableBytesView))
+            let bytes = Data(unwrapInboundIn(data).readableBytesView)
+            count.add(bytes.count, ordering: .relaxed)
+            sink.yield(bytes)
         }
         func channelInactive(context: ChannelHandlerContext) { sink.finish() }
         func errorCaught(context: ChannelHandlerContext, error: any Error) { sink.finish() }

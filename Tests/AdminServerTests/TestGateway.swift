@@ -113,14 +113,7 @@ actor TestArchive: DeliveryArchive {
 
     private func matching(_ filter: DeliveryFilter) -> [DeliveryRecord] {
         asked.append(filter)
-        return records.filter { record in
-            let summary = record.summary
-            func takes<Value>(_ set: Set<Value>, _ value: Value) -> Bool { set.isEmpty || set.contains(value) }
-            return takes(filter.ids, summary.id) && takes(filter.states, summary.state)
-                && takes(filter.backends, summary.backend) && takes(filter.kinds, summary.kind)
-                && (filter.reasons.isEmpty
-                    || [summary.deadReason, summary.reason].contains { $0.map(filter.reasons.contains) ?? false })
-        }.reversed()
+        return records.filter { filter.takes($0.summary) }.reversed()
     }
 
     func deliveries(_ filter: DeliveryFilter, _ page: PageRequest) -> Page<DeliverySummary> {
