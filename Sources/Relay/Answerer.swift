@@ -82,7 +82,7 @@ package actor Answerer {
             }
             // Drained: nothing is left. Canceled: so are they.
         }
-        for job in jobs.values { end(job) }
+        for number in jobs.keys.sorted() { if let job = jobs[number] { end(job) } }
     }
 
     /// Returns when nothing waits any more; `run` then ends. To be called when no envelopes come any more.
