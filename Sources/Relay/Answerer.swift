@@ -251,7 +251,11 @@ extension Answerer {
                 result: result.attempt)
             job.lastAttempt = (attempt, result)
             account.attempted(job, delivery)
-            if let wait = await digest(job, attempt, result), (try? await clock.sleep(for: wait)) != nil { continue }
+            if let wait = await digest(job, attempt, result), (try? await clock.sleep(for: wait)) != nil {
+                if await dispatcher?.pause == nil { continue }
+                // Paused meanwhile: left alone from here on.
+                await carryOut(job) { $0.refused(.held) }
+            }
             await dispatcher?.answerFinished(result.attempt, wasProbe: permission == .asProbe)
             return
         }
