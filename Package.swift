@@ -58,7 +58,8 @@ let package = Package(
         .target(
             name: "Relay",
             dependencies: [
-                "AdminServer", "CPosix", "Curl", "RelayConfiguration", "RelayCore", "SQLiteQueue", "SlackConnector",
+                "AdminServer", "CPosix", "Curl", "RelayConfiguration", "RelayCore", "SQLiteQueue", "Signing",
+                "SlackConnector",
                 "SlackHTTP", "SocketMode", "WebhookSender", lifecycle, logging, metrics,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],

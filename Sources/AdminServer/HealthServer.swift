@@ -27,6 +27,7 @@ package struct HealthServer: Service {
     private let host: String
     private let port: Int
     private let registry: MetricsRegistry
+    private let about: @Sendable () -> [(name: String, value: String)]
     private let readiness: @Sendable () async -> Readiness
     private let refreshMetrics: @Sendable () async -> Void
     private let onListening: @Sendable (_ port: Int) async -> Void
@@ -34,17 +35,21 @@ package struct HealthServer: Service {
 
     /// - Parameters:
     ///   - port: 0 takes any free port.
+    ///   - about: what `/healthz` says besides that the process runs. Must not wait for anything.
     ///   - readiness: asked at each `/readyz`.
     ///   - refreshMetrics: called before each `/metrics`, for what is measured rather than counted.
     ///   - onListening: told the port once connections are accepted.
     package init(
-        host: String, port: Int, registry: MetricsRegistry, readiness: @escaping @Sendable () async -> Readiness,
+        host: String, port: Int, registry: MetricsRegistry,
+        about: @escaping @Sendable () -> [(name: String, value: String)] = { [] },
+        readiness: @escaping @Sendable () async -> Readiness,
         refreshMetrics: @escaping @Sendable () async -> Void = {},
         onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }, logger: Logger
     ) {
         self.host = host
         self.port = port
         self.registry = registry
+        self.about = about
         self.readiness = readiness
         self.refreshMetrics = refreshMetrics
         self.onListening = onListening
@@ -71,7 +76,9 @@ package struct HealthServer: Service {
     func makeRouter() -> Router<BasicRequestContext> {
         let router = Router()
         // Liveness depends on neither Slack, disk nor backends: a restart would mend none of them.
-        router.get("healthz") { _, _ in "ok\n" }
+        router.get("healthz") { [about] _, _ in
+            about().reduce("ok\n") { $0 + "\($1.name): \($1.value)\n" }
+        }
         router.get("readyz") { [readiness] _, _ in
             let state = await readiness()
             return Response(

@@ -30,11 +30,10 @@ package final class MetricsRegistry: MetricsFactory {
         series(label, "counter", dimensions) { CounterSeries() }
     }
 
-    /// Counters of fractions are kept as gauges that only grow: none is in use here.
     package func makeFloatingPointCounter(
         label: String, dimensions: [(String, String)]
     ) -> any FloatingPointCounterHandler {
-        series(label, "counter", dimensions) { GaugeSeries() }
+        series(label, "counter", dimensions) { FractionCounterSeries() }
     }
 
     package func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
@@ -62,6 +61,16 @@ package final class MetricsRegistry: MetricsFactory {
     /// Forgets the series of a metric, for gauges that are measured anew at each scrape.
     package func reset(_ label: String) {
         families.withLock { $0[label]?.series = [:] }
+    }
+
+    /// Forgets the gauges that have this label: what they measured is gone for good. Counters stay, as long as the
+    /// process: what was counted was counted.
+    package func removeGauges(_ name: String, _ value: String) {
+        families.withLock { families in
+            for (label, family) in families where family.type == "gauge" {
+                families[label]?.series = family.series.filter { !$0.key.has(name, value) }
+            }
+        }
     }
 
     /// All metrics in the Prometheus text format 0.0.4, sorted by name and labels.
@@ -102,6 +111,11 @@ struct LabelSet: Hashable, Comparable {
         text = dimensions.map { "\($0)=\"\(Self.escape($1))\"" }.joined(separator: ",")
     }
 
+    /// Whether it has this label.
+    func has(_ name: String, _ value: String) -> Bool {
+        ",\(text),".contains(",\(name)=\"\(Self.escape(value))\",")
+    }
+
     /// With one label more, in braces; empty when there is none.
     func braced(adding extra: String? = nil) -> String {
         let all = [text, extra ?? ""].filter { !$0.isEmpty }.joined(separator: ",")
@@ -140,7 +154,23 @@ final class CounterSeries: Series, CounterHandler {
     }
 }
 
-final class GaugeSeries: Series, MeterHandler, RecorderHandler, FloatingPointCounterHandler {
+/// A counter of what does not come in whole numbers, such as seconds.
+final class FractionCounterSeries: Series, FloatingPointCounterHandler {
+    private let value = Mutex<Double>(0)
+
+    func increment(by amount: Double) {
+        guard amount.isFinite, amount > 0 else { return }
+        value.withLock { $0 += amount }
+    }
+
+    func reset() { value.withLock { $0 = 0 } }
+
+    func render(_ label: String, _ labels: LabelSet, into text: inout String) {
+        text += "\(label)\(labels.braced()) \(formatted(value.withLock { $0 }))\n"
+    }
+}
+
+final class GaugeSeries: Series, MeterHandler, RecorderHandler {
     private let value = Mutex<Double>(0)
 
     func set(_ value: Int64) { set(Double(value)) }

@@ -16,6 +16,8 @@ final class AnswerJob {
     let queued: [EnqueueRequest.Target]
     /// What the request says in `X-Relay-Delivery-Id`.
     let id: DeliveryID
+    /// Of the configuration that it was routed by.
+    let sender: any AnswerSender
     let shape: AnswerShape
     /// The largest payload that an acknowledgement can carry, in bytes.
     let maxPayloadBytes: Int
@@ -49,12 +51,13 @@ final class AnswerJob {
     /// - Parameter hasResponseURL: that may be posted to.
     init(
         _ number: AnswerNumber, _ envelope: Envelope, _ asked: RoutingPlan.Asked, queued: [EnqueueRequest.Target],
-        instance: UInt32, hasResponseURL: Bool
+        instance: UInt32, sender: any AnswerSender, hasResponseURL: Bool
     ) {
         self.number = number
         self.envelope = envelope
         self.asked = asked
         self.queued = queued
+        self.sender = sender
         id = DeliveryID(queue: instance, sequence: number)
         shape = AnswerShape(envelope)
         maxPayloadBytes = AcknowledgementFrame.maximumPayloadBytes(envelopeID: envelope.id)

@@ -5,20 +5,22 @@ import RelayCore
 /// Counts what waits for each backend, people and events apart, and keeps the line of events whose turn has not come. What
 /// waits for one backend takes nothing from another.
 struct AnswerRoom: Sendable {
-    private let maxWaiting: Int
+    private var maxWaiting: Int
     private let maxBytes: Int
     private var people = 0
     private var places: [BackendName: Places]
 
     private struct Places: Sendable {
-        let maxWaiting: Int
-        let maxInFlight: Int
+        var maxWaiting: Int
+        var maxInFlight: Int
         var people = 0
         var events = 0
         var bytes = 0
         /// Events that have their turn.
         var inFlight = 0
         var line = FIFO<AnswerNumber>()
+
+        var isEmpty: Bool { people == 0 && events == 0 }
     }
 
     /// - Parameters:
@@ -30,6 +32,28 @@ struct AnswerRoom: Sendable {
         places = Dictionary(
             backends.map { ($0.name, Places(maxWaiting: $0.maxWaiting, maxInFlight: $0.maxInFlight)) },
             uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Other limits from now on. What waits is counted on, also for a backend that is gone: nothing more may wait for
+    /// that one.
+    /// - Returns: events whose turn it is now.
+    mutating func reconfigure(_ backends: [Backend], maxWaiting: Int) -> [AnswerNumber] {
+        self.maxWaiting = maxWaiting
+        for name in places.keys {
+            if places[name]?.isEmpty == true { places[name] = nil } else { places[name]?.maxWaiting = 0 }
+        }
+        var turns: [AnswerNumber] = []
+        for backend in backends {
+            var place = places[backend.name] ?? Places(maxWaiting: 0, maxInFlight: 0)
+            place.maxWaiting = backend.maxWaiting
+            place.maxInFlight = backend.maxInFlight
+            while place.inFlight < place.maxInFlight, let next = place.line.popFirst() {
+                place.inFlight += 1
+                turns.append(next)
+            }
+            places[backend.name] = place
+        }
+        return turns
     }
 
     /// Requests that wait, by backend.
@@ -54,6 +78,7 @@ struct AnswerRoom: Sendable {
             places[backend]?.people += requests
             people += requests
         }
+        if let place = places[backend], place.maxWaiting == 0, place.isEmpty { places[backend] = nil }
     }
 
     /// Whether an event has its turn now; else it stands in line. After its turn `endTurn` must follow.
@@ -69,7 +94,11 @@ struct AnswerRoom: Sendable {
 
     /// The next in line takes over the turn; the caller asks again when that one has left the line.
     mutating func endTurn(_ backend: BackendName) -> AnswerNumber? {
-        if let next = places[backend]?.line.popFirst() { return next }
+        if let place = places[backend], place.inFlight <= place.maxInFlight,
+            let next = places[backend]?.line.popFirst()
+        {
+            return next
+        }
         places[backend]?.inFlight -= 1
         return nil
     }

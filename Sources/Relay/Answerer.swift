@@ -30,15 +30,15 @@ package actor Answerer {
         }
     }
 
-    private let configuration: Configuration
-    private let sender: any AnswerSender
+    private var configuration: Configuration
+    private var sender: any AnswerSender
     private let intake: Intake
-    private let dispatchers: [BackendName: Dispatcher]
+    private let dispatchers: Dispatchers
     private let lateAnswers: any LateAnswerStore
     private let poster: LateAnswerPoster
     private let clock: any RelayClock
     private let health: QueueHealth
-    private let account: AnswerAccount
+    private var account: AnswerAccount
 
     private var jobs: [AnswerNumber: AnswerJob] = [:]
     private var jobOfKey: [RecentAnswers.Key: AnswerNumber] = [:]
@@ -56,7 +56,7 @@ package actor Answerer {
 
     package init(
         _ configuration: Configuration, sender: any AnswerSender, intake: Intake,
-        dispatchers: [BackendName: Dispatcher], lateAnswers: any LateAnswerStore, poster: LateAnswerPoster,
+        dispatchers: Dispatchers, lateAnswers: any LateAnswerStore, poster: LateAnswerPoster,
         clock: any RelayClock, health: QueueHealth, account: AnswerAccount
     ) {
         self.configuration = configuration
@@ -71,6 +71,18 @@ package actor Answerer {
         room = AnswerRoom(
             configuration.backends, maxWaiting: configuration.maxWaiting, maxBytes: configuration.maxWaitingBytes)
         (work, workToDo) = AsyncStream.makeStream()
+    }
+
+    /// For what is asked from now on; what waits already is asked and answered as it was routed. `instance` stays.
+    func reconfigure(_ configuration: Configuration, sender: any AnswerSender, account: AnswerAccount) {
+        let instance = self.configuration.instance
+        self.configuration = configuration
+        self.configuration.instance = instance
+        self.sender = sender
+        self.account = account
+        for number in room.reconfigure(configuration.backends, maxWaiting: configuration.maxWaiting) {
+            line.removeValue(forKey: number)?.resume(returning: true)
+        }
     }
 
     /// Lives until drained, or until its task is canceled: then nobody waits any more. A late answer that was promised
@@ -126,7 +138,7 @@ package actor Answerer {
         }
         lastNumber += 1
         let job = AnswerJob(
-            lastNumber, envelope, asked, queued: queued, instance: configuration.instance,
+            lastNumber, envelope, asked, queued: queued, instance: configuration.instance, sender: sender,
             hasResponseURL: envelope.responseURL.map { poster.mayPost(to: $0, of: envelope.app) } ?? false)
         jobs[job.number] = job
         if let key { jobOfKey[key] = job.number }
@@ -242,7 +254,7 @@ extension Answerer {
         while true {
             let delivery = job.delivery
             let startedAt = clock.now
-            let result = await sender.ask(
+            let result = await job.sender.ask(
                 delivery, attempt: delivery.attemptsMade + 1, deadline: deadline(of: job))
             // Cut short by us: what the backend did is not known, and nobody can be told any more.
             guard !Task.isCancelled || result.reply != nil else { return }

@@ -17,10 +17,10 @@ package actor Dispatcher {
         case wake(Timestamp)
     }
 
-    private let backend: Backend
+    nonisolated package let backend: Backend
     private let queue: any DeliveryQueue
     private let pauses: any PauseStore
-    private let sender: any AttemptSender
+    private var sender: any AttemptSender
     private let clock: any RelayClock
     private let random: @Sendable () -> Double
     private let health: QueueHealth
@@ -34,6 +34,7 @@ package actor Dispatcher {
     /// Decided, not yet durable; in the order decided.
     private var unrecorded: [Settlement] = []
     private var isSettling = false
+    private var isDraining = false
     /// Since when it is left alone, and why; nil: it is not.
     package private(set) var pause: Pause?
 
@@ -83,9 +84,16 @@ package actor Dispatcher {
     }
 
     /// New deliveries of this backend were stored; see `DispatchStateMachine.deliveriesStored`.
-    package func deliveriesStored(_ leased: [Delivery], othersWait: Bool) {
+    /// - Returns: false, with nothing done, when it is draining: then they are another one's, or wait.
+    @discardableResult
+    package func deliveriesStored(_ leased: [Delivery], othersWait: Bool) -> Bool {
+        guard !isDraining else { return false }
         perform(machine.deliveriesStored(leased, othersWait: othersWait, now: clock.now))
+        return true
     }
+
+    /// Makes attempts from now on. The backend is as it was; the secrets of apps may be others.
+    func use(_ sender: any AttemptSender) { self.sender = sender }
 
     /// Whether somebody who waits for an answer may ask the backend now.
     func askAnswer() -> DispatchStateMachine.Permission { machine.askAnswer(now: clock.now) }
@@ -120,6 +128,7 @@ package actor Dispatcher {
 
     /// Starts nothing more; `run()` returns when what is in flight has been settled.
     package func drain() {
+        isDraining = true
         perform(machine.drain(now: clock.now))
     }
 
@@ -243,7 +252,8 @@ package actor Dispatcher {
         case .none: break
         case .opened:
             metrics.breakerOpened()
-            alarms?.began(.init(.backendFailing, backend.name.text))
+            // One that is being replaced speaks for the backend no more.
+            if !isDraining { alarms?.began(.init(.backendFailing, backend.name.text)) }
             let wait = machine.status.probeDue.map { clock.now.duration(to: $0).milliseconds } ?? 0
             logger.warning(
                 "backend fails: its deliveries are held until a probe succeeds",

@@ -28,12 +28,12 @@ package actor Gateway: EnvelopeReceiver {
         }
     }
 
-    private let configuration: Configuration
+    private var configuration: Configuration
     private let intake: Intake
     private let answerer: Answerer
     private let clock: any RelayClock
-    private let metrics: GatewayMetrics
-    private let account: AnswerAccount
+    private var metrics: GatewayMetrics
+    private var account: AnswerAccount
     private let logger: Logger
     private var pendingBytes = 0
     /// Of each app, those that were logged.
@@ -50,6 +50,14 @@ package actor Gateway: EnvelopeReceiver {
         self.metrics = metrics
         self.account = account
         self.logger = logger
+    }
+
+    /// For envelopes that come from now on: none is routed half by the old configuration and half by the new one.
+    func reconfigure(_ configuration: Configuration, metrics: GatewayMetrics, account: AnswerAccount) {
+        self.configuration = configuration
+        self.metrics = metrics
+        self.account = account
+        unroutedKinds = [:]
     }
 
     package func receive(

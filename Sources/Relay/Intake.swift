@@ -5,10 +5,10 @@ package import RelayCore
 /// The queue and the dispatchers, as Gateway and Answerer use them.
 package struct Intake: Sendable {
     private let queue: any DeliveryQueue
-    private let dispatchers: [BackendName: Dispatcher]
+    private let dispatchers: Dispatchers
     private let health: QueueHealth
 
-    package init(queue: any DeliveryQueue, dispatchers: [BackendName: Dispatcher], health: QueueHealth) {
+    package init(queue: any DeliveryQueue, dispatchers: Dispatchers, health: QueueHealth) {
         self.queue = queue
         self.dispatchers = dispatchers
         self.health = health
@@ -26,7 +26,7 @@ package struct Intake: Sendable {
         }
     }
 
-    /// Tells the dispatchers what was stored for them.
+    /// Tells the dispatchers what was stored for them. What nobody takes waits in the queue.
     func handOn(_ requests: [EnqueueRequest], _ results: [EnqueueResult]) async {
         var leased: [BackendName: [Delivery]] = [:]
         var waiting: Set<BackendName> = []
@@ -39,9 +39,18 @@ package struct Intake: Sendable {
             }
         }
         for backend in waiting.union(leased.keys).sorted() {
-            await dispatchers[backend]?.deliveriesStored(
-                leased[backend] ?? [], othersWait: waiting.contains(backend))
+            await handOn(leased[backend] ?? [], othersWait: waiting.contains(backend), to: backend)
         }
+    }
+
+    private func handOn(_ leased: [Delivery], othersWait: Bool, to backend: BackendName) async {
+        var asked: Dispatcher?
+        // One that drains may have been replaced since it was looked up.
+        while let dispatcher = dispatchers[backend], dispatcher !== asked {
+            if await dispatcher.deliveriesStored(leased, othersWait: othersWait) { return }
+            asked = dispatcher
+        }
+        if !leased.isEmpty { await queue.release(leased.map(\.id)) }
     }
 
     /// Whether a copy of the envelope was stored before. A queue that cannot be read remembers nothing: to deliver a

@@ -10,6 +10,9 @@ enum MetricNames {
     static let dropped = "relay_dropped"
     static let queueWritable = "relay_queue_writable"
     static let info = "relay_info"
+    static let configurationGeneration = "relay_configuration_generation"
+    static let configurationInfo = "relay_configuration_info"
+    static let reloadFailures = "relay_configuration_reload_failures_total"
 
     static let help = [
         "relay_acknowledgement_duration_seconds": "From reading an envelope to acknowledging it.",
@@ -23,6 +26,9 @@ enum MetricNames {
         "relay_attempts_total": "Finished attempts by outcome and reason.",
         backendState: "1 for the state that a backend is in, that of its circuit breaker or paused, else 0.",
         "relay_breaker_openings_total": "How often the circuit breaker of a backend opened.",
+        configurationGeneration: "Counts up, from 1, with each reload that changed the configuration.",
+        configurationInfo: "Always 1; the label tells which configuration holds (SHA-256 of `relay config show`).",
+        reloadFailures: "Reloads that were refused: the old configuration goes on.",
         "relay_connections": "Connections to Slack by state.",
         "relay_connects_total": "Attempts to connect to Slack by outcome.",
         deadLettersKept: "Dead letters kept.",
@@ -42,6 +48,7 @@ enum MetricNames {
         "relay_reported_connections":
             "Connections that Slack counts for the app, other processes' and ghosts included.",
         "relay_response_url_posts_total": "Posts of late answers to response URLs, by outcome.",
+        "relay_socket_blind_seconds_total": "Time without any connection to Slack, the start included.",
         "relay_unrecorded_answers_total": "Answered envelopes without a record, by the reason why it was not stored.",
         "relay_unrouted_total": "Envelopes that no route takes, by what is done with them.",
         "relay_unusable_replies_total": "Replies with a body that says nothing to Slack, by problem.",

@@ -9,6 +9,7 @@ import UnixSignals
 /// Runs services until one fails, a signal comes, or the task is canceled.
 struct ProcessLife: Sendable {
     let services: [any Service]
+    let drainRequest: DrainRequest
     let logger: Logger
 
     func run() async throws {
@@ -28,8 +29,14 @@ struct ProcessLife: Sendable {
                     logger.notice("draining", metadata: [LogKey.signal: "\(signal)"])
                 }
             }
+            tasks.addTask {
+                for await _ in drainRequest.requests {
+                    await group.triggerGracefulShutdown()
+                    logger.notice("draining: it was asked for")
+                }
+            }
             tasks.addTask { try await group.run() }
-            // The first to end is the group: the signals never do, unless the task is canceled.
+            // The first to end is the group: signals and requests never do, unless the task is canceled.
             try await tasks.next()
             tasks.cancelAll()
         }

@@ -3,19 +3,25 @@
 import AdminServer
 import Metrics
 import RelayCore
+import SlackConnector
 
 /// Reads the answerer's and the queue's statistics into the registry before each scrape.
 struct QueueMetrics: Sendable {
     let queue: any DeliveryQueue
     let answerer: Answerer
     /// Of the configured backends, which have their series although nothing waits for them.
-    let dispatchers: [BackendName: Dispatcher]
+    let dispatchers: Dispatchers
+    let connectors: Connectors
     let health: QueueHealth
     let clock: any RelayClock
     let registry: MetricsRegistry
 
     func refresh() async {
         gauge(MetricNames.queueWritable, [], health.problem == nil ? 1 : 0)
+        for connector in connectors.sorted { connector.refreshMetrics() }
+        // Those of backends that are gone go with them.
+        for label in [MetricNames.answersWaiting, MetricNames.backendState] { registry.reset(label) }
+        let dispatchers = dispatchers.all
         for (backend, count) in await answerer.waiting {
             gauge(MetricNames.answersWaiting, [("backend", backend.text)], Double(count))
         }

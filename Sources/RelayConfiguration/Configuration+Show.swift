@@ -6,20 +6,23 @@ import YAML
 extension Configuration {
     /// Every key with the value that holds, defaults filled in; a key without a default is left out where it was not
     /// given. Secrets, header values and the userinfo of URLs are `***`; apart from them it reads back as this one.
-    package func redactedYAML() -> String {
+    package func redactedYAML() -> String { shown(.redacted).text }
+
+    /// The same as a tree. Whole, it is for comparing, never for showing.
+    func shown(_ detail: ShownDetail) -> YAMLNode {
         let entries: [YAMLEntry?] = [
             Key.version.entry(.plain(1)),
-            Key.slack.entry(hasDefaultAppOnly ? apps.first?.shown : nil),
-            Key.apps.entry(hasDefaultAppOnly ? nil : .sequence(apps.map(\.shownInList))),
+            Key.slack.entry(hasDefaultAppOnly ? apps.first?.shown(detail) : nil),
+            Key.apps.entry(hasDefaultAppOnly ? nil : .sequence(apps.map { $0.shownInList(detail) })),
             Key.queue.entry(queue.shown),
-            Key.backends.entry(.mapping(backends.map { YAMLEntry($0.name.text, $0.shown) })),
+            Key.backends.entry(.mapping(backends.map { YAMLEntry($0.name.text, $0.shown(detail)) })),
             Key.routes.entry(.sequence(routes.map(\.shown))),
             Key.unrouted.entry(unrouted.shown),
             Key.health.entry(.keys([HealthConfiguration.Key.listen.entry(.string(health?.listen ?? "none"))])),
-            Key.alarms.entry(alarms.shown),
+            Key.alarms.entry(alarms.shown(detail)),
             Key.log.entry(log.shown),
         ]
-        return YAMLNode.keys(entries).text
+        return YAMLNode.keys(entries)
     }
 }
 
@@ -28,8 +31,19 @@ extension Configuration {
     private var hasDefaultAppOnly: Bool { apps.map(\.name) == [App.defaultName] }
 }
 
-/// What stands for a secret.
-private let redacted = YAMLNode.string("***")
+/// What is shown of secrets, of header values and of the userinfo of URLs.
+enum ShownDetail {
+    /// `***`, and URLs without their userinfo.
+    case redacted
+    /// References to secrets, and all values as they stand in the file.
+    case whole
+
+    fileprivate func secret(_ reference: SecretReference) -> YAMLNode { value(reference.description) }
+
+    fileprivate func value(_ text: String) -> YAMLNode { .string(self == .whole ? text : "***") }
+
+    fileprivate func url(_ url: String) -> YAMLNode { .string(self == .whole ? url : Quote.withoutUserinfo(url)) }
+}
 
 extension ConfigurationKey {
     /// This key with a value; nil without one.
@@ -40,34 +54,35 @@ extension YAMLNode {
     fileprivate static func keys(_ entries: [YAMLEntry?]) -> YAMLNode { .mapping(entries.compactMap { $0 }) }
     fileprivate static func duration(_ duration: Duration) -> YAMLNode { .plain(duration.configured) }
     fileprivate static func size(_ bytes: Int64) -> YAMLNode { .plain(ByteCount.text(bytes)) }
-    fileprivate static func url(_ url: String) -> YAMLNode { .string(Quote.withoutUserinfo(url)) }
     fileprivate static func word(_ word: some RawRepresentable<String>) -> YAMLNode { .string(word.rawValue) }
 }
 
 extension AlarmConfiguration {
-    fileprivate var shown: YAMLNode {
+    fileprivate func shown(_ detail: ShownDetail) -> YAMLNode {
         .keys([
-            Key.url.entry(.url(url ?? "")), Key.secret.entry(secret.map { _ in redacted }),
+            Key.url.entry(detail.url(url ?? "")), Key.secret.entry(secret.map(detail.secret)),
             Key.repeatInterval.entry(.duration(repeatInterval)),
         ])
     }
 }
 
 extension SlackConfiguration {
-    fileprivate var shown: YAMLNode { .keys(entries) }
+    fileprivate func shown(_ detail: ShownDetail) -> YAMLNode { .keys(entries(detail)) }
 
-    fileprivate var shownInList: YAMLNode { .keys([Key.name.entry(.string(name.text))] + entries) }
+    fileprivate func shownInList(_ detail: ShownDetail) -> YAMLNode {
+        .keys([Key.name.entry(.string(name.text))] + entries(detail))
+    }
 
-    private var entries: [YAMLEntry?] {
+    private func entries(_ detail: ShownDetail) -> [YAMLEntry?] {
         [
-            Key.appToken.entry(redacted),
-            Key.signingSecret.entry(redacted),
+            Key.appToken.entry(detail.secret(appToken)),
+            Key.signingSecret.entry(detail.secret(signingSecret)),
             Key.connections.entry(.plain(connections)),
             Key.expectedConnections.entry(.plain(expectedConnections)),
             Key.startJitter.entry(.duration(startJitter)),
             Key.waitForBackends.entry(.duration(waitForBackends)),
-            Key.apiURL.entry(.url(apiURL)),
-            Key.proxy.entry(.url(proxy ?? "")),
+            Key.apiURL.entry(detail.url(apiURL)),
+            Key.proxy.entry(detail.url(proxy ?? "")),
             Key.ca.entry(.string(caFile ?? "")),
             Key.backoff.entry(
                 .keys([
@@ -102,13 +117,13 @@ extension QueueConfiguration {
 }
 
 extension Backend {
-    fileprivate var shown: YAMLNode {
+    fileprivate func shown(_ detail: ShownDetail) -> YAMLNode {
         .keys([
-            Key.url.entry(url.map(YAMLNode.url)),
+            Key.url.entry(url.map(detail.url)),
             Key.urls.entry(
-                urls.isEmpty ? nil : .keys(URLsKey.allCases.map { $0.entry(urls[$0.kind].map(YAMLNode.url)) })),
+                urls.isEmpty ? nil : .keys(URLsKey.allCases.map { $0.entry(urls[$0.kind].map(detail.url)) })),
             Key.unixSocket.entry(.string(unixSocket ?? "")),
-            Key.signing.entry(signing.isEmpty ? nil : .sequence(signing.map(\.shown))),
+            Key.signing.entry(signing.isEmpty ? nil : .sequence(signing.map { $0.shown(detail) })),
             Key.timeout.entry(.duration(timeout)),
             Key.connectTimeout.entry(.duration(connectTimeout)),
             Key.maxInFlight.entry(.plain(maxInFlight)),
@@ -143,8 +158,8 @@ extension Backend {
                     EgressKey.allow.entry(.sequence(egress.allow.map { .string($0.description) })),
                     EgressKey.deny.entry(.sequence(egress.deny.map { .string($0.description) })),
                 ])),
-            Key.proxy.entry(.url(proxy ?? "")),
-            Key.headers.entry(.mapping(headers.map { YAMLEntry($0.name, redacted) })),
+            Key.proxy.entry(detail.url(proxy ?? "")),
+            Key.headers.entry(.mapping(headers.map { YAMLEntry($0.name, detail.value($0.value)) })),
             Key.retryHeaders.entry(.word(retryHeaders)),
             Key.userAgent.entry(.string(userAgent)),
             Key.recordPayloads.entry(.plain(recordsPayloads)),
@@ -161,10 +176,10 @@ extension RateLimit {
 }
 
 extension SigningEntry {
-    fileprivate var shown: YAMLNode {
+    fileprivate func shown(_ detail: ShownDetail) -> YAMLNode {
         .keys([
             Key.scheme.entry(.word(scheme)),
-            Key.secret.entry(redacted),
+            Key.secret.entry(detail.secret(secret)),
             Key.notBefore.entry(notBefore.map { .string($0.rfc3339) }),
             Key.notAfter.entry(notAfter.map { .string($0.rfc3339) }),
         ])

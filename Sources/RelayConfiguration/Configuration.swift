@@ -47,6 +47,11 @@ package struct Configuration: Sendable, Equatable {
     /// How long the end may take: as long as the app that allows most.
     package var drainTimeout: Duration { apps.map(\.drainTimeout).max() ?? .zero }
 
+    /// Where an app stands in the file, for messages: `slack`, or `apps.NAME`.
+    package func key(of app: SlackConfiguration) -> String {
+        apps.count == 1 && app.name == App.defaultName ? Key.slack.rawValue : "\(Key.apps.rawValue).\(app.name)"
+    }
+
     /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of
     /// relay.yaml.example.
     enum Key: String, ConfigurationKey {

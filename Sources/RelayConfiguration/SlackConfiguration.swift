@@ -68,6 +68,21 @@ package struct SlackConfiguration: Sendable, Equatable {
         self.drainTimeout = drainTimeout
     }
 
+    /// Whether connections that were made with the other settings are to be replaced.
+    package func connectsOtherwise(than other: SlackConfiguration) -> Bool {
+        appToken != other.appToken || apiURL != other.apiURL || proxy != other.proxy || caFile != other.caFile
+            || helloTimeout != other.helloTimeout || pingInterval != other.pingInterval
+            || deadAfter != other.deadAfter
+    }
+
+    /// Whether the connections are made and kept in another way: what a connector is to be told. Secrets that sign and
+    /// deadlines are not its business.
+    package func connectsOrKeepsOtherwise(than other: SlackConfiguration) -> Bool {
+        connectsOtherwise(than: other) || connections != other.connections
+            || expectedConnections != other.expectedConnections || startJitter != other.startJitter
+            || backoff != other.backoff
+    }
+
     enum Key: String, ConfigurationKey {
         /// In `apps` only.
         case name

@@ -2,6 +2,8 @@
 
 /// Deliveries as records. Adapters of `DeliveryQueue` have this face, too; `DeliveryArchiveConformance` in RelayTestKit
 /// says what each must do. Nothing here holds up `enqueue`, `lease` or `settle` for longer than a few milliseconds.
+///
+/// What was delivered, expired or canceled is kept for its retention, or not at all (memory): then it is unknown.
 package protocol DeliveryArchive: Sendable {
     /// Deliveries that a filter takes, the newest (the highest sequence) first.
     func deliveries(_ filter: DeliveryFilter, _ page: PageRequest) async throws(QueueError) -> Page<DeliverySummary>
@@ -13,8 +15,8 @@ package protocol DeliveryArchive: Sendable {
     func record(_ id: DeliveryID) async throws(QueueError) -> DeliveryRecord?
 
     /// Makes a delivery due now: one that waits is brought forward, a settled one is replayed (fresh attempt budget,
-    /// `Delivery.replays` counted up, its history kept). Durable when it returns; the dispatcher is to be told
-    /// (`othersWait`).
+    /// `Delivery.replays` counted up, its history kept). One that waits for its order key is refused with its state: it
+    /// would overtake the others. Durable when it returns; the dispatcher is to be told (`othersWait`).
     func retry(_ id: DeliveryID, now: Timestamp) async throws(QueueError) -> DeliveryChange
 
     /// Takes a waiting delivery back: it becomes `canceled`, and the next of its order key goes on. Durable when it
@@ -233,7 +235,7 @@ package enum DeliveryChange: Sendable, Equatable {
     case done(BackendName)
     /// There is no such delivery.
     case unknown
-    /// Not possible in the state that it is in: it is being attempted, or settled already.
+    /// Not possible in the state that it is in: it is being attempted, settled already, or waits for its order key.
     case refused(DeliveryState)
     /// Its payload was removed, so it cannot be sent again.
     case noPayload

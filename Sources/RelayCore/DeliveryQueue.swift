@@ -223,7 +223,7 @@ extension EnqueueRequest {
 /// Bounds of a queue; the same for each adapter.
 package struct QueueLimits: Sendable, Equatable {
     /// Payloads and their records together, as `EnqueueRequest.storedBytes` counts them: a file can be somewhat larger,
-    /// and does not shrink.
+    /// by what `maxHistoryBytes` allows, too.
     package var maxBytes: Int64
     package var whenFull: WhenFull
     package var deduplicationWindow: Duration

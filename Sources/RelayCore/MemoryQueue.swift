@@ -6,21 +6,31 @@
 ///
 /// What was delivered, expired or canceled is removed at once, because nothing could read it after a restart; dead
 /// letters are kept for their retention. Deduplication keys have a bound of their own, an eighth of `maxBytes`: beyond
-/// it the oldest are forgotten before their window ends.
+/// it the oldest are forgotten before their window ends. So has the history of deliveries (`maxHistoryBytes`).
 package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
-    private let limits: QueueLimits
-    private let queueID: UInt32
+    let limits: QueueLimits
+    let queueID: UInt32
     private var isClosed = false
-    private var nextSequence: Int64 = 1
+    private(set) var nextSequence: Int64 = 1
     private var bytes: Int64 = 0
     /// Not settled, and dead letters, by sequence.
-    private var entries: [Int64: Entry] = [:]
+    var entries: [Int64: Entry] = [:]
     /// By the sequence of the first delivery.
-    private var envelopes: [Int64: StoredEnvelope] = [:]
-    private var lines: [BackendName: Line] = [:]
+    private(set) var envelopes: [Int64: StoredEnvelope] = [:]
+    var lines: [BackendName: Line] = [:]
+    /// All entries.
+    private(set) var kept = ArrivalOrder()
     /// Unfinished deliveries of all backends, for `drop_oldest`.
-    private var arrivals = ArrivalOrder()
+    var arrivals = ArrivalOrder()
     private var deadLetters = DeadLetterOrder()
+    /// Of those that failed, by sequence.
+    var records: [Int64: Record] = [:]
+    /// Those that have a history, to lose it where there is too much.
+    private var histories = ArrivalOrder()
+    private var historyCount = 0
+    private var historyBytes: Int64 = 0
+    var replayJobs: [Replay.ID: ReplayJob] = [:]
+    var nextReplayID: Replay.ID = 1
     private var keys: DeduplicationWindow
     private var lateAnswers: [LateAnswer.ID: LateAnswer] = [:]
     private var pausesByBackend: [BackendName: Pause] = [:]
@@ -32,29 +42,53 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
         self.keys = DeduplicationWindow(window: limits.deduplicationWindow, maxBytes: limits.maxBytes / 8)
     }
 
-    private struct Entry {
+    struct Entry {
         var delivery: Delivery
         var state: DeliveryState
         var due: Timestamp
         var isLeased: Bool
+        /// It waits for another one of its order key.
+        var isBlocked = false
         /// The key in `envelopes`.
         var envelope: Int64
 
         var isWaiting: Bool { !state.isFinal && !isLeased }
+        var canBeLeased: Bool { isWaiting && !isBlocked }
         var position: QueuePosition { .init(due: due, sequence: delivery.id.sequence) }
     }
 
-    private struct StoredEnvelope {
+    /// What is kept of a delivery that failed, beside its entry.
+    struct Record {
+        /// Of the last attempt.
+        var outcome: String?
+        var reason: String?
+        /// Not accepted; as `DeliveryRecord.kept`.
+        var attempts: [RecordedAttempt] = []
+        var response: RecordedResponse?
+        var settledAt: Timestamp?
+        var deadReason: String?
+        var sentID: DeliveryID?
+
+        var historyBytes: Int64 {
+            attempts.reduce(response?.storedBytes ?? 0) { $0 + $1.storedBytes }
+        }
+    }
+
+    struct StoredEnvelope {
+        /// `envelope_id`
+        var slackID: String
         var bytes: Int64
         /// Deliveries that are not settled or dead.
         var deliveries: Int
     }
 
     /// One backend's deliveries.
-    private struct Line {
-        /// Those that wait; positions of dropped ones linger until they come up.
+    struct Line {
+        /// Those that can be leased; positions of dropped ones linger until they come up.
         var positions = MinHeap<QueuePosition>()
         var arrivals = ArrivalOrder()
+        /// By order key.
+        var orders: [String: OrderLine] = [:]
         /// Not settled, leased ones included, by stored state.
         var unfinished: [DeliveryState: Int] = [:]
         var leased: [DeliveryState: Int] = [:]
@@ -73,7 +107,9 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
         let isDuplicate = keys.duplicates(among: requests)
         let needed = zip(requests, isDuplicate).reduce(0) { $1.1 ? $0 : $0 + $1.0.heldBytes }
         // A mere record costs nobody's delivery.
-        try makeRoom(for: needed, mayDrop: requests.contains { !$0.targets.isEmpty })
+        try makeRoom(
+            for: needed, mayDrop: requests.contains { !$0.targets.isEmpty },
+            now: requests.map(\.envelope.receivedAt).max() ?? Timestamp(nanosecondsSinceEpoch: 0))
         return zip(requests, isDuplicate).map { request, isDuplicate in
             isDuplicate ? .duplicate : .stored(leased: store(request))
         }
@@ -120,11 +156,12 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     package func prune(now: Timestamp) async throws(QueueError) -> Bool {
         try checkOpen()
         var steps = 500
-        while steps > 0, let dead = deadLetters.popFirst(settledBefore: now.advanced(by: .zero - limits.deadRetention))
-        {
-            removeDeadLetter(dead)
+        let cutoff = now.advanced(by: .zero - limits.deadRetention)
+        while steps > 0, let dead = deadLetters.popFirst(settledBefore: cutoff) {
+            if isDead(dead.sequence, since: dead.settledAt) { removeDeadLetter(dead.sequence) }
             steps -= 1
         }
+        replayJobs = replayJobs.filter { $0.value.replay.endedAt.map { $0 > cutoff } ?? true }
         return keys.prune(now: now, steps: &steps) || steps == 0
     }
 
@@ -150,11 +187,13 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     package func close() async {
         isClosed = true
         (entries, envelopes, lines) = ([:], [:], [:])
-        (arrivals, deadLetters, bytes) = (ArrivalOrder(), DeadLetterOrder(), 0)
+        (kept, arrivals, histories) = (ArrivalOrder(), ArrivalOrder(), ArrivalOrder())
+        (deadLetters, bytes) = (DeadLetterOrder(), 0)
+        (records, historyCount, historyBytes, replayJobs) = ([:], 0, 0, [:])
         (lateAnswers, pausesByBackend) = ([:], [:])
     }
 
-    private func checkOpen() throws(QueueError) {
+    func checkOpen() throws(QueueError) {
         if isClosed { throw QueueError(.closed, "the queue was closed") }
     }
 }
@@ -166,31 +205,69 @@ extension MemoryQueue {
         keys.remember(request.envelope)
         guard request.deliveryCount > 0 else { return [] }
         let envelope = nextSequence
-        envelopes[envelope] = StoredEnvelope(bytes: request.heldBytes, deliveries: request.deliveryCount)
+        envelopes[envelope] = StoredEnvelope(
+            slackID: request.envelope.id, bytes: request.heldBytes, deliveries: request.deliveryCount)
         bytes += request.heldBytes
         if let settled = request.settled { storeDeadLetter(settled, of: request.envelope, in: envelope) }
-        return request.targets.map { target in
+        return request.targets.compactMap { target in
             let delivery = makeDelivery(of: request.envelope, to: target)
             let sequence = delivery.id.sequence
-            entries[sequence] = Entry(
-                delivery: delivery, state: .pending, due: delivery.receivedAt, isLeased: true, envelope: envelope)
+            kept.append(sequence)
             arrivals.append(sequence)
             lines[target.backend, default: Line()].arrivals.append(sequence)
             lines[target.backend]?.unfinished[.pending, default: 0] += 1
+            let isBlocked = joinOrder(delivery)
+            entries[sequence] = Entry(
+                delivery: delivery, state: .pending, due: delivery.receivedAt, isLeased: !isBlocked,
+                isBlocked: isBlocked, envelope: envelope)
+            if isBlocked { return nil }
             lines[target.backend]?.leased[.pending, default: 0] += 1
             return delivery
         }
+    }
+
+    /// Whether it waits for another one of its order key.
+    func joinOrder(_ delivery: Delivery) -> Bool {
+        guard let key = delivery.orderKey else { return false }
+        return lines[delivery.backend]?.orders[key, default: OrderLine()].join(delivery.id.sequence) ?? false
+    }
+
+    /// A delivery is not unfinished any more: the next of its order key goes on.
+    /// - Parameter entry: as it was.
+    func leaveOrder(_ entry: Entry, now: Timestamp) {
+        let backend = entry.delivery.backend
+        guard let key = entry.delivery.orderKey else { return }
+        let next = lines[backend]?.orders[key]?.leave(wasFirst: !entry.isBlocked) { entries[$0]?.isBlocked ?? false }
+        if lines[backend]?.orders[key]?.count == 0 { lines[backend]?.orders[key] = nil }
+        guard let sequence = next ?? nil, var next = entries[sequence] else { return }
+        next.isBlocked = false
+        next.due = next.delivery.replays > 0 ? now : min(now, next.delivery.receivedAt)
+        entries[sequence] = next
+        lines[backend]?.positions.insert(next.position)
     }
 
     private func storeDeadLetter(
         _ settled: EnqueueRequest.SettledTarget, of envelope: Envelope, in storedEnvelope: Int64
     ) {
         var delivery = makeDelivery(of: envelope, to: settled.target)
+        let sequence = delivery.id.sequence
         delivery.attemptsMade = settled.settlement.attempt?.number ?? 0
-        entries[delivery.id.sequence] = Entry(
+        kept.append(sequence)
+        entries[sequence] = Entry(
             delivery: delivery, state: .dead, due: delivery.receivedAt, isLeased: false, envelope: storedEnvelope)
         lines[delivery.backend, default: Line()].dead += 1
-        deadLetters.append(delivery.id.sequence, settledAt: settled.settlement.at)
+        if let attempt = settled.settlement.attempt, attempt.outcome != .accepted {
+            note(attempt, of: sequence, replay: 0)
+        }
+        records[sequence, default: Record()].sentID = settled.settlement.id
+        noteDead(sequence, settled.settlement)
+    }
+
+    private func noteDead(_ sequence: Int64, _ settlement: Settlement) {
+        guard case .deadLetter(let reason) = settlement.verb else { return }
+        records[sequence, default: Record()].settledAt = settlement.at
+        records[sequence]?.deadReason = reason.description
+        deadLetters.append(sequence, settledAt: settlement.at)
     }
 
     private func makeDelivery(of envelope: Envelope, to target: EnqueueRequest.Target) -> Delivery {
@@ -198,13 +275,13 @@ extension MemoryQueue {
         return Delivery(
             id: DeliveryID(queue: queueID, sequence: nextSequence), backend: target.backend, route: target.route,
             path: target.path, app: envelope.app, kind: envelope.kind, payload: envelope.payload,
-            slackRetry: envelope.retry, receivedAt: envelope.receivedAt)
+            slackRetry: envelope.retry, receivedAt: envelope.receivedAt, orderKey: target.orderKey)
     }
 
     /// The first waiting delivery of a backend, due or not.
     private func nextPosition(of backend: BackendName) -> QueuePosition? {
         while let position = lines[backend]?.positions.min {
-            if let entry = entries[position.sequence], entry.isWaiting, entry.due == position.due { return position }
+            if let entry = entries[position.sequence], entry.canBeLeased, entry.due == position.due { return position }
             _ = lines[backend]?.positions.popMin()
         }
         return nil
@@ -232,10 +309,15 @@ extension MemoryQueue {
         lines[backend]?.leased[entry.state, default: 0] -= 1
         lines[backend]?.unfinished[entry.state, default: 0] -= 1
         entry.isLeased = false
-        entry.delivery.attemptsMade = settlement.attempt?.number ?? entry.delivery.attemptsMade
+        if let attempt = settlement.attempt {
+            entry.delivery.attemptsMade = attempt.number
+            entry.delivery.firstAttemptAt = entry.delivery.firstAttemptAt ?? attempt.startedAt
+            if attempt.outcome != .accepted { note(attempt, of: sequence, replay: entry.delivery.replays) }
+        }
         switch settlement.verb {
         case .complete, .expire:
             forget(sequence)
+            leaveOrder(entry, now: settlement.at)
         case .reschedule(let due):
             entry.state = .scheduled
             entry.due = due
@@ -246,21 +328,30 @@ extension MemoryQueue {
             entry.state = .dead
             entries[sequence] = entry
             lines[backend]?.dead += 1
-            deadLetters.append(sequence, settledAt: settlement.at)
+            noteDead(sequence, settlement)
             trimArrivals(of: backend)
+            leaveOrder(entry, now: settlement.at)
         }
     }
 
-    private func removeDeadLetter(_ sequence: Int64) {
+    /// Whether it is a dead letter that was given up then.
+    func isDead(_ sequence: Int64, since settledAt: Timestamp) -> Bool {
+        entries[sequence]?.state == .dead && records[sequence]?.settledAt == settledAt
+    }
+
+    func removeDeadLetter(_ sequence: Int64) {
         guard let entry = entries[sequence], entry.state == .dead else { return }
         lines[entry.delivery.backend]?.dead -= 1
         forget(sequence)
     }
 
     /// Removes a delivery, and its envelope with the last one.
-    private func forget(_ sequence: Int64) {
+    func forget(_ sequence: Int64) {
         guard let entry = entries.removeValue(forKey: sequence) else { return }
+        forgetHistory(of: sequence)
+        records[sequence] = nil
         trimArrivals(of: entry.delivery.backend)
+        kept.trim(entries.count) { entries[$0] != nil }
         guard var envelope = envelopes[entry.envelope] else { return }
         envelope.deliveries -= 1
         envelopes[entry.envelope] = envelope.deliveries > 0 ? envelope : nil
@@ -272,7 +363,7 @@ extension MemoryQueue {
     }
 
     /// Keeps the lists of arrivals in proportion to what is unfinished.
-    private func trimArrivals(of backend: BackendName) {
+    func trimArrivals(of backend: BackendName) {
         arrivals.trim(entries.count, keeping: isUnfinished)
         guard var line = lines[backend] else { return }
         lines[backend] = nil  // so that the list is not copied
@@ -294,6 +385,47 @@ extension MemoryQueue {
         return QueueStatistics(
             waiting: waiting, oldestReceivedAt: oldest.flatMap { entries[$0]?.delivery.receivedAt }, dead: line.dead,
             dropped: line.dropped)
+    }
+}
+
+// MARK: - History
+
+extension MemoryQueue {
+    /// Keeps an attempt that was not accepted, and its response in place of the one before.
+    private func note(_ attempt: Attempt, of sequence: Int64, replay: Int) {
+        var record = records[sequence] ?? Record()
+        let before = record.historyBytes
+        let recorded = RecordedAttempt(attempt, replay: replay)
+        (record.outcome, record.reason) = (recorded.outcome, recorded.reason)
+        if record.attempts.last.map({ ($0.replay, $0.number) < (replay, attempt.number) }) ?? true {
+            record.attempts = DeliveryRecord.kept(record.attempts + [recorded])
+        }
+        record.response = attempt.response ?? record.response
+        records[sequence] = record
+        historyBytes += record.historyBytes - before
+        if before == 0 {
+            historyCount += 1
+            histories.insert(sequence)
+        }
+        while historyBytes > limits.maxHistoryBytes, let oldest = histories.first(where: hasHistory) {
+            forgetHistory(of: oldest)
+        }
+    }
+
+    private func hasHistory(_ sequence: Int64) -> Bool { records[sequence].map { !$0.attempts.isEmpty } ?? false }
+
+    private func forgetHistory(of sequence: Int64) {
+        guard let record = records[sequence], !record.attempts.isEmpty else { return }
+        historyBytes -= record.historyBytes
+        historyCount -= 1
+        records[sequence]?.attempts = []
+        records[sequence]?.response = nil
+        histories.trim(historyCount, keeping: hasHistory)
+    }
+
+    /// Keeps the list of dead letters in proportion to how many there are.
+    func trimDeadLetters() {
+        deadLetters.trim(lines.values.reduce(0) { $0 + $1.dead }) { isDead($0.sequence, since: $0.due) }
     }
 }
 
@@ -349,12 +481,12 @@ extension EnqueueRequest {
 
 extension MemoryQueue {
     /// Makes room for new envelopes, or changes nothing and throws `full`.
-    private func makeRoom(for needed: Int64, mayDrop: Bool) throws(QueueError) {
+    private func makeRoom(for needed: Int64, mayDrop: Bool, now: Timestamp) throws(QueueError) {
         guard bytes + needed > limits.maxBytes, needed > 0 else { return }
         guard mayDrop, limits.whenFull == .dropOldest, needed <= limits.maxBytes,
             let victims = victims(freeing: bytes + needed - limits.maxBytes)
         else { throw .full(needed: needed, held: bytes, limit: limits.maxBytes) }
-        for sequence in victims { drop(sequence) }
+        for sequence in victims { drop(sequence, now: now) }
     }
 
     /// The oldest waiting deliveries whose removal frees that many bytes; nil when all of them together do not.
@@ -374,16 +506,18 @@ extension MemoryQueue {
         return freed >= excess ? victims : nil
     }
 
-    private func drop(_ sequence: Int64) {
+    private func drop(_ sequence: Int64, now: Timestamp) {
         guard let entry = entries[sequence] else { return }
         lines[entry.delivery.backend]?.unfinished[entry.state, default: 0] -= 1
         lines[entry.delivery.backend]?.dropped += 1
         forget(sequence)
+        leaveOrder(entry, now: now)
         guard var line = lines[entry.delivery.backend],
             line.positions.count > 2 * line.unfinishedCount + 64
         else { return }
         lines[entry.delivery.backend] = nil  // so that the heap is not copied
-        line.positions = MinHeap(line.arrivals.sequences.compactMap { entries[$0] }.filter(\.isWaiting).map(\.position))
+        line.positions = MinHeap(
+            line.arrivals.sequences.compactMap { entries[$0] }.filter(\.canBeLeased).map(\.position))
         lines[entry.delivery.backend] = line
     }
 }

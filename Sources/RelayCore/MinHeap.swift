@@ -25,6 +25,8 @@ struct MinHeap<Element: Comparable & Sendable>: Sendable {
         }
     }
 
+    func filter(_ isWanted: (Element) -> Bool) -> MinHeap { MinHeap(elements.filter(isWanted)) }
+
     /// Removes the least element; nil when there is none.
     mutating func popMin() -> Element? {
         guard let least = elements.first else { return nil }

@@ -12,6 +12,13 @@ enum Write: Sendable {
     case storeLateAnswer(LateAnswer)
     case removeLateAnswer(LateAnswer.ID)
     case setPause(Pause?, BackendName)
+    case retry(DeliveryID, now: Timestamp)
+    case cancel(DeliveryID, now: Timestamp)
+    case delete(DeliveryID)
+    case deleteFound([WriteTransaction.SettledAt])
+    case createReplay(ReplayRequest, matched: Int, now: Timestamp)
+    case advanceReplay(Replay.ID, limit: Int, now: Timestamp)
+    case cancelReplay(Replay.ID, now: Timestamp)
 }
 
 /// What a call came to.
@@ -20,6 +27,10 @@ enum Written: Sendable {
     /// There is nothing to tell.
     case done
     case pruned(isMoreWaiting: Bool)
+    case changed(DeliveryChange)
+    case deleted(Int)
+    /// The job as it stands, and the backends that deliveries became due for.
+    case replay(Replay?, Set<BackendName>)
 }
 
 /// Calls that wait for a transaction, in the order in which they came.

@@ -18,6 +18,9 @@ struct LeaseTable: Sendable {
         var envelope: Int64
         var siblings: Int
         var orderKey: String?
+        var replays = 0
+        /// Whether attempts or a response of it may be kept.
+        var hasHistory = false
     }
 
     /// As of the last committed transaction.
@@ -31,6 +34,8 @@ struct LeaseTable: Sendable {
     private var cursors: [BackendName: QueuePosition] = [:]
     /// For each backend, a sequence below which every delivery is settled.
     private var oldest: [BackendName: Int64] = [:]
+    /// Counts up when deliveries that were settled wait again: what a reader found the oldest before may not be it.
+    private var replayGeneration = 0
     private var read: Read?
 
     private struct Read {
@@ -80,14 +85,19 @@ extension LeaseTable {
 
     /// What statistics are made of: counts, and for each backend with unfinished deliveries where the oldest is looked
     /// for.
-    func snapshot() -> [BackendName: (count: Ledger.Count, leased: Ledger.Count, oldest: Int64)] {
-        ledger.backends.reduce(into: [:]) {
+    func snapshot() -> (
+        backends: [BackendName: (count: Ledger.Count, leased: Ledger.Count, oldest: Int64)], generation: Int
+    ) {
+        let backends = ledger.backends.reduce(into: [:]) {
             $0[$1.key] = ($1.value, leased[$1.key] ?? .init(), oldest[$1.key] ?? 0)
         }
+        return (backends, replayGeneration)
     }
 
     /// The oldest unfinished delivery of a backend was found.
-    mutating func oldestFound(_ sequence: Int64, of backend: BackendName) {
+    /// - Parameter generation: of the snapshot that the search began with.
+    mutating func oldestFound(_ sequence: Int64, of backend: BackendName, generation: Int) {
+        guard generation == replayGeneration else { return }
         oldest[backend] = max(oldest[backend] ?? 0, sequence)
     }
 }
@@ -106,20 +116,23 @@ extension LeaseTable {
     /// was reported as failed may have reached the disk.
     mutating func loaded(_ ledger: Ledger, oldest: [BackendName: Int64], settled: [Int64]) {
         for sequence in settled { remove(sequence) }
+        // The same commit may have added to the history of the others.
+        for sequence in leases.keys { leases[sequence]?.hasHistory = true }
         let dropped = self.ledger.backends.mapValues(\.dropped)
         self.ledger = ledger
         for (backend, count) in dropped where count > 0 {
             self.ledger.backends[backend, default: .init()].dropped = count
         }
         self.oldest = oldest
+        replayGeneration += 1
         lookFromTheBeginning()
     }
 
-    /// Takes a waiting delivery out of everybody's sight until the transaction is over. false when it does not wait.
+    /// Takes a waiting delivery out of everybody's sight until the transaction is over; one that a replay lets wait,
+    /// too. false when it is leased, claimed or not committed.
     mutating func claim(_ sequence: Int64) -> Bool {
-        guard !isTaken(sequence) else { return false }
-        claims.insert(sequence)
-        return true
+        guard leases[sequence] == nil, sequence < ledger.nextSequence else { return false }
+        return claims.insert(sequence).inserted
     }
 
     /// Gives claimed deliveries back, which wait as before.
@@ -139,6 +152,8 @@ extension LeaseTable {
         where count.unfinished > 0 && ledger.backends[backend]?.unfinished ?? 0 == 0 {
             oldest[backend] = ledger.nextSequence
         }
+        for (sequence, backend) in effects.replayed { oldest[backend] = min(oldest[backend] ?? 0, sequence) }
+        if !effects.replayed.isEmpty { replayGeneration += 1 }
         ledger = effects.ledger
         guard !isClosed else { return }
         for (sequence, lease) in effects.stored { add(lease, sequence) }

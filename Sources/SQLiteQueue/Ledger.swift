@@ -9,6 +9,8 @@ struct Ledger: Sendable, Equatable {
     var nextSequence: Int64 = 1
     /// What counts against `max_bytes`.
     var bytes: Int64 = 0
+    /// What counts against `QueueLimits.maxHistoryBytes`.
+    var historyBytes: Int64 = 0
     var backends: [BackendName: Count] = [:]
 
     /// Deliveries of one backend.

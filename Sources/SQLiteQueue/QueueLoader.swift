@@ -23,9 +23,10 @@ enum QueueLoader {
     static func load(_ db: Database) throws -> (ledger: Ledger, oldest: [BackendName: Int64]) {
         var ledger = Ledger()
         var oldest: [BackendName: Int64] = [:]
-        if let meta = try Row.fetchOne(db, sql: "SELECT next_sequence, bytes FROM meta WHERE id = 1") {
+        if let meta = try Row.fetchOne(db, sql: "SELECT next_sequence, bytes, history_bytes FROM meta WHERE id = 1") {
             ledger.nextSequence = meta[0]
             ledger.bytes = meta[1]
+            ledger.historyBytes = meta[2]
         }
         let waiting = try Row.fetchCursor(
             db,

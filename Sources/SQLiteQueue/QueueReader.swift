@@ -11,22 +11,22 @@ actor QueueReader {
     private let executor = DispatchQueueExecutor(label: "relay.queue.reader")
     private let opened: QueueWriter.Opened
     private let state: QueueState
-    private var connection: DatabaseQueue?
+    private var connection: ReadConnection
     private let logger: Logger
     /// Deliveries that cannot be read, each said once.
     private var unreadable: Set<Int64> = []
-    private var isClosed = false
 
     init(_ opened: QueueWriter.Opened, state: QueueState, logger: Logger) {
         self.opened = opened
         self.state = state
+        self.connection = ReadConnection(opened.file)
         self.logger = logger
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) throws(QueueError) -> LeaseResult {
-        try read { db in
+        try connection.read { db in
             let from = state.withTable { $0.readBegan(backend) }
             do {
                 let (positions, rest) = try find(backend, from: from, limit: bounds.count, now: now, db)
@@ -44,7 +44,7 @@ actor QueueReader {
 
     /// When the first copy was received; nil when the key is not remembered.
     func seenAt(_ key: String, of app: AppName) throws(QueueError) -> Timestamp? {
-        try read { db in
+        try connection.read { db in
             let statement = try db.cachedStatement(
                 sql: "SELECT seen_at FROM deduplication WHERE key = ? AND app = ?")
             return try Int64.fetchOne(statement, arguments: [key, app.text]).map(Timestamp.init(nanosecondsSinceEpoch:))
@@ -53,7 +53,7 @@ actor QueueReader {
 
     /// nil when it was removed.
     func lateAnswer(_ id: LateAnswer.ID) throws(QueueError) -> LateAnswer? {
-        try read { db in
+        try connection.read { db in
             let statement = try db.cachedStatement(
                 sql: """
                     SELECT response_url, expires_at, reply, failure FROM late_answer
@@ -69,7 +69,7 @@ actor QueueReader {
     }
 
     func lateAnswerIDs() throws(QueueError) -> [LateAnswer.ID] {
-        try read { db in
+        try connection.read { db in
             let statement = try db.cachedStatement(sql: "SELECT app, envelope_id FROM late_answer ORDER BY expires_at")
             return try Row.fetchAll(statement).map { LateAnswer.ID(app: AppName($0[0]), envelopeID: $0[1]) }
         }
@@ -77,7 +77,7 @@ actor QueueReader {
 
     /// A pause whose cause is not known is one that a person must end.
     func pauses() throws(QueueError) -> [BackendName: Pause] {
-        try read { db in
+        try connection.read { db in
             let statement = try db.cachedStatement(sql: "SELECT backend, since, cause FROM pause")
             return try Row.fetchAll(statement).reduce(into: [:]) { pauses, row in
                 pauses[BackendName(row[0])] = Pause(
@@ -87,14 +87,16 @@ actor QueueReader {
     }
 
     func statistics() throws(QueueError) -> [BackendName: QueueStatistics] {
-        try read { db in
+        try connection.read { db in
             var statistics: [BackendName: QueueStatistics] = [:]
-            for (backend, entry) in state.withTable({ $0.snapshot() }) {
+            let (backends, generation) = state.withTable { $0.snapshot() }
+            for (backend, entry) in backends {
                 var waiting: [DeliveryState: Int] = [.inFlight: entry.leased.unfinished]
                 for state in [DeliveryState.pending, .scheduled, .held] {
                     waiting[state] = entry.count[state] - entry.leased[state]
                 }
-                let oldest = entry.count.unfinished > 0 ? try findOldest(backend, from: entry.oldest, db) : nil
+                let oldest =
+                    entry.count.unfinished > 0 ? try findOldest(backend, from: entry.oldest, generation, db) : nil
                 statistics[backend] = QueueStatistics(
                     waiting: waiting.filter { $0.value > 0 }, oldestReceivedAt: oldest, dead: entry.count.dead,
                     dropped: entry.count.dropped)
@@ -104,7 +106,7 @@ actor QueueReader {
     }
 
     func appsWithWaitingDeliveries() throws(QueueError) -> [AppName] {
-        try read { db in
+        try connection.read { db in
             try String.fetchAll(
                 db,
                 sql: """
@@ -116,22 +118,7 @@ actor QueueReader {
         }
     }
 
-    func close() {
-        isClosed = true
-        connection = nil
-    }
-
-    private func read<T>(_ body: (Database) throws -> T) throws(QueueError) -> T {
-        guard !isClosed else { throw QueueError(.closed, "the queue was closed") }
-        do {
-            let connection = try self.connection ?? opened.file.connectToRead()
-            self.connection = connection
-            return try connection.unsafeRead(body)
-        } catch {
-            if (error as? DatabaseError)?.needsNewConnection ?? false { connection = nil }
-            throw QueueError(error, path: opened.file.path)
-        }
-    }
+    func close() { connection.close() }
 }
 
 // MARK: - Queries
@@ -197,7 +184,7 @@ extension QueueReader {
         let statement = try db.cachedStatement(
             sql: """
                 SELECT backend, route, path, state, due_at, attempts, envelope.id, deliveries, app, kind, received_at,
-                    retry_attempt, retry_reason, payload, order_key
+                    retry_attempt, retry_reason, payload, order_key, first_attempt_at, replays, has_history
                 FROM delivery JOIN envelope ON envelope.id = delivery.envelope
                 WHERE delivery.id = ?
                 """)
@@ -219,15 +206,18 @@ extension QueueReader {
             id: DeliveryID(queue: opened.queueID, sequence: sequence), backend: BackendName(row[0]),
             route: RouteName(row[1]), path: row[2], app: AppName(row[8]), kind: kind, payload: payload,
             slackRetry: retry, receivedAt: Timestamp(nanosecondsSinceEpoch: row[10]), orderKey: row[14],
-            attemptsMade: row[5])
+            attemptsMade: row[5], firstAttemptAt: (row[15] as Int64?).map(Timestamp.init(nanosecondsSinceEpoch:)),
+            replays: row[16])
         let lease = LeaseTable.Lease(
             backend: delivery.backend, state: state, due: Timestamp(nanosecondsSinceEpoch: row[4]), envelope: row[6],
-            siblings: row[7], orderKey: delivery.orderKey)
+            siblings: row[7], orderKey: delivery.orderKey, replays: delivery.replays, hasHistory: row[17])
         return (delivery, lease)
     }
 
     /// Looks on from where the oldest unfinished delivery was found last: over its life each row is passed once.
-    private func findOldest(_ backend: BackendName, from sequence: Int64, _ db: Database) throws -> Timestamp? {
+    private func findOldest(
+        _ backend: BackendName, from sequence: Int64, _ generation: Int, _ db: Database
+    ) throws -> Timestamp? {
         let statement = try db.cachedStatement(
             sql: """
                 SELECT delivery.id, received_at
@@ -236,7 +226,8 @@ extension QueueReader {
                 ORDER BY delivery.id LIMIT 1
                 """)
         guard let row = try Row.fetchOne(statement, arguments: [sequence, backend.text]) else { return nil }
-        state.withTable { $0.oldestFound(row[0], of: backend) }
+        let oldest: Int64 = row[0]
+        state.withTable { $0.oldestFound(oldest, of: backend, generation: generation) }
         return Timestamp(nanosecondsSinceEpoch: row[1])
     }
 }

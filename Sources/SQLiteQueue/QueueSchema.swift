@@ -23,6 +23,9 @@ enum QueueSchema {
         migrator.registerMigration("4: order keys") { db in
             try db.execute(sql: fourth)
         }
+        migrator.registerMigration("5: history of deliveries, replays") { db in
+            try db.execute(sql: fifth)
+        }
         return migrator
     }
 
@@ -110,5 +113,49 @@ enum QueueSchema {
         ALTER TABLE delivery ADD COLUMN order_key TEXT;   -- null: unordered
         CREATE INDEX delivery_ordered ON delivery (backend, order_key, id, settled_at)
             WHERE order_key IS NOT NULL AND settled_at IS NULL;
+        """
+
+    /// A delivery that succeeds at once has no row in `attempt` and `response`: its one attempt stands in its own.
+    private static let fifth = """
+        ALTER TABLE meta ADD COLUMN history_bytes INTEGER NOT NULL DEFAULT 0;  -- sum of attempt.size and response.size
+        ALTER TABLE delivery ADD COLUMN first_attempt_at INTEGER;     -- since it was received or last replayed
+        ALTER TABLE delivery ADD COLUMN replays INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE delivery ADD COLUMN has_history INTEGER NOT NULL DEFAULT 0;  -- 0: no row in attempt and response
+        CREATE INDEX delivery_removable ON delivery (id, state) WHERE state IN (\(DeliveryQuery.removableStates));
+        -- Not accepted, or made before the last replay: the first one and the last nine of a delivery.
+        CREATE TABLE attempt (
+            delivery INTEGER NOT NULL,
+            replay INTEGER NOT NULL,          -- which replay made it; 0: none
+            number INTEGER NOT NULL,          -- from 1, anew with each replay
+            started_at INTEGER NOT NULL,
+            finished_at INTEGER NOT NULL,
+            outcome TEXT NOT NULL,
+            reason TEXT,
+            detail TEXT NOT NULL,
+            size INTEGER NOT NULL,            -- counted in meta.history_bytes
+            PRIMARY KEY (delivery, replay, number)
+        ) STRICT, WITHOUT ROWID;
+        -- Of the last attempt that had one and was not accepted.
+        CREATE TABLE response (
+            delivery INTEGER PRIMARY KEY,
+            status INTEGER NOT NULL,
+            is_truncated INTEGER NOT NULL,
+            size INTEGER NOT NULL,            -- counted in meta.history_bytes
+            headers TEXT NOT NULL,            -- JSON: an array of arrays of name and value
+            body BLOB NOT NULL
+        ) STRICT;
+        CREATE TABLE replay (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            filter TEXT NOT NULL,             -- JSON: see StoredFilter
+            per_second REAL,                  -- null: as fast as the backend takes them
+            state TEXT NOT NULL,              -- Replay.State
+            created_at INTEGER NOT NULL,
+            ended_at INTEGER,                 -- null while it runs
+            matched INTEGER NOT NULL,
+            replayed INTEGER NOT NULL,
+            without_payload INTEGER NOT NULL,
+            cursor INTEGER NOT NULL,          -- all up to this sequence were looked at
+            end_sequence INTEGER NOT NULL     -- deliveries from it on were stored after the job
+        ) STRICT;
         """
 }

@@ -6,12 +6,15 @@ import RelayCore
 
 /// The statements of the writing connection. Made and used inside that connection's `write…` methods only.
 final class QueueStore {
+    let history: HistoryStore
+    let replays: ReplayStore
     private let db: Database
     private let rememberKey, seenKey, forgetKey, pruneKeys: Statement
     private let insertEnvelope, payloadBytes, removePayload, removeEnvelope: Statement
     private let insertDelivery, insertSettled, settleAttempted, settleUnattempted, removeDelivery: Statement
     private let settledDeliveries, unfinishedDeliveries, siblings, isUnfinished: Statement
     private let isKeyTaken, unblockNext: Statement
+    private let standing, setDue, cancel, replay: Statement
     private let storeLateAnswer, removeLateAnswer: Statement
     private let storePause, removePause: Statement
     private let writeMeta: Statement
@@ -19,6 +22,8 @@ final class QueueStore {
     init(_ db: Database) throws {
         func prepare(_ sql: String) throws -> Statement { try db.makeStatement(sql: sql) }
         self.db = db
+        history = try HistoryStore(db)
+        replays = try ReplayStore(db)
         rememberKey = try prepare(
             "INSERT INTO deduplication (seen_at, app, key) VALUES (?, ?, ?) ON CONFLICT (key, app) DO NOTHING")
         seenKey = try prepare("SELECT seen_at FROM deduplication WHERE key = ? AND app = ?")
@@ -52,14 +57,15 @@ final class QueueStore {
             """
             INSERT INTO delivery
                 (id, envelope, backend, route, path, order_key, due_at, sent_id, state, settled_at, dead_reason,
-                attempts, attempt_started_at, attempt_finished_at, outcome, reason)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                has_history, attempts, attempt_started_at, attempt_finished_at, outcome, reason)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         settleAttempted = try prepare(
             """
             UPDATE delivery
-            SET due_at = ?, state = ?, settled_at = ?, dead_reason = ?, attempts = ?, attempt_started_at = ?,
-                attempt_finished_at = ?, outcome = ?, reason = ?
+            SET due_at = ?, state = ?, settled_at = ?, dead_reason = ?, has_history = max(has_history, ?), attempts = ?,
+                attempt_started_at = ?, attempt_finished_at = ?, outcome = ?, reason = ?,
+                first_attempt_at = coalesce(first_attempt_at, ?)
             WHERE id = ?
             """)
         settleUnattempted = try prepare(
@@ -67,7 +73,7 @@ final class QueueStore {
         removeDelivery = try prepare("DELETE FROM delivery WHERE id = ?")
         settledDeliveries = try prepare(
             """
-            SELECT delivery.id, delivery.backend, delivery.envelope, envelope.size
+            SELECT delivery.id, delivery.backend, delivery.envelope, envelope.size, has_history
             FROM delivery JOIN envelope ON envelope.id = delivery.envelope
             WHERE delivery.state = ? AND settled_at IS NOT NULL AND settled_at <= ?
             ORDER BY settled_at LIMIT ?
@@ -76,12 +82,12 @@ final class QueueStore {
         unfinishedDeliveries = try prepare(
             """
             SELECT delivery.id, delivery.backend, delivery.state, delivery.envelope, envelope.deliveries, envelope.size,
-                order_key, due_at
+                has_history, order_key, due_at
             FROM delivery NOT INDEXED JOIN envelope ON envelope.id = delivery.envelope
             WHERE delivery.id >= ? AND settled_at IS NULL
             ORDER BY delivery.id
             """)
-        siblings = try prepare("SELECT id, backend, state FROM delivery WHERE id >= ? AND id < ?")
+        siblings = try prepare("SELECT id, backend, state, has_history FROM delivery WHERE id >= ? AND id < ?")
         isUnfinished = try prepare("SELECT 1 FROM delivery WHERE id = ? AND settled_at IS NULL")
         isKeyTaken = try prepare(
             """
@@ -91,11 +97,29 @@ final class QueueStore {
         unblockNext = try prepare(
             """
             UPDATE delivery
-            SET due_at = min(?, (SELECT received_at FROM envelope WHERE id = delivery.envelope))
+            SET due_at =
+                CASE WHEN replays > 0 THEN ?1
+                ELSE min(?1, (SELECT received_at FROM envelope WHERE id = delivery.envelope)) END
             WHERE id = (
                 SELECT id FROM delivery INDEXED BY delivery_ordered
-                WHERE backend = ? AND order_key = ? AND settled_at IS NULL ORDER BY id LIMIT 1)
+                WHERE backend = ?2 AND order_key = ?3 AND settled_at IS NULL ORDER BY id LIMIT 1)
             RETURNING due_at, id
+            """)
+        standing = try prepare(
+            """
+            SELECT backend, state, settled_at, due_at, order_key, replays, has_history, envelope.id, deliveries,
+                payload IS NOT NULL
+            FROM delivery JOIN envelope ON envelope.id = delivery.envelope
+            WHERE delivery.id = ?
+            """)
+        setDue = try prepare("UPDATE delivery SET due_at = ? WHERE id = ?")
+        cancel = try prepare("UPDATE delivery SET state = 'canceled', settled_at = ? WHERE id = ?")
+        replay = try prepare(
+            """
+            UPDATE delivery
+            SET state = 'pending', due_at = ?, settled_at = NULL, dead_reason = NULL, attempts = 0,
+                first_attempt_at = NULL, replays = replays + 1, has_history = 1
+            WHERE id = ?
             """)
         storeLateAnswer = try prepare(
             """
@@ -105,7 +129,8 @@ final class QueueStore {
         removeLateAnswer = try prepare("DELETE FROM late_answer WHERE app = ? AND envelope_id = ?")
         storePause = try prepare("INSERT OR REPLACE INTO pause (backend, since, cause) VALUES (?, ?, ?)")
         removePause = try prepare("DELETE FROM pause WHERE backend = ?")
-        writeMeta = try prepare("UPDATE meta SET next_sequence = ?, bytes = ?, probes = probes + ? WHERE id = 1")
+        writeMeta = try prepare(
+            "UPDATE meta SET next_sequence = ?, bytes = ?, history_bytes = ?, probes = probes + ? WHERE id = 1")
     }
 
     /// Runs one transaction. Durable when it returns; nothing of it happened when it throws.
@@ -122,23 +147,23 @@ final class QueueStore {
 extension QueueStore {
     /// Whether the key is new: false when it is remembered, however old.
     func remember(_ key: String, of app: AppName, seenAt: Timestamp) throws -> Bool {
-        try run(rememberKey, [seenAt.databaseValue, app.text.databaseValue, key.databaseValue])
+        try rememberKey.run([seenAt.databaseValue, app.text.databaseValue, key.databaseValue])
         return db.changesCount == 1
     }
 
     /// When the first copy was received; nil when the key is not remembered.
     func seenAt(_ key: String, of app: AppName) throws -> Timestamp? {
-        try first(seenKey, [key.databaseValue, app.text.databaseValue]) { Timestamp(nanosecondsSinceEpoch: $0[0]) }
+        try seenKey.first([key.databaseValue, app.text.databaseValue]) { Timestamp(nanosecondsSinceEpoch: $0[0]) }
     }
 
     func forget(_ key: String, of app: AppName) throws {
-        try run(forgetKey, [key.databaseValue, app.text.databaseValue])
+        try forgetKey.run([key.databaseValue, app.text.databaseValue])
     }
 
     /// Forgets those of the first `limit` keys that were not seen within a span of time: before it, or (the clock was
     /// set back) long after it, where they would keep all that follow from being forgotten. Returns how many.
     func forgetKeys(notSeenWithin span: ClosedRange<Timestamp>, limit: Int) throws -> Int {
-        try run(pruneKeys, [limit.databaseValue, span.lowerBound.databaseValue, span.upperBound.databaseValue])
+        try pruneKeys.run([limit.databaseValue, span.lowerBound.databaseValue, span.upperBound.databaseValue])
         return db.changesCount
     }
 }
@@ -148,28 +173,28 @@ extension QueueStore {
 extension QueueStore {
     /// - Parameter payload: nil when nobody will ask for it.
     func insert(_ envelope: Envelope, id: Int64, deliveries: Int, size: Int64, payload: Payload?) throws {
-        try run(
-            insertEnvelope,
-            [
-                id.databaseValue, deliveries.databaseValue, size.databaseValue, envelope.app.text.databaseValue,
-                envelope.kind.rawValue.databaseValue, envelope.id.databaseValue, envelope.receivedAt.databaseValue,
-                envelope.retry?.attempt.databaseValue ?? .null, envelope.retry?.reason.databaseValue ?? .null,
-                payload?.databaseValue ?? .null,
-            ])
+        try insertEnvelope.run([
+            id.databaseValue, deliveries.databaseValue, size.databaseValue, envelope.app.text.databaseValue,
+            envelope.kind.rawValue.databaseValue, envelope.id.databaseValue, envelope.receivedAt.databaseValue,
+            envelope.retry?.attempt.databaseValue ?? .null, envelope.retry?.reason.databaseValue ?? .null,
+            payload?.databaseValue ?? .null,
+        ])
     }
 
     func insert(_ target: EnqueueRequest.Target, id: Int64, envelope: Int64, due: Timestamp) throws {
-        try run(
-            insertDelivery,
-            [
-                id.databaseValue, envelope.databaseValue, target.backend.text.databaseValue,
-                target.route.text.databaseValue, target.path?.databaseValue ?? .null,
-                target.orderKey?.databaseValue ?? .null, due.databaseValue,
-            ])
+        try insertDelivery.run([
+            id.databaseValue, envelope.databaseValue, target.backend.text.databaseValue,
+            target.route.text.databaseValue, target.path?.databaseValue ?? .null,
+            target.orderKey?.databaseValue ?? .null, due.databaseValue,
+        ])
     }
 
-    /// - Parameter due: when it was received, as of any delivery that was never rescheduled.
-    func insert(_ settled: EnqueueRequest.SettledTarget, id: Int64, envelope: Int64, due: Timestamp) throws {
+    /// - Parameters:
+    ///   - due: when it was received, as of any delivery that was never rescheduled.
+    ///   - hasHistory: whether its attempt is kept.
+    func insert(
+        _ settled: EnqueueRequest.SettledTarget, id: Int64, envelope: Int64, due: Timestamp, hasHistory: Bool
+    ) throws {
         let (target, settlement) = (settled.target, settled.settlement)
         let sent = [
             id.databaseValue, envelope.databaseValue, target.backend.text.databaseValue,
@@ -177,33 +202,38 @@ extension QueueStore {
             target.orderKey?.databaseValue ?? .null, due.databaseValue, settlement.id.description.databaseValue,
         ]
         let unattempted: [DatabaseValue] = [0.databaseValue, .null, .null, .null, .null]
-        try run(insertSettled, sent + settlement.stateValues + (settlement.attempt?.databaseValues ?? unattempted))
+        try insertSettled.run(
+            sent + settlement.stateValues + [hasHistory.databaseValue]
+                + (settlement.attempt?.databaseValues ?? unattempted))
     }
 
-    /// - Parameter due: of the next attempt, or as it was.
-    func settle(_ settlement: Settlement, due: Timestamp) throws {
+    /// - Parameters:
+    ///   - due: of the next attempt, or as it was.
+    ///   - hasHistory: whether its attempt is kept.
+    func settle(_ settlement: Settlement, due: Timestamp, hasHistory: Bool) throws {
         let change = [due.databaseValue] + settlement.stateValues
         let id = settlement.id.sequence.databaseValue
-        guard let attempt = settlement.attempt else { return try run(settleUnattempted, change + [id]) }
-        try run(settleAttempted, change + attempt.databaseValues + [id])
+        guard let attempt = settlement.attempt else { return try settleUnattempted.run(change + [id]) }
+        try settleAttempted.run(
+            change + [hasHistory.databaseValue] + attempt.databaseValues + [attempt.startedAt.databaseValue, id])
     }
 
     /// Returns how many bytes became free.
     func removePayload(of envelope: Int64) throws -> Int64 {
-        let bytes = try first(payloadBytes, [envelope.databaseValue]) { $0[0] as Int64? } ?? nil
+        let bytes = try payloadBytes.first([envelope.databaseValue]) { $0[0] as Int64? } ?? nil
         guard let bytes else { return 0 }
-        try run(removePayload, [bytes.databaseValue, envelope.databaseValue])
+        try removePayload.run([bytes.databaseValue, envelope.databaseValue])
         return bytes
     }
 
     /// Removes a delivery, and its envelope with the last one. Returns how many bytes became free.
     func removeDelivery(_ id: Int64, of envelope: Int64) throws -> Int64 {
-        try run(removeDelivery, [id.databaseValue])
-        return try first(removeEnvelope, [envelope.databaseValue]) { $0[0] } ?? 0
+        try removeDelivery.run([id.databaseValue])
+        return try removeEnvelope.first([envelope.databaseValue]) { $0[0] } ?? 0
     }
 
     func isUnfinished(_ id: Int64) throws -> Bool {
-        try first(isUnfinished, [id.databaseValue]) { _ in true } ?? false
+        try isUnfinished.first([id.databaseValue]) { _ in true } ?? false
     }
 
     struct SettledDelivery {
@@ -212,14 +242,17 @@ extension QueueStore {
         var envelope: Int64
         /// Of the envelope.
         var size: Int64
+        var hasHistory: Bool
     }
 
     /// The longest settled first.
     func settled(_ state: DeliveryState, until cutoff: Timestamp, limit: Int) throws -> [SettledDelivery] {
         var found: [SettledDelivery] = []
         let arguments = [state.rawValue.databaseValue, cutoff.databaseValue, limit.databaseValue]
-        try forEach(settledDeliveries, arguments) {
-            found.append(SettledDelivery(id: $0[0], backend: BackendName($0[1]), envelope: $0[2], size: $0[3]))
+        try settledDeliveries.forEach(arguments) {
+            found.append(
+                SettledDelivery(
+                    id: $0[0], backend: BackendName($0[1]), envelope: $0[2], size: $0[3], hasHistory: $0[4]))
             return true
         }
         return found
@@ -234,27 +267,41 @@ extension QueueStore {
         var siblings: Int
         /// Of the envelope.
         var size: Int64
+        var hasHistory: Bool
         var orderKey: String?
+        /// It waits for another one of its order key.
         var isBlocked: Bool
     }
 
     /// Those that are not settled, leased or not, in the order of arrival from a sequence on, until `body` returns
     /// false.
     func forEachUnfinished(from sequence: Int64, _ body: (UnfinishedDelivery) throws -> Bool) throws {
-        try forEach(unfinishedDeliveries, [sequence.databaseValue]) {
+        try unfinishedDeliveries.forEach([sequence.databaseValue]) {
             try body(
                 UnfinishedDelivery(
                     id: $0[0], backend: BackendName($0[1]), state: $0[2], envelope: $0[3], siblings: $0[4], size: $0[5],
-                    orderKey: $0[6], isBlocked: $0[7] == Timestamp.never.nanosecondsSinceEpoch))
+                    hasHistory: $0[6], orderKey: $0[7], isBlocked: $0[8] == Timestamp.never.nanosecondsSinceEpoch))
         }
     }
 
+    struct Sibling {
+        var id: Int64
+        var backend: BackendName
+        /// nil: of a later version.
+        var state: DeliveryState?
+        var hasHistory: Bool
+
+        /// Whether neither an attempt nor a replay of dead letters will ask for the payload.
+        var isDoneWithPayload: Bool { state?.isFinal ?? false && state != .dead }
+    }
+
     /// The deliveries of an envelope that are still there.
-    func deliveries(of envelope: Int64, count: Int) throws -> [(id: Int64, backend: BackendName, state: DeliveryState?)]
-    {
-        var found: [(id: Int64, backend: BackendName, state: DeliveryState?)] = []
-        try forEach(siblings, [envelope.databaseValue, (envelope + Int64(count)).databaseValue]) {
-            found.append(($0[0], BackendName($0[1]), DeliveryState(rawValue: $0[2])))
+    func deliveries(of envelope: Int64, count: Int) throws -> [Sibling] {
+        var found: [Sibling] = []
+        try siblings.forEach([envelope.databaseValue, (envelope + Int64(count)).databaseValue]) {
+            found.append(
+                Sibling(
+                    id: $0[0], backend: BackendName($0[1]), state: DeliveryState(rawValue: $0[2]), hasHistory: $0[3]))
             return true
         }
         return found
@@ -262,62 +309,102 @@ extension QueueStore {
 
     /// Whether a delivery of the backend that has the order key is not settled.
     func isTaken(_ orderKey: String, of backend: BackendName) throws -> Bool {
-        try first(isKeyTaken, [backend.text.databaseValue, orderKey.databaseValue]) { _ in true } ?? false
+        try isKeyTaken.first([backend.text.databaseValue, orderKey.databaseValue]) { _ in true } ?? false
     }
 
     /// The delivery of an order key that stood at its head is settled for good, or gone: the first stored of the others
     /// waits for nobody from now on. Returns where it stands; nil when there is none.
     func unblockNext(of orderKey: String, _ backend: BackendName, now: Timestamp) throws -> QueuePosition? {
         let arguments = [now.databaseValue, backend.text.databaseValue, orderKey.databaseValue]
-        return try first(unblockNext, arguments) {
+        return try unblockNext.first(arguments) {
             QueuePosition(due: Timestamp(nanosecondsSinceEpoch: $0[0]), sequence: $0[1])
         }
     }
 
     func store(_ answer: LateAnswer) throws {
-        try run(
-            storeLateAnswer,
-            [
-                answer.id.app.text.databaseValue, answer.id.envelopeID.databaseValue,
-                answer.responseURL.text.databaseValue, answer.expiresAt.databaseValue,
-                answer.reply?.databaseValue ?? .null, answer.failure.databaseValue,
-            ])
+        try storeLateAnswer.run([
+            answer.id.app.text.databaseValue, answer.id.envelopeID.databaseValue,
+            answer.responseURL.text.databaseValue, answer.expiresAt.databaseValue,
+            answer.reply?.databaseValue ?? .null, answer.failure.databaseValue,
+        ])
     }
 
     func remove(_ id: LateAnswer.ID) throws {
-        try run(removeLateAnswer, [id.app.text.databaseValue, id.envelopeID.databaseValue])
+        try removeLateAnswer.run([id.app.text.databaseValue, id.envelopeID.databaseValue])
     }
 
     /// - Parameter pause: nil: not paused any more.
     func set(_ pause: Pause?, of backend: BackendName) throws {
-        guard let pause else { return try run(removePause, [backend.text.databaseValue]) }
-        try run(
-            storePause,
-            [backend.text.databaseValue, pause.since.databaseValue, pause.cause.rawValue.databaseValue])
+        guard let pause else { return try removePause.run([backend.text.databaseValue]) }
+        try storePause.run([backend.text.databaseValue, pause.since.databaseValue, pause.cause.rawValue.databaseValue])
     }
 
-    func writeMeta(nextSequence: Int64, bytes: Int64, probes: Int) throws {
-        try run(writeMeta, [nextSequence.databaseValue, bytes.databaseValue, probes.databaseValue])
+    func writeMeta(_ ledger: Ledger, probes: Int) throws {
+        try writeMeta.run([
+            ledger.nextSequence.databaseValue, ledger.bytes.databaseValue, ledger.historyBytes.databaseValue,
+            probes.databaseValue,
+        ])
     }
 }
 
-// MARK: - Running statements
+// MARK: - One delivery that a person asks for
 
 extension QueueStore {
-    private func run(_ statement: Statement, _ values: [DatabaseValue]) throws {
-        try statement.execute(arguments: StatementArguments(values))
+    /// All that is needed to know what can be done about a delivery.
+    struct Standing {
+        var id: Int64
+        var backend: BackendName
+        var state: DeliveryState
+        var settledAt: Timestamp?
+        var due: Timestamp
+        var orderKey: String?
+        var replays: Int
+        var hasHistory: Bool
+        var envelope: Int64
+        /// How many deliveries were stored with the envelope.
+        var siblings: Int
+        var hasPayload: Bool
+
+        /// It waits for another one of its order key.
+        var isBlocked: Bool { settledAt == nil && due == .never }
     }
 
-    private func first<T>(_ statement: Statement, _ values: [DatabaseValue], _ decode: (Row) throws -> T) throws -> T? {
-        try Row.fetchOne(statement, arguments: StatementArguments(values)).map(decode)
+    /// nil when there is none, or when its state is of a later version.
+    func standing(of id: Int64) throws -> Standing? {
+        try standing.first([id.databaseValue]) { row in
+            guard let state = DeliveryState(rawValue: row[1]) else { return nil }
+            return Standing(
+                id: id, backend: BackendName(row[0]), state: state,
+                settledAt: (row[2] as Int64?).map(Timestamp.init(nanosecondsSinceEpoch:)),
+                due: Timestamp(nanosecondsSinceEpoch: row[3]), orderKey: row[4], replays: row[5], hasHistory: row[6],
+                envelope: row[7], siblings: row[8],
+                hasPayload: row[9])
+        } ?? nil
     }
 
-    /// Calls `body` with each row until it returns false.
-    private func forEach(_ statement: Statement, _ values: [DatabaseValue], _ body: (Row) throws -> Bool) throws {
-        let rows = try Row.fetchCursor(statement, arguments: StatementArguments(values))
-        while let row = try rows.next(), try body(row) {}
+    func setDue(_ due: Timestamp, of id: Int64) throws { try setDue.run([due.databaseValue, id.databaseValue]) }
+
+    func cancel(_ id: Int64, at now: Timestamp) throws { try cancel.run([now.databaseValue, id.databaseValue]) }
+
+    /// Lets a settled delivery wait again, as if no attempt had been made.
+    func replay(_ id: Int64, due: Timestamp) throws { try replay.run([due.databaseValue, id.databaseValue]) }
+
+    /// The next deliveries that a query takes, from the oldest to the newest, looking at a bounded number of rows.
+    /// - Returns: at most `limit` of them, and the last sequence that was looked at; nil: all were.
+    func deliveries(
+        of query: DeliveryQuery, above cursor: Int64, below end: Int64, limit: Int, rows: Int
+    ) throws -> (ids: [Int64], cursor: Int64?) {
+        let window = try query.window(above: cursor, below: end, size: rows, db)
+        var ids: [Int64] = []
+        try query.forEach("delivery.id", in: window, .oldestFirst, db) {
+            ids.append($0[0])
+            return ids.count < limit
+        }
+        return (ids, ids.count == limit ? ids.last : window.isLast ? nil : window.high)
     }
 }
+
+// MARK: - Values
 
 extension Timestamp {
     /// As times are stored.

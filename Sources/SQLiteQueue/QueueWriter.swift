@@ -134,6 +134,18 @@ extension QueueWriter {
             case .storeLateAnswer(let answer): try transaction.store(answer, in: store)
             case .removeLateAnswer(let id): try transaction.remove(id, in: store)
             case .setPause(let pause, let backend): try transaction.set(pause, of: backend, in: store)
+            case .retry(let id, let now): return .success(.changed(try transaction.retry(id, now: now, in: store)))
+            case .cancel(let id, let now): return .success(.changed(try transaction.cancel(id, now: now, in: store)))
+            case .delete(let id): return .success(.changed(try transaction.delete(id, in: store)))
+            case .deleteFound(let found): return .success(.deleted(try transaction.delete(found, in: store)))
+            case .createReplay(let request, let matched, let now):
+                let replay = try transaction.createReplay(request, matched: matched, now: now, in: store)
+                return .success(.replay(replay, []))
+            case .advanceReplay(let id, let limit, let now):
+                let (replay, backends) = try transaction.advanceReplay(id, limit: limit, now: now, in: store)
+                return .success(.replay(replay, backends))
+            case .cancelReplay(let id, let now):
+                return .success(.replay(try transaction.cancelReplay(id, now: now, in: store), []))
             }
             return .success(.done)
         } catch let error as QueueError {

@@ -6,7 +6,7 @@ package import RelayCore
 /// Holds deliveries in an SQLite database.
 ///
 /// One connection writes, with the calls that arrive together sharing a transaction and its sync to the disk; another
-/// one reads, so that leasing and statistics never wait for a sync. Leases are kept in memory only: the process holds
+/// one reads, so that leasing and statistics never wait for a sync, and a third one reads what people list. Leases are kept in memory only: the process holds
 /// the database exclusively, and whoever opens it next finds every unfinished delivery waiting.
 ///
 /// When the disk is full, read-only or fails, calls throw `unavailable` and change nothing; they succeed again when the
@@ -15,7 +15,8 @@ package final class SQLiteQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     private let state: QueueState
     let writer: QueueWriter
     private let reader: QueueReader
-    private let queueID: UInt32
+    let archive: ArchiveReader
+    let queueID: UInt32
     private let limits: QueueLimits
 
     /// Opens the queue, creating the file (0600) when it is missing, and locks it until `close()` or the end of the
@@ -31,6 +32,7 @@ package final class SQLiteQueue: DeliveryQueue, LateAnswerStore, PauseStore {
         writer = QueueWriter(path: path, limits: limits, state: state, logger: logger)
         let opened = try await writer.open()
         reader = QueueReader(opened, state: state, logger: logger)
+        archive = ArchiveReader(opened, state: state)
         queueID = opened.queueID
     }
 
@@ -124,11 +126,12 @@ package final class SQLiteQueue: DeliveryQueue, LateAnswerStore, PauseStore {
 
     package func close() async {
         await reader.close()
+        await archive.close()
         await writer.close()
         state.withTable { $0.close() }
     }
 
-    private func checkOpen() throws(QueueError) {
+    func checkOpen() throws(QueueError) {
         if state.withTable(\.isClosed) { throw QueueError(.closed, "the queue was closed") }
     }
 }

@@ -9,12 +9,12 @@ struct WriteTransaction {
     static let removalLimit = (deliveries: 256, bytes: Int64(4 << 20))
     static let keyRemovalLimit = 500
 
-    private(set) var effects: Effects
+    var effects: Effects
+    let queueID: UInt32
+    let limits: QueueLimits
+    let state: QueueState
     private var probes = 0
     private let original: Ledger
-    private let queueID: UInt32
-    private let limits: QueueLimits
-    private let state: QueueState
 
     /// What must follow in memory when the transaction is durable, and only then.
     struct Effects: Sendable {
@@ -22,10 +22,12 @@ struct WriteTransaction {
         /// New deliveries, leased by who stored them.
         var stored: [(sequence: Int64, lease: LeaseTable.Lease)] = []
         var ended: [Int64: Ending] = [:]
-        /// Waiting deliveries that were removed by `drop_oldest`.
+        /// Deliveries that were removed or changed while they waited, or that a replay lets wait again.
         var claimed: Set<Int64> = []
-        /// Deliveries that wait for nobody else of their order key from now on.
+        /// Deliveries that wait at these positions from now on, and did not before.
         var appeared: [(position: QueuePosition, backend: BackendName)] = []
+        /// Settled deliveries that are not settled any more.
+        var replayed: [(sequence: Int64, backend: BackendName)] = []
     }
 
     enum Ending: Sendable, Equatable {
@@ -51,12 +53,12 @@ struct WriteTransaction {
 
     /// To be called last.
     func finish(in store: QueueStore) throws {
+        let ledger = effects.ledger
         guard
-            effects.ledger.nextSequence != original.nextSequence || effects.ledger.bytes != original.bytes || probes > 0
-        else {
-            return
-        }
-        try store.writeMeta(nextSequence: effects.ledger.nextSequence, bytes: effects.ledger.bytes, probes: probes)
+            ledger.nextSequence != original.nextSequence || ledger.bytes != original.bytes
+                || ledger.historyBytes != original.historyBytes || probes > 0
+        else { return }
+        try store.writeMeta(ledger, probes: probes)
     }
 }
 
@@ -126,9 +128,15 @@ extension WriteTransaction {
     private mutating func insert(
         _ settled: EnqueueRequest.SettledTarget, envelope: Int64, receivedAt: Timestamp, in store: QueueStore
     ) throws {
-        try store.insert(settled, id: effects.ledger.nextSequence, envelope: envelope, due: receivedAt)
+        let sequence = effects.ledger.nextSequence
+        let (settlement, backend) = (settled.settlement, settled.target.backend)
+        let failed = settlement.attempt.flatMap { $0.outcome == .accepted ? nil : $0 }
+        try store.insert(settled, id: sequence, envelope: envelope, due: receivedAt, hasHistory: failed != nil)
         effects.ledger.nextSequence += 1
-        effects.ledger.count(settled.settlement.verb.state, of: settled.target.backend, by: 1)
+        effects.ledger.count(settlement.verb.state, of: backend, by: 1)
+        guard var failed else { return }
+        if !keepsResponse(settlement.verb.state, of: backend) { failed.response = nil }
+        try keep(failed, of: sequence, replay: 0, hasHistory: false, in: store)
     }
 
     /// Whether the payload of a new envelope is kept, by the rule that holds when deliveries are settled.
@@ -154,17 +162,21 @@ extension WriteTransaction {
         guard effects.ledger.bytes + most > limits.maxBytes else { return }
         // A mere record costs nobody's delivery.
         let mayDrop = requests.contains { !$0.targets.isEmpty }
-        try makeRoom(try neededBytes(of: requests, in: store), mayDrop: mayDrop, in: store)
+        let now = requests.map(\.envelope.receivedAt).max()
+        try makeRoom(try neededBytes(of: requests, in: store), droppingAt: mayDrop ? now : nil, in: store)
     }
 
-    private mutating func makeRoom(_ needed: Int64, mayDrop: Bool = true, in store: QueueStore) throws {
+    /// - Parameter droppingAt: the present time, when waiting deliveries may be dropped.
+    private mutating func makeRoom(_ needed: Int64, droppingAt now: Timestamp? = nil, in store: QueueStore) throws {
         guard needed > 0, effects.ledger.bytes + needed > limits.maxBytes else { return }
         if needed <= limits.maxBytes {
             var allowance = RemovalAllowance.unlimited
             try removeSettled(
                 [.delivered, .expired, .canceled], downTo: limits.maxBytes - needed, allowance: &allowance, in: store)
             if effects.ledger.bytes + needed <= limits.maxBytes { return }
-            if mayDrop, limits.whenFull == .dropOldest, try dropOldest(downTo: limits.maxBytes - needed, in: store) {
+            if let now, limits.whenFull == .dropOldest,
+                try dropOldest(downTo: limits.maxBytes - needed, now: now, in: store)
+            {
                 return
             }
         }
@@ -200,14 +212,24 @@ extension WriteTransaction {
                 let batch = try store.settled(state, until: cutoff, limit: 32)
                 if batch.isEmpty { break }
                 for delivery in batch where effects.ledger.bytes > goal && !allowance.isUsedUp {
-                    let freed = try store.removeDelivery(delivery.id, of: delivery.envelope)
-                    effects.ledger.bytes -= freed
+                    let freed = try remove(
+                        delivery.id, of: delivery.envelope, hasHistory: delivery.hasHistory, in: store)
                     effects.ledger.count(state, of: delivery.backend, by: -1)
                     allowance.deliveries -= 1
                     allowance.bytes -= freed
                 }
             }
         }
+    }
+
+    /// Removes a delivery with all that is kept of it, and its envelope with the last one. Returns how many bytes became
+    /// free.
+    @discardableResult
+    mutating func remove(_ id: Int64, of envelope: Int64, hasHistory: Bool, in store: QueueStore) throws -> Int64 {
+        if hasHistory { effects.ledger.historyBytes -= try store.history.removeAll(of: id) }
+        let freed = try store.removeDelivery(id, of: envelope)
+        effects.ledger.bytes -= freed
+        return freed
     }
 
     private struct RemovalAllowance {
@@ -221,7 +243,7 @@ extension WriteTransaction {
 
     /// Removes the oldest waiting deliveries until no more than so many bytes are held; removes nothing and returns
     /// false when that many are leased, dead, or settled.
-    private mutating func dropOldest(downTo goal: Int64, in store: QueueStore) throws -> Bool {
+    private mutating func dropOldest(downTo goal: Int64, now: Timestamp, in store: QueueStore) throws -> Bool {
         var victims: [QueueStore.UnfinishedDelivery] = []
         var chosen: Set<Int64> = []
         var bytes = effects.ledger.bytes
@@ -239,7 +261,7 @@ extension WriteTransaction {
         effects.claimed.formUnion(chosen)
         for victim in victims { try drop(victim, in: store) }
         for victim in victims where !victim.isBlocked {
-            try unblockNext(of: victim.orderKey, victim.backend, now: .latest, in: store)
+            try unblockNext(of: victim.orderKey, victim.backend, now: now, in: store)
         }
         return true
     }
@@ -250,26 +272,28 @@ extension WriteTransaction {
     ) throws -> Bool {
         guard delivery.siblings > 1 else { return true }
         return try store.deliveries(of: delivery.envelope, count: delivery.siblings)
-            .allSatisfy { chosen.contains($0.id) || ($0.state?.isFinal ?? false && $0.state != .dead) }
+            .allSatisfy { chosen.contains($0.id) || $0.isDoneWithPayload }
     }
 
     private mutating func drop(_ victim: QueueStore.UnfinishedDelivery, in store: QueueStore) throws {
-        effects.ledger.bytes -= try store.removeDelivery(victim.id, of: victim.envelope)
+        try remove(victim.id, of: victim.envelope, hasHistory: victim.hasHistory, in: store)
         if let state = DeliveryState(rawValue: victim.state) { effects.ledger.count(state, of: victim.backend, by: -1) }
         effects.ledger.backends[victim.backend]?.dropped += 1
         guard victim.siblings > 1 else { return }
         let rest = try store.deliveries(of: victim.envelope, count: victim.siblings)
-        guard rest.allSatisfy({ $0.state?.isFinal ?? false && $0.state != .dead }) else { return }
+        guard rest.allSatisfy(\.isDoneWithPayload) else { return }
         // What is left of it was delivered, expired or canceled.
-        for delivery in rest { effects.ledger.bytes -= try store.removeDelivery(delivery.id, of: victim.envelope) }
+        for delivery in rest {
+            try remove(delivery.id, of: victim.envelope, hasHistory: delivery.hasHistory, in: store)
+        }
     }
 }
 
 // MARK: - Settle
 
 extension WriteTransaction {
-    /// After a crash a delivery waits as before, to be attempted once more, or is settled: its attempt, its state, what
-    /// becomes of its payload and who follows in its order key are written by this one transaction.
+    /// After a crash a delivery waits as before, to be attempted once more, or is settled: its attempt, its state, its
+    /// history, what becomes of its payload and who follows in its order key are written by this one transaction.
     mutating func settle(_ settlements: [Settlement], in store: QueueStore) throws {
         for settlement in settlements
         where settlement.id.queue == queueID && effects.ended[settlement.id.sequence] == nil {
@@ -282,33 +306,84 @@ extension WriteTransaction {
     private mutating func settle(_ settlement: Settlement, _ lease: LeaseTable.Lease, in store: QueueStore) throws {
         let state = settlement.verb.state
         let due: Timestamp? = if case .reschedule(let due) = settlement.verb { min(due, .latest) } else { nil }
-        try store.settle(settlement, due: due ?? lease.due)
+        let failed = settlement.attempt.flatMap { $0.outcome == .accepted ? nil : $0 }
+        try store.settle(settlement, due: due ?? lease.due, hasHistory: failed != nil)
         effects.ended[settlement.id.sequence] = due.map { .rescheduled(at: $0) } ?? .settled
         effects.ledger.count(lease.state, of: lease.backend, by: -1)
         effects.ledger.count(state, of: lease.backend, by: 1)
+        let sequence = settlement.id.sequence
+        if let failed {
+            try keep(failed, of: sequence, replay: lease.replays, hasHistory: lease.hasHistory, in: store)
+        }
         guard state.isFinal else { return }
-        if state != .dead { try removePayloadIfUnneeded(lease, in: store) }
+        if !keepsResponse(state, of: lease.backend) {
+            try removeResponse(of: sequence, hasHistory: lease.hasHistory || failed != nil, in: store)
+        }
+        if state != .dead, limits.backendsWithoutRecords.contains(lease.backend) {
+            try removePayloadIfUnneeded(of: lease.envelope, siblings: lease.siblings, in: store)
+        }
         try unblockNext(of: lease.orderKey, lease.backend, now: settlement.at, in: store)
     }
 
     /// The delivery that the others of its order key waited for is settled for good, or gone.
-    private mutating func unblockNext(
+    mutating func unblockNext(
         of orderKey: String?, _ backend: BackendName, now: Timestamp, in store: QueueStore
     ) throws {
         guard let orderKey, let next = try store.unblockNext(of: orderKey, backend, now: now) else { return }
         effects.appeared.append((next, backend))
     }
 
-    private mutating func removePayloadIfUnneeded(_ lease: LeaseTable.Lease, in store: QueueStore) throws {
-        guard limits.backendsWithoutRecords.contains(lease.backend) else { return }
-        if lease.siblings > 1 {
-            let siblings = try store.deliveries(of: lease.envelope, count: lease.siblings)
-            let isUnneeded = siblings.allSatisfy {
-                $0.state?.isFinal ?? false && $0.state != .dead && limits.backendsWithoutRecords.contains($0.backend)
-            }
+    /// One of the deliveries of an envelope, to a backend without records, does not need the payload any more: removes
+    /// it, unless another one does.
+    mutating func removePayloadIfUnneeded(of envelope: Int64, siblings: Int, in store: QueueStore) throws {
+        if siblings > 1 {
+            let isUnneeded = try store.deliveries(of: envelope, count: siblings)
+                .allSatisfy { $0.isDoneWithPayload && limits.backendsWithoutRecords.contains($0.backend) }
             guard isUnneeded else { return }
         }
-        effects.ledger.bytes -= try store.removePayload(of: lease.envelope)
+        effects.ledger.bytes -= try store.removePayload(of: envelope)
+    }
+}
+
+// MARK: - History
+
+extension WriteTransaction {
+    /// Keeps an attempt that was not accepted, and its response in place of the one before. Takes no room from
+    /// deliveries.
+    private mutating func keep(
+        _ attempt: Attempt, of delivery: Int64, replay: Int, hasHistory: Bool, in store: QueueStore
+    ) throws {
+        effects.ledger.historyBytes += try store.history.add(RecordedAttempt(attempt, replay: replay), to: delivery)
+        if replay > 0 || attempt.number > DeliveryRecord.maxAttempts {
+            effects.ledger.historyBytes -= try store.history.trimAttempts(of: delivery)
+        }
+        if let response = attempt.response {
+            try removeResponse(of: delivery, hasHistory: hasHistory, in: store)
+            effects.ledger.historyBytes += try store.history.add(response, to: delivery)
+        }
+        try limitHistory(in: store)
+    }
+
+    /// Where there is too much, the oldest deliveries lose their history.
+    mutating func limitHistory(in store: QueueStore) throws {
+        while effects.ledger.historyBytes > limits.maxHistoryBytes, let oldest = try store.history.oldestDelivery() {
+            effects.ledger.historyBytes -= try store.history.removeAll(of: oldest)
+        }
+    }
+
+    mutating func removeResponse(of delivery: Int64, hasHistory: Bool, in store: QueueStore) throws {
+        guard hasHistory else { return }
+        effects.ledger.historyBytes -= try store.history.removeResponse(of: delivery)
+    }
+
+    /// Whether the response of a failed attempt is kept once a delivery is settled: it explains the failure of those
+    /// that were not delivered, but may repeat the payload, and is kept no longer than that.
+    private func keepsResponse(_ state: DeliveryState, of backend: BackendName) -> Bool {
+        switch state {
+        case .delivered: false
+        case .dead: true
+        default: !limits.backendsWithoutRecords.contains(backend)
+        }
     }
 }
 
@@ -345,6 +420,7 @@ extension WriteTransaction {
         try removeSettled([.expired, .canceled, .dead], until: oldestDead, allowance: &allowance, in: store)
         try removeSettled(
             [.delivered, .expired, .canceled], downTo: limits.maxBytes, allowance: &allowance, in: store)
+        try store.replays.prune(endedUntil: oldestDead)
         let window = limits.deduplicationWindow
         // The window's end is excluded: a key that was seen just so long ago is forgotten.
         let keysSince = now.advanced(by: .nanoseconds(1) - window)

@@ -12,14 +12,18 @@ package struct ConnectorStatus: Sendable, Equatable {
     package var fatal: String?
     /// Connections that Slack counts for the app, ghosts included; nil when not known.
     package var reported: Int?
+    /// The times without any connection.
+    package var blindWindows: BlindWindows
 
     package init(
-        app: AppName, connections: [ConnectionStatus] = [], fatal: String? = nil, reported: Int? = nil
+        app: AppName, connections: [ConnectionStatus] = [], fatal: String? = nil, reported: Int? = nil,
+        blindWindows: BlindWindows = .init()
     ) {
         self.app = app
         self.connections = connections
         self.fatal = fatal
         self.reported = reported
+        self.blindWindows = blindWindows
     }
 
     /// Connections that had their `hello` and are not being replaced.

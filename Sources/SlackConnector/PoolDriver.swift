@@ -11,6 +11,7 @@ struct PoolDriver: ~Copyable {
     private var pool: PoolStateMachine
     private var timers: [PoolStateMachine.Timer: Scheduled<Void>] = [:]
     private var attempts: [ConnectionID: Attempt] = [:]
+    private var blindWindows: BlindWindows
     private(set) var isFinished = false
 
     /// What is remembered of an attempt until its connection ends.
@@ -24,6 +25,7 @@ struct PoolDriver: ~Copyable {
     init(_ connector: SlackConnector) {
         self.connector = connector
         pool = PoolStateMachine(configuration: connector.configuration.pool)
+        blindWindows = connector.status.blindWindows
         show()
     }
 
@@ -64,17 +66,29 @@ struct PoolDriver: ~Copyable {
 
     // MARK: What is seen from outside
 
-    private func show() {
+    private mutating func show() {
         let now = (uptime: Duration.uptime, wall: connector.clock.now)
-        connector.show(
-            ConnectorStatus(
-                app: connector.configuration.app,
-                connections: pool.status.map { line in
-                    ConnectionStatus(
-                        slot: line.slot, connection: line.connection, state: line.state,
-                        since: now.wall.advanced(by: line.since - now.uptime), host: line.hello?.host,
-                        numConnections: line.hello?.connectionCount)
-                }, fatal: pool.fatal, reported: pool.reported))
+        var status = ConnectorStatus(
+            app: connector.configuration.app,
+            connections: pool.status.map { line in
+                ConnectionStatus(
+                    slot: line.slot, connection: line.connection, state: line.state,
+                    since: now.wall.advanced(by: line.since - now.uptime), host: line.hello?.host,
+                    numConnections: line.hello?.connectionCount)
+            }, fatal: pool.fatal, reported: pool.reported)
+        let window = blindWindows.connectedCountChanged(to: status.connectedCount, now: now.wall)
+        status.blindWindows = blindWindows
+        connector.show(status)
+        if let window { log(window) }
+    }
+
+    /// The first one is the start.
+    private func log(_ window: BlindWindows.Window) {
+        let isStart = blindWindows.ended == [window]
+        connector.logger.log(
+            level: isStart ? .info : .warning,
+            isStart ? "the first connection is there" : "connected again after a time without any connection",
+            metadata: [LogKey.blindDuration: "\(window.duration.milliseconds)"])
     }
 
     /// Counts and logs an event before the pool takes it.
@@ -104,7 +118,7 @@ struct PoolDriver: ~Copyable {
         case .timerFired(let timer): timers[timer] = nil
         case .drain(let timeout):
             connector.logger.info("draining", metadata: [LogKey.waitMilliseconds: "\(timeout.milliseconds)"])
-        case .started, .opened, .upgraded, .refreshAsked, .refreshWanted, .closing: break
+        case .started, .opened, .upgraded, .refreshAsked, .refreshWanted, .reconfigured, .closing: break
         }
     }
 

@@ -17,10 +17,7 @@ import Synchronization
 /// `run()` is the whole life: connections, dials and the receiver's work are child tasks of it. Everything that happens
 /// is told to one `PoolStateMachine`, in one place, one event after the other.
 package final class SlackConnector: Acknowledger, Sendable {
-    let configuration: SlackConnectorConfiguration
-    let urls: any ConnectionURLSource
     let receiver: any EnvelopeReceiver
-    let dialer: WebSocketDialer
     let clock: any RelayClock
     let metrics: ConnectorMetrics
     let logger: Logger
@@ -28,10 +25,21 @@ package final class SlackConnector: Acknowledger, Sendable {
     let timerLoop: any EventLoop
     private let events: AsyncStream<PoolStateMachine.Event>
     private let eventSink: AsyncStream<PoolStateMachine.Event>.Continuation
+    private let settings: Mutex<Settings>
+    private let makeDialer: @Sendable (SlackConnectorConfiguration) -> WebSocketDialer
     private let shared: Mutex<Shared>
+
+    /// What a reload can change.
+    private struct Settings {
+        var configuration: SlackConnectorConfiguration
+        var urls: any ConnectionURLSource
+        var dialer: WebSocketDialer
+    }
 
     private struct Shared {
         var status: ConnectorStatus
+        /// What is in the metrics of `status.blindWindows`.
+        var blindTimeCounted: Duration = .zero
         var hasStarted = false
         var hasEnded = false
         var waiters: [CheckedContinuation<Void, Never>] = []
@@ -61,20 +69,23 @@ package final class SlackConnector: Acknowledger, Sendable {
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) {
-        self.configuration = configuration
         self.receiver = receiver
-        self.urls = urls
         self.clock = clock
         var logger = logger
         logger[metadataKey: LogKey.app] = "\(configuration.app)"
         self.logger = logger
         self.metrics = ConnectorMetrics(app: configuration.app, factory: metrics)
-        dialer = WebSocketDialer(
-            group: group, caFile: configuration.caFile, proxy: configuration.proxy, timeout: configuration.dialTimeout,
-            environment: environment)
+        makeDialer = { configuration in
+            WebSocketDialer(
+                group: group, caFile: configuration.caFile, proxy: configuration.proxy,
+                timeout: configuration.dialTimeout, environment: environment)
+        }
+        settings = Mutex(
+            Settings(configuration: configuration, urls: urls, dialer: makeDialer(configuration)))
         timerLoop = group.next()
         (events, eventSink) = AsyncStream.makeStream()
-        shared = Mutex(Shared(status: ConnectorStatus(app: configuration.app)))
+        let status = ConnectorStatus(app: configuration.app, blindWindows: BlindWindows(since: clock.now))
+        shared = Mutex(Shared(status: status))
     }
 
     /// Connects, and stays connected until `drain` is through. In a canceled task it ends as soon as each connection
@@ -115,10 +126,44 @@ package final class SlackConnector: Acknowledger, Sendable {
         }
     }
 
+    /// Other settings hold from now on; those of `waitForBackends` and of the start have had their time.
+    /// - Parameters:
+    ///   - configuration: of the same app.
+    ///   - replacesConnections: whether those that are open were made with settings that no longer hold. They are
+    ///     replaced, each in its turn, make before break; while the new settings do not work the old ones stay open.
+    package func reconfigure(
+        _ configuration: SlackConnectorConfiguration, http: CurlClient,
+        token: @escaping @Sendable () throws -> Secret, replacesConnections: Bool
+    ) {
+        reconfigure(
+            configuration, urls: ConnectionsOpen(http: http, configuration: configuration, token: token),
+            replacesConnections: replacesConnections)
+    }
+
+    /// With a source of URLs in place of Slack's API.
+    package func reconfigure(
+        _ configuration: SlackConnectorConfiguration, urls: any ConnectionURLSource, replacesConnections: Bool
+    ) {
+        let dialer = makeDialer(configuration)
+        settings.withLock { $0 = Settings(configuration: configuration, urls: urls, dialer: dialer) }
+        report(.reconfigured(configuration.pool, replacesConnections: replacesConnections))
+    }
+
     /// Replaces every connection by a new one, each in its turn, make before break.
     package func refresh() { report(.refreshWanted) }
 
     package var status: ConnectorStatus { shared.withLock { $0.status } }
+
+    /// Counts what has passed of a time without connection. To be called before metrics are read.
+    package func refreshMetrics() {
+        let now = clock.now
+        let uncounted = shared.withLock { shared in
+            let blind = max(shared.blindTimeCounted, shared.status.blindWindows.duration(until: now))
+            defer { shared.blindTimeCounted = blind }
+            return blind - shared.blindTimeCounted
+        }
+        if uncounted > .zero { metrics.wasBlind(for: uncounted) }
+    }
 
     /// The status now and after each change; a reader that is slow misses the ones in between. Ends with the connector.
     package var statusUpdates: AsyncStream<ConnectorStatus> {
@@ -157,6 +202,10 @@ package final class SlackConnector: Acknowledger, Sendable {
     }
 
     // MARK: For the driver and the connections
+
+    var configuration: SlackConnectorConfiguration { settings.withLock { $0.configuration } }
+    var urls: any ConnectionURLSource { settings.withLock { $0.urls } }
+    var dialer: WebSocketDialer { settings.withLock { $0.dialer } }
 
     /// To the pool, from any thread; in order.
     func report(_ event: PoolStateMachine.Event) { eventSink.yield(event) }

@@ -13,7 +13,7 @@ extension PoolStateMachine {
 
     mutating func opened(_ id: ConnectionID, url: Secret, _ turn: inout Turn) {
         guard let place = find(id), self[place].state == .opening else { return }
-        guard phase == .running else { return remove(place, &turn) }
+        guard phase == .running, !self[place].isOutdated else { return remove(place, &turn) }
         set(place, .dialing, turn.now)
         turn.actions.append(.dial(id, url: url))
     }
@@ -21,12 +21,18 @@ extension PoolStateMachine {
     mutating func upgraded(_ id: ConnectionID, _ turn: inout Turn) {
         guard let place = find(id), self[place].state == .dialing else { return }
         set(place, .awaitingHello, turn.now)
-        if phase != .running { close(place, .drained, &turn) }
+        if phase != .running {
+            close(place, .drained, &turn)
+        } else if self[place].isOutdated {
+            close(place, .refreshed, &turn)
+        }
     }
 
     mutating func attemptFailed(_ id: ConnectionID, _ failure: ConnectFailure, _ turn: inout Turn) {
         guard let place = find(id), self[place].state == .opening || self[place].state == .dialing else { return }
+        let isOutdated = self[place].isOutdated
         remove(place, &turn)
+        guard !isOutdated else { return }
         failed(failure.outcome, retryAfter: failure.retryAfter, detail: failure.detail, &turn)
     }
 
@@ -60,6 +66,37 @@ extension PoolStateMachine {
         for slot in slots.indices {
             for place in places(in: slot) where self[place].connected != nil { markRefreshDue(place) }
         }
+    }
+
+    /// What failed with the old settings says nothing of the new ones: nothing waits for it any more.
+    mutating func reconfigured(
+        _ configuration: PoolConfiguration, replacesConnections: Bool, _ turn: inout Turn
+    ) {
+        self.configuration = configuration
+        backoff = Backoff(initial: configuration.backoffInitial, maximum: configuration.backoffMaximum)
+        capacityBackoff = configuration.capacityBackoff
+        while slots.count < wantedSlots { slots.append(Slot(emptySince: turn.now)) }
+        guard phase == .running else { return }
+        if pause?.reason == .capacity { reported = nil }
+        if pause?.reason != .start { endPause(&turn) }
+        if replacesConnections {
+            fatal = nil
+            earlyRefreshes = 0
+            refreshWanted()
+        }
+        for slot in slots.indices {
+            for place in places(in: slot) where replacesConnections || slot >= wantedSlots {
+                switch self[place].state {
+                case .opening, .dialing:
+                    self[place].isOutdated = true
+                    turn.actions.append(.abandon(self[place].id))
+                case .awaitingHello: close(place, .refreshed, &turn)
+                case .connected where slot >= wantedSlots: retire(place, &turn)
+                case .connected, .retiring, .closing: break
+                }
+            }
+        }
+        watchGhosts(&turn)
     }
 
     mutating func closing(_ id: ConnectionID, _ reason: EndReason, _ turn: inout Turn) {
@@ -256,10 +293,12 @@ extension PoolStateMachine {
             cancel(.drain, &turn)
             turn.actions.append(.finish)
         case .running:
+            while slots.count > wantedSlots, slots.last?.sockets.isEmpty == true { slots.removeLast() }
             guard pause == nil, attempt == nil else { return }
-            if let slot = slots.firstIndex(where: { $0.isVacant && $0.hasRoom }) {
+            let wanted = slots.prefix(wantedSlots)
+            if let slot = wanted.firstIndex(where: { $0.isVacant && $0.hasRoom }) {
                 fill(slot, &turn)
-            } else if let slot = slots.firstIndex(where: \.isRefreshDue) {
+            } else if let slot = wanted.firstIndex(where: \.isRefreshDue) {
                 refresh(slot, &turn)
             }
         }
@@ -289,6 +328,8 @@ extension PoolStateMachine {
         slots[slot].sockets.append(Socket(id: id, state: .opening, since: turn.now))
         turn.actions.append(.open(id, slot: slot))
     }
+
+    private var wantedSlots: Int { max(1, configuration.connections) }
 
     /// The attempt under way.
     private var attempt: ConnectionID? {

@@ -18,6 +18,9 @@ extension PoolStateMachine {
         case refreshAsked(ConnectionID)
         /// A person wants every connection replaced.
         case refreshWanted
+        /// Other settings hold from now on. `replacesConnections`: those that are open were made with old ones, and are
+        /// replaced, each in its turn.
+        case reconfigured(PoolConfiguration, replacesConnections: Bool)
         /// A connection is of no more use, but its TCP connection has not ended.
         case closing(ConnectionID, EndReason)
         /// Its TCP connection has ended.

@@ -11,7 +11,9 @@ import RelayCore
 ///    which is reset by a connection that stayed up for the stable time, not by one that opened (F2). A planned refresh
 ///    does not wait (F33).
 /// 4. At Slack's cap of connections the old one is closed before the new one is dialed; below it, after.
-/// 5. What waiting does not cure (a revoked token, Socket Mode switched off) is tried again slowly, not never and not
+/// 5. New settings keep what is open, unless it was made with settings that no longer hold: then it is replaced as in a
+///    refresh. More slots are filled one after the other; of fewer, the last ones are given up.
+/// 6. What waiting does not cure (a revoked token, Socket Mode switched off) is tried again slowly, not never and not
 ///    fast (F35).
 ///
 /// The surprising rule is the number: a connection is numbered before its URL is asked for, and every later event and
@@ -21,8 +23,9 @@ import RelayCore
 /// Feed it events, do what it returns, in order. Whatever it asks to open or dial must be answered with one `opened`,
 /// `upgraded` or `attemptFailed`, and whatever was upgraded with one `closed`.
 package struct PoolStateMachine: ~Copyable {
-    let configuration: PoolConfiguration
+    var configuration: PoolConfiguration
     var phase = Phase.idle
+    /// As many as `configuration.connections`, and behind them those that are being given up.
     var slots: [Slot]
     var backoff: Backoff
     /// Grows with each `too_many_websockets`: minutes, because ghosts take that long to go (F32).
@@ -77,6 +80,8 @@ package struct PoolStateMachine: ~Copyable {
         let id: ConnectionID
         var state: State
         var since: Duration
+        /// An attempt that was begun with settings that no longer hold, or for a slot that is given up.
+        var isOutdated = false
 
         enum State: Equatable {
             /// Its URL is being asked for. To `dialing`, or gone.
@@ -129,6 +134,8 @@ package struct PoolStateMachine: ~Copyable {
         case .connected(let id, let hello): connected(id, hello, &turn)
         case .refreshAsked(let id): refreshAsked(id, &turn)
         case .refreshWanted: refreshWanted()
+        case .reconfigured(let configuration, let replacesConnections):
+            reconfigured(configuration, replacesConnections: replacesConnections, &turn)
         case .closing(let id, let reason): closing(id, reason, &turn)
         case .closed(let id, let reason): closed(id, reason, &turn)
         case .timerFired(let timer): timerFired(timer, &turn)

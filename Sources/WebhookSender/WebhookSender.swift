@@ -15,18 +15,39 @@ package final class WebhookSender: AttemptSender, AnswerSender {
 
     private let backends: [BackendName: Backend]
     private let signer: RequestSigner
+    private let secrets: any SecretReader
     private let client: CurlClient
     let now: @Sendable () -> Timestamp
-    private let lastReasons = LastReasons()
+    private let lastReasons: LastReasons
 
     /// - Parameters:
     ///   - signingSecrets: of each Slack app; they sign for the backends that have no `signing` of their own.
     ///   - secrets: asked for each attempt, so that a rotated secret is used from then on.
     ///   - now: what requests are stamped with, and what the windows of secrets are held against.
-    package init(
+    package convenience init(
         backends: [Backend], signingSecrets: [AppName: SecretReference], secrets: any SecretReader, client: CurlClient,
         now: @escaping @Sendable () -> Timestamp
     ) {
+        self.init(
+            backends: backends, signingSecrets: signingSecrets, secrets: secrets, client: client, now: now,
+            lastReasons: LastReasons())
+    }
+
+    /// The sender of another configuration. It has in mind what this one has of deliveries that are tried again.
+    package func reconfigured(
+        backends: [Backend], signingSecrets: [AppName: SecretReference]
+    ) -> WebhookSender {
+        WebhookSender(
+            backends: backends, signingSecrets: signingSecrets, secrets: secrets, client: client, now: now,
+            lastReasons: lastReasons)
+    }
+
+    private init(
+        backends: [Backend], signingSecrets: [AppName: SecretReference], secrets: any SecretReader, client: CurlClient,
+        now: @escaping @Sendable () -> Timestamp, lastReasons: LastReasons
+    ) {
+        self.secrets = secrets
+        self.lastReasons = lastReasons
         self.backends = Dictionary(backends.map { ($0.name, $0) }) { first, _ in first }
         self.signer = RequestSigner(secrets: secrets, appSecrets: signingSecrets)
         self.client = client

@@ -2,6 +2,8 @@
 
 import ArgumentParser
 import Foundation
+import Logging
+import Relay
 import RelayConfiguration
 import RelayCore
 import Signing
@@ -17,17 +19,40 @@ struct ConfigurationOption: ParsableArguments {
 
     /// Reads and checks the file; every problem with its line and column.
     func load() throws -> Configuration {
-        let text: [UInt8]
-        do {
-            text = Array(try Data(contentsOf: URL(fileURLWithPath: config)))
+        do throws(ConfigurationErrors) {
+            return try Self.read(config)
         } catch {
-            throw CommandFailure(.configuration, "cannot read \(config): \(unreadableReason(config))")
+            let isUnreadable = error.errors.allSatisfy { $0.line == 0 }
+            throw CommandFailure(
+                .configuration, isUnreadable ? "\(error)" : "the configuration is invalid\n\(error)")
         }
-        do {
-            return try Configuration.parse(yaml: text, file: config)
-        } catch {
-            throw CommandFailure(.configuration, "the configuration is invalid\n\(error)")
+    }
+
+    private static func read(_ config: String) throws(ConfigurationErrors) -> Configuration {
+        guard let text = try? Data(contentsOf: URL(fileURLWithPath: config)) else {
+            throw ConfigurationErrors(withoutPlace: ["cannot read \(config): \(unreadableReason(config))"])
         }
+        return try Configuration.parse(yaml: Array(text), file: config)
+    }
+
+    /// Where a running gateway finds the file again; it checks there what it checked at the start.
+    func makeSource(_ secrets: any SecretReader, _ level: LogLevel) -> ConfigurationSource {
+        ConfigurationSource(
+            name: config, version: { [config] in FileVersion(of: config) },
+            load: { [config] () throws(ConfigurationErrors) in
+                let configuration = try Self.read(config)
+                let problems = configuration.secretProblems(secrets) + configuration.fileProblems()
+                guard problems.isEmpty else { throw ConfigurationErrors(withoutPlace: problems) }
+                return configuration
+            },
+            setLogLevel: { level.set(Logger.Level($0)) })
+    }
+}
+
+extension ConfigurationErrors {
+    /// Of what stands in no place of the file.
+    fileprivate init(withoutPlace problems: [String]) {
+        self.init(problems.map { ConfigurationError(file: "", line: 0, column: 0, message: $0) })
     }
 }
 
@@ -45,6 +70,11 @@ extension Configuration {
     /// The secrets that must be there at the start, so that a forgotten variable, or a secret of the wrong kind, is
     /// found now and not at the first delivery. Those of every signing entry, whether it is valid now or not.
     func checkSecrets(_ secrets: any SecretReader) throws {
+        let found = secretProblems(secrets)
+        guard found.isEmpty else { throw CommandFailure(.configuration, found.joined(separator: "\n")) }
+    }
+
+    func secretProblems(_ secrets: any SecretReader) -> [String] {
         var problems: [String?] = apps.flatMap { app in
             [
                 problem("\(key(of: app)).app_token", app.appToken, secrets, form: Self.appTokenProblem),
@@ -61,13 +91,7 @@ extension Configuration {
         if alarms.url != nil, let secret = alarms.secret {
             problems.append(problem("alarms.secret", secret, secrets) { Self.keyProblem(.standardWebhooks, $0) })
         }
-        let found = problems.compactMap(\.self)
-        guard found.isEmpty else { throw CommandFailure(.configuration, found.joined(separator: "\n")) }
-    }
-
-    /// Where an app stands in the file: `slack`, or `apps.NAME`.
-    func key(of app: SlackConfiguration) -> String {
-        apps.count == 1 && app.name == App.defaultName ? "slack" : "apps.\(app.name)"
+        return problems.compactMap(\.self)
     }
 
     /// What is wrong with one secret, with the key and the reference; nil: nothing.

@@ -11,15 +11,18 @@ import Synchronization
 enum ConsoleLog {
     /// - Parameter format: nil: text when standard error is a terminal, else JSON.
     static func makeLogger(_ label: String, level: Logger.Level, format: LogConfiguration.Format?) -> Logger {
+        makeLogger(label, level: LogLevel(level), format: format)
+    }
+
+    /// - Parameter level: of this logger and of all copies of it, whenever it changes.
+    static func makeLogger(_ label: String, level: LogLevel, format: LogConfiguration.Format?) -> Logger {
         let format = format ?? (isatty(STDERR_FILENO) == 1 ? .text : .json)
-        var logger = Logger(label: label) { label in
+        return Logger(label: label) { label in
             switch format {
-            case .json: JSONLogHandler(label: label)
-            case .text: TextLogHandler()
+            case .json: JSONLogHandler(label: label, level: level)
+            case .text: TextLogHandler(level: level)
             }
         }
-        logger.logLevel = level
-        return logger
     }
 
     private static let lock = Mutex<Void>(())
@@ -38,13 +41,37 @@ enum ConsoleLog {
     }
 }
 
+/// The level that is logged from on, which a reload can change.
+final class LogLevel: Sendable {
+    /// Its place in `Logger.Level.allCases`: read for each line that might be logged.
+    private let place: Atomic<Int>
+
+    init(_ level: Logger.Level) { place = Atomic(Self.place(of: level)) }
+
+    var value: Logger.Level { Logger.Level.allCases[place.load(ordering: .relaxed)] }
+
+    func set(_ level: Logger.Level) { place.store(Self.place(of: level), ordering: .relaxed) }
+
+    private static func place(of level: Logger.Level) -> Int { Logger.Level.allCases.firstIndex(of: level) ?? 0 }
+}
+
 /// One JSON object per line: time, level, message, and the metadata under their own keys.
 struct JSONLogHandler: LogHandler {
     let label: String
     var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level = .info
+    private let level: LogLevel
+    /// Of a logger that was given one of its own.
+    private var ownLevel: Logger.Level?
 
-    init(label: String) { self.label = label }
+    init(label: String, level: LogLevel) {
+        self.label = label
+        self.level = level
+    }
+
+    var logLevel: Logger.Level {
+        get { ownLevel ?? level.value }
+        set { ownLevel = newValue }
+    }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
@@ -81,7 +108,16 @@ struct JSONLogHandler: LogHandler {
 /// One line for people: time of day, level, message, metadata.
 struct TextLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level = .info
+    private let level: LogLevel
+    /// Of a logger that was given one of its own.
+    private var ownLevel: Logger.Level?
+
+    init(level: LogLevel) { self.level = level }
+
+    var logLevel: Logger.Level {
+        get { ownLevel ?? level.value }
+        set { ownLevel = newValue }
+    }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }

@@ -8,6 +8,11 @@ extension Configuration {
     /// The files that must be there at the start, so that a wrong path is found now and not at the first connection.
     /// They are read for each connection, by libcurl.
     func checkFiles() throws {
+        let problems = fileProblems()
+        guard problems.isEmpty else { throw CommandFailure(.configuration, problems.joined(separator: "\n")) }
+    }
+
+    func fileProblems() -> [String] {
         var files = apps.map { ("\(key(of: $0)).ca", $0.caFile) }
         for backend in backends {
             files += [
@@ -16,10 +21,9 @@ extension Configuration {
                 ("backends.\(backend.name).tls.client_key", backend.tls.clientKeyFile),
             ]
         }
-        let problems = files.compactMap { key, file -> String? in
+        return files.compactMap { key, file -> String? in
             guard let file, (try? Data(contentsOf: URL(fileURLWithPath: file))) == nil else { return nil }
             return "\(key): cannot read \(file): \(unreadableReason(file))"
         }
-        guard problems.isEmpty else { throw CommandFailure(.configuration, problems.joined(separator: "\n")) }
     }
 }

@@ -13,6 +13,9 @@ struct ServeCommand: AsyncParsableCommand {
             Holds the connections to Slack, stores, acknowledges and delivers, until SIGTERM or SIGINT: then it closes its \
             connections, finishes what is in flight within drain_timeout, and exits 0. A second signal ends it at once.
 
+            Reads its configuration again at SIGHUP, and when the file changes: all of it is taken over, or, when something is \
+            wrong, nothing.
+
             Example:
               relay serve --config relay.yaml
             """)
@@ -24,9 +27,11 @@ struct ServeCommand: AsyncParsableCommand {
         let secrets = SecretStore()
         try configuration.checkSecrets(secrets)
         try configuration.checkFiles()
-        let logger = ConsoleLog.makeLogger(
-            "relay", level: Logger.Level(configuration.log.level), format: configuration.log.format)
-        try await Composition(configuration: configuration, secrets: secrets, logger: logger).runForCommand()
+        let level = LogLevel(Logger.Level(configuration.log.level))
+        let logger = ConsoleLog.makeLogger("relay", level: level, format: configuration.log.format)
+        try await Composition(
+            configuration: configuration, source: file.makeSource(secrets, level), secrets: secrets, logger: logger
+        ).runForCommand()
     }
 }
 

@@ -11,6 +11,11 @@ struct MemoryQueueTests {
         try await fact.check { MemoryQueue(limits: $0) }
     }
 
+    @Test("The queue keeps the contract of an archive", arguments: DeliveryArchiveConformance.facts)
+    func archives(_ fact: DeliveryArchiveConformance.Fact) async throws {
+        try await fact.check { MemoryQueue(limits: $0) }
+    }
+
     @Test("Keys beyond an eighth of max_bytes are forgotten, the oldest first")
     func keysAreBounded() async throws {
         let queue = MemoryQueue(limits: .init(maxBytes: 8 << 16))

@@ -102,6 +102,46 @@ struct AppsTests {
         }
     }
 
+    @Test("an app is added and another one taken away while the gateway runs")
+    func reload() async throws {
+        let sales = try await Self.makeSlack(token: RelayHome.appToken)
+        let support = try await Self.makeSlack(token: "xapp-1-A0SUPPORT-2")
+        let backend = try await RecordingBackend()
+        let home = try RelayHome(
+            apiURL: "", backends: ["app": "url: \(backend.url)/slack/events"],
+            apps: [
+                "name: sales, app_token: env:SLACK_APP_TOKEN, signing_secret: env:SLACK_SIGNING_SECRET, "
+                    + "api_url: \(sales.apiURL)"
+            ], environment: ["OTHER_TOKEN": "xapp-1-A0SUPPORT-2", "OTHER_SECRET": "the-other-secret"])
+        let relay = try await home.serve()
+        try await sales.waitForConnections(atLeast: 2)
+
+        let entry =
+            "  - { name: support, app_token: env:OTHER_TOKEN, signing_secret: env:OTHER_SECRET, "
+            + "api_url: \(support.apiURL), start_jitter: 0s }\n"
+        try home.edit { $0 = $0.replacing("apps:\n", with: "apps:\n" + entry) }
+        relay.process.send(signal: SIGHUP)
+        try await support.waitForConnections(atLeast: 2)
+        #expect(try await sales.statistics().upgrades == 2)
+        _ = try await support.send(.message)
+        #expect(Self.isSigned(await backend.requests(atLeast: 1)[0], with: "the-other-secret"))
+
+        try home.edit { text in
+            let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            text = lines.filter { !$0.contains("name: sales") }.joined(separator: "\n")
+        }
+        relay.process.send(signal: SIGHUP)
+        try await sales.wait(for: .ended, times: 2)
+        #expect(try await sales.connections().isEmpty)
+        #expect(try await support.statistics().upgrades == 2)
+        #expect(try await relay.health("/readyz").status == 200)
+        #expect(try await relay.metrics().value("relay_connections", "app=\"sales\"") == nil)
+        await relay.stop()
+        await backend.shutDown()
+        await sales.stop()
+        await support.stop()
+    }
+
     @Test("deliveries of an app that is no longer configured are named at the start, and wait")
     func forgotten() async throws {
         let slack = try await Stage.makeSlack()

@@ -54,7 +54,7 @@ final class Guarantees {
         let name = backend.configuration.name
         if row.isKnownSettled { violated("2: \(row.key ?? "") was attempted after it was settled for good (\(name))") }
         if others.contains(sequence) { violated("2: \(row.key ?? "") is attempted twice at a time (\(name))") }
-        if others.count >= backend.configuration.maxInFlight {
+        if others.count >= backend.configuration.maxInFlight * (1 + process.reloads[name, default: 0]) {
             violated("7: more than max_in_flight attempts at a time (\(name))")
         }
         checkPause(name, process)
@@ -147,6 +147,9 @@ final class Guarantees {
 
     func refreshAsked() { refreshes.append(world.clock.now) }
 
+    /// By a person. What failed before says nothing then: the backoff begins anew.
+    func newConnectionsWanted() { for _ in 0..<8 { refreshAsked() } }
+
     func attemptBegins(under way: Int, _ connector: SimulatedConnector) {
         let process = connector.process
         if way > 0 { violated("6: \(process.name) makes two attempts to connect at a time") }
@@ -168,8 +171,12 @@ final class Guarantees {
         let largest = world.plan.payloadBytes ?? 64
         for backend in world.plan.backends {
             guard let held = queue.held[backend.name] else { continue }
-            if held.count > max(512, 4 * backend.maxInFlight) { violated("7: \(held.count) deliveries held in memory") }
-            if held.bytes > 4 << 20 + largest { violated("7: \(held.bytes) bytes held in memory") }
+            // One that is being replaced holds what it has begun.
+            let dispatchers = 1 + process.reloads[backend.name, default: 0]
+            if held.count > max(512, 4 * backend.maxInFlight) * dispatchers {
+                violated("7: \(held.count) deliveries held in memory")
+            }
+            if held.bytes > (4 << 20 + largest) * dispatchers { violated("7: \(held.bytes) bytes held in memory") }
         }
         if queue.storingBytes > world.plan.maxPendingBytes + largest * 20 {
             violated("7: \(queue.storingBytes) bytes wait for the store")

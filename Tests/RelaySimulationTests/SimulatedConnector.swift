@@ -19,20 +19,25 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
     private var events: [PoolStateMachine.Event] = []
     private var isTaking = false
     private var hasFinished = false
+    private var connections: Int
     private var drained: [() -> Void] = []
 
     init(_ world: SimulatedWorld, _ process: SimulatedProcess, _ queue: SimulatedQueue) {
         self.world = world
         self.process = process
         self.queue = queue
-        pool = PoolStateMachine(
-            configuration: PoolConfiguration(connections: world.plan.connections, startJitter: .seconds(1)))
+        connections = world.plan.connections
+        pool = PoolStateMachine(configuration: Self.configuration(connections))
+    }
+
+    private static func configuration(_ connections: Int) -> PoolConfiguration {
+        PoolConfiguration(connections: connections, startJitter: .seconds(1))
     }
 
     var openCount: Int { open.count }
     var socketCount: Int { sockets.count }
     /// Every slot has its connection, and nothing else is there.
-    var isWhole: Bool { open.count == world.plan.connections && sockets.count == open.count && attempts.isEmpty }
+    var isWhole: Bool { open.count == connections && sockets.count == open.count && attempts.isEmpty }
 
     private var uptime: Duration { Timestamp(millisecondsSinceEpoch: 0).duration(to: world.clock.now) }
 
@@ -52,6 +57,11 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
         isTaking = false
     }
 
+    func reconfigure(connections: Int, replacesConnections: Bool) {
+        self.connections = connections
+        take(.reconfigured(Self.configuration(connections), replacesConnections: replacesConnections))
+    }
+
     private func note(_ event: PoolStateMachine.Event) {
         switch event {
         case .attemptFailed(let id, let failure):
@@ -69,7 +79,7 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
             world.guarantees.refreshAsked()
             if world.sabotage == .closesFirst { sockets[id]?.close(.refreshed) }
             if world.sabotage == .closesFirst { world.guarantees.closing(.refreshed, othersOpen: open.count, self) }
-        case .started, .opened, .upgraded, .refreshWanted, .closed, .timerFired, .drain: break
+        case .started, .opened, .upgraded, .refreshWanted, .reconfigured, .closed, .timerFired, .drain: break
         }
     }
 
@@ -88,7 +98,10 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
         case .abandon(let id): abandon(id)
         case .retire(let id): sockets[id]?.retire()
         case .drain(let id): sockets[id]?.drain()
-        case .close(let id, let reason): sockets[id]?.close(reason)
+        case .close(let id, let reason):
+            // Of an attempt that had no `hello` yet, that is the end.
+            if attempts[id] != nil { attemptEnded(id) }
+            sockets[id]?.close(reason)
         case .schedule(let timer, let delay):
             let isHasty = world.sabotage == .redialsAtOnce && timer.kind == .pause
             timers[timer] = world.after(isHasty ? .zero : delay) {

@@ -5,10 +5,9 @@ import RelayCore
 import RelayTestKit
 import SocketMode
 
-/// What the admin API and the command line will do. A reload of the configuration and replay jobs have their place here,
-/// too: one more case each.
+/// What the admin API, the command line and a changed file do. Replay jobs have their place here, too: one more case.
 enum PersonAct: CaseIterable {
-    case pause, resume, cancel, retry, refresh
+    case pause, resume, cancel, retry, refresh, reload
 }
 
 final class SimulatedPerson {
@@ -31,7 +30,10 @@ final class SimulatedPerson {
             change(process, among: { $0 == .dead || $0 == .expired || $0 == .canceled }, backend) {
                 [world] queue, id in try await queue.retry(id, now: world.clock.now)
             }
-        case .refresh: process.connector?.take(.refreshWanted)
+        case .refresh:
+            world.guarantees.newConnectionsWanted()
+            process.connector?.take(.refreshWanted)
+        case .reload: reload(backend, process)
         }
     }
 
@@ -42,9 +44,22 @@ final class SimulatedPerson {
         }
     }
 
+    /// A file that changes the backend, or how many connections there are.
+    private func reload(_ name: BackendName, _ process: SimulatedProcess) {
+        if world.dice.chance(0.5), let backend = world.plan.backends.first(where: { $0.name == name }) {
+            process.reload(backend)
+        } else if !process.isDraining {
+            world.guarantees.newConnectionsWanted()
+            process.connector?.reconfigure(
+                connections: world.dice.int(1...3), replacesConnections: world.dice.chance(0.5))
+        }
+    }
+
     private func pause(_ name: BackendName, _ process: SimulatedProcess) {
-        guard let dispatcher = process.dispatchers[name] else { return }
+        guard let dispatcher = process.dispatchers[name], process.openActs == 0 else { return }
+        process.openActs += 1
         Task(executorPreference: world.executor) { [world] in
+            defer { process.openActs -= 1 }
             guard (try? await dispatcher.pauseByPerson()) != nil, process.isAlive else { return }
             world.guarantees.paused(name, process, at: world.clock.now)
         }
@@ -53,7 +68,9 @@ final class SimulatedPerson {
     private func resume(_ name: BackendName, _ process: SimulatedProcess) {
         guard let dispatcher = process.dispatchers[name] else { return }
         world.guarantees.paused(name, process, at: nil)
+        process.openActs += 1
         Task(executorPreference: world.executor) { [world] in
+            defer { process.openActs -= 1 }
             // Until the disk takes it.
             while (try? await dispatcher.resume()) == nil, process.isAlive {
                 try? await world.clock.sleep(for: .seconds(1))
@@ -66,7 +83,7 @@ final class SimulatedPerson {
         _ process: SimulatedProcess, among states: (DeliveryState) -> Bool, _ backend: BackendName,
         _ change: @escaping @Sendable (SimulatedQueue, DeliveryID) async throws -> DeliveryChange
     ) {
-        guard let queue = process.queue, let dispatcher = process.dispatchers[backend],
+        guard let queue = process.queue,
             let row = world.dice.pick(
                 queue.disk.rows.filter {
                     $0.delivery.backend == backend && states($0.state) && $0.delivery.kind == .event
@@ -74,7 +91,7 @@ final class SimulatedPerson {
         else { return }
         Task(executorPreference: world.executor) {
             guard (try? await change(queue, row.delivery.id)) == .done(backend) else { return }
-            await dispatcher.deliveriesStored([], othersWait: true)
+            _ = await process.dispatchers[backend]?.deliveriesStored([], othersWait: true)
         }
     }
 }

@@ -23,8 +23,8 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
     private var drainTask: Task<Void, Never>?
     private var parked: [Int: CheckedContinuation<Void, Never>] = [:]
     private var lastParked = 0
-    private let batches: AsyncStream<Batch>
-    private let batchesToTake: AsyncStream<Batch>.Continuation
+    private let arrivals: AsyncStream<Arrival>
+    private let arrivalsToTake: AsyncStream<Arrival>.Continuation
     /// Batches that the gateway is not done with.
     private(set) var openBatches = 0
     /// Requests that wait for a backend's answer.
@@ -36,10 +36,22 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
         var connection: ConnectionID
     }
 
+    private enum Arrival: Sendable {
+        case batch(Batch)
+        /// In the place of another one.
+        case dispatcher(Dispatcher)
+    }
+
+    /// How often each backend got a new dispatcher.
+    private(set) var reloads: [BackendName: Int] = [:]
+    /// What a person does with backends that is not done yet: a reload waits for it.
+    var openActs = 0
+
     private struct Parts {
         var queue: SimulatedQueue
         var connector: SimulatedConnector
-        var dispatchers: [BackendName: Dispatcher]
+        var dispatchers: Dispatchers
+        var edges: ProcessEdges
         var answerer: Answerer
         var poster: LateAnswerPoster
         var gateway: Gateway
@@ -52,13 +64,13 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
         self.life = life
         self.disk = disk
         dice = world.dice.fork()
-        (batches, batchesToTake) = AsyncStream.makeStream()
+        (arrivals, arrivalsToTake) = AsyncStream.makeStream()
     }
 
     var name: String { "gateway \(replica)/\(life)" }
     var queue: SimulatedQueue? { parts?.queue }
     var connector: SimulatedConnector? { parts?.connector }
-    var dispatchers: [BackendName: Dispatcher] { parts?.dispatchers ?? [:] }
+    var dispatchers: Dispatchers { parts?.dispatchers ?? [:] }
     var now: Timestamp { world.clock.now }
 
     // MARK: Life
@@ -89,13 +101,15 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
     private func carry() async {
         guard let parts else { return }
         await withDiscardingTaskGroup { group in
-            for name in parts.dispatchers.keys.sorted() {
-                guard let dispatcher = parts.dispatchers[name] else { continue }
-                group.addTask { await dispatcher.run() }
-            }
+            for dispatcher in parts.dispatchers.sorted { group.addTask { await dispatcher.run() } }
             group.addTask { await parts.answerer.run() }
             group.addTask { await parts.poster.run() }
-            for await batch in batches { take(batch, parts, in: &group) }
+            for await arrival in arrivals {
+                switch arrival {
+                case .batch(let batch): take(batch, parts, in: &group)
+                case .dispatcher(let dispatcher): group.addTask { await dispatcher.run() }
+                }
+            }
         }
     }
 
@@ -121,11 +135,11 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
     }
 
     func deliver(_ batch: Batch) {
-        if isAlive { batchesToTake.yield(batch) }
+        if isAlive { arrivalsToTake.yield(.batch(batch)) }
     }
 
     /// The sockets are gone, after a drain.
-    func connectorFinished() { batchesToTake.finish() }
+    func connectorFinished() { arrivalsToTake.finish() }
 
     /// As TrafficService, with its timeout.
     func drain() {
@@ -139,10 +153,7 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
                     await parts.answerer.drain()
                     await parts.poster.drain()
                 }
-                for name in parts.dispatchers.keys.sorted() {
-                    guard let dispatcher = parts.dispatchers[name] else { continue }
-                    group.addTask { await dispatcher.drain() }
-                }
+                for dispatcher in parts.dispatchers.sorted { group.addTask { await dispatcher.drain() } }
             }
         }
         world.after(Self.drainTimeout) {
@@ -150,6 +161,24 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
             self.world.drainRanOut(self)
             parts.connector.closeAll()
             self.main?.cancel()
+        }
+    }
+
+    /// As Reloader, when a backend is configured otherwise: the new dispatcher starts at once, and the old one finishes
+    /// what it has begun.
+    func reload(_ backend: Backend) {
+        guard isAlive, !isDraining, openActs == 0, let parts else { return }
+        openActs += 1
+        Task(executorPreference: world.executor) {
+            defer { self.openActs -= 1 }
+            let before = parts.dispatchers[backend.name]
+            let pause = await before?.pause
+            guard self.isAlive, !self.isDraining else { return }
+            self.reloads[backend.name, default: 0] += 1
+            let next = self.makeDispatcher(backend, parts.queue, parts.edges, pause: pause)
+            parts.dispatchers.set(next, for: backend.name)
+            self.arrivalsToTake.yield(.dispatcher(next))
+            await before?.drain()
         }
     }
 
@@ -187,21 +216,28 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
 
     // MARK: Wiring
 
+    private func makeDispatcher(
+        _ backend: Backend, _ queue: SimulatedQueue, _ edges: ProcessEdges, pause: Pause?
+    ) -> Dispatcher {
+        var backend = backend
+        if world.sabotage == .ignoresMaxInFlight { backend.maxInFlight *= 4 }
+        return Dispatcher(
+            backend, queue: queue, pause: pause, sender: edges, clock: world.clock, random: { self.dice.unit() },
+            health: health, metrics: BackendMetrics(backend: backend.name, factory: NOOPMetricsHandler.instance),
+            logger: .silent)
+    }
+
     /// As in Composition.
     private func makeParts() -> Parts {
         let plan = world.plan
         let queue = SimulatedQueue(disk: disk, process: self, world: world)
         let connector = SimulatedConnector(world, self, queue)
         let edges = ProcessEdges(world: world, process: self, disk: disk)
-        var dispatchers: [BackendName: Dispatcher] = [:]
-        for backend in plan.backends {
-            var backend = backend
-            if world.sabotage == .ignoresMaxInFlight { backend.maxInFlight *= 4 }
-            dispatchers[backend.name] = Dispatcher(
-                backend, queue: queue, pause: disk.pauses[backend.name], sender: edges, clock: world.clock,
-                random: { self.dice.unit() }, health: health,
-                metrics: BackendMetrics(backend: backend.name, factory: NOOPMetricsHandler.instance), logger: .silent)
-        }
+        let dispatchers = Dispatchers(
+            Dictionary(
+                uniqueKeysWithValues: plan.backends.map {
+                    ($0.name, makeDispatcher($0, queue, edges, pause: disk.pauses[$0.name]))
+                }))
         let intake = Intake(queue: queue, dispatchers: dispatchers, health: health)
         let metrics = GatewayMetrics(factory: NOOPMetricsHandler.instance)
         let account = AnswerAccount(
@@ -220,7 +256,8 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
                 router: Router(routes: plan.routes), backends: plan.backends, maxPendingBytes: plan.maxPendingBytes),
             intake: intake, answerer: answerer, clock: world.clock, metrics: metrics, account: account, logger: .silent)
         return Parts(
-            queue: queue, connector: connector, dispatchers: dispatchers, answerer: answerer, poster: poster,
+            queue: queue, connector: connector, dispatchers: dispatchers, edges: edges, answerer: answerer,
+            poster: poster,
             gateway: gateway, keeper: QueueKeeper(queue: queue, health: health, clock: world.clock))
     }
 }

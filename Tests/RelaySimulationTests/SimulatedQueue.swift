@@ -196,6 +196,7 @@ extension SimulatedQueue {
             let sequence = Int(id.sequence)
             guard !self.leases.contains(sequence) else { return .refused(.inFlight) }
             let wasFinal = self.disk[sequence].state.isFinal
+            guard wasFinal || self.isFirst(sequence) else { return .refused(self.disk[sequence].state) }
             self.disk[sequence].due = now
             guard wasFinal else { return .done(self.disk[sequence].delivery.backend) }
             self.disk[sequence].state = .pending

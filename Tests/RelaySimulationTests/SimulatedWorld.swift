@@ -66,7 +66,7 @@ final class SimulatedWorld: @unchecked Sendable {
     var backends: [BackendName: SimulatedBackend] { parts.backends }
     var violations: [String] { guarantees.violations }
     /// Nothing but what was planned has happened to connections.
-    var isCalm: Bool { plan.connectionTroubles == 0 && plan.slackTroubles == 0 && plan.kills == 0 }
+    var isCalm: Bool { plan.connectionTroubles == 0 && plan.slackTroubles == 0 && plan.kills + plan.personActs == 0 }
 
     func note(_ line: @autoclosure () -> String) {
         guard isRecording else { return }
@@ -252,7 +252,7 @@ final class SimulatedWorld: @unchecked Sendable {
 
     private var isAtRest: Bool {
         slack.pending == 0 && !slack.hasGhosts
-            && processes.allSatisfy { $0.isAlive && $0.openBatches == 0 && $0.openQuestions == 0 }
+            && processes.allSatisfy { $0.isAlive && $0.openBatches + $0.openQuestions + $0.openActs == 0 }
             && processes.allSatisfy { $0.connector?.isWhole == true && $0.queue?.leaseCount == 0 }
             && disks.allSatisfy { $0.lateAnswers.isEmpty && $0.unsettled.values.allSatisfy(\.isEmpty) }
     }

@@ -24,12 +24,9 @@ package enum DeliveryQueueConformance {
         package var description: String { rule }
     }
 
-    /// Order keys: apart while not every adapter keeps them.
-    package static var orderKeyFacts: [Fact] { orderFacts }
-
     package static let facts: [Fact] =
         enqueueFacts + deduplicationFacts + leaseFacts + settleFacts + statisticsFacts + roomFacts + closeFacts
-        + settledTargetFacts + rememberingFacts + lateAnswerFacts + pauseFacts
+        + settledTargetFacts + rememberingFacts + lateAnswerFacts + pauseFacts + orderFacts
 }
 
 // MARK: - What the facts are told with

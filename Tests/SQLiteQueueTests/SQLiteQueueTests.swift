@@ -14,10 +14,15 @@ struct SQLiteQueueTests {
 
     init() throws { directory = try TemporaryDirectory() }
 
-    @Test(
-        "The queue keeps the contract of its port",
-        arguments: DeliveryQueueConformance.facts + DeliveryQueueConformance.orderKeyFacts)
+    @Test("The queue keeps the contract of its port", arguments: DeliveryQueueConformance.facts)
     func conforms(_ fact: DeliveryQueueConformance.Fact) async throws {
+        try await fact.check { [directory] in try await directory.open($0) }
+    }
+
+    @Test(
+        "The queue keeps the contract of an archive that outlives the process",
+        arguments: DeliveryArchiveConformance.facts + DeliveryArchiveConformance.durableFacts)
+    func archives(_ fact: DeliveryArchiveConformance.Fact) async throws {
         try await fact.check { [directory] in try await directory.open($0) }
     }
 

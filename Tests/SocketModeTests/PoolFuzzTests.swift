@@ -31,7 +31,7 @@ import Testing
 private final class World {
     enum Socket: Equatable { case opening, dialing, open, connected, closing }
 
-    let slots: Int
+    private(set) var slots: Int
     var pool: PoolStateMachine
     private var random: FuzzRandom
     private var now: Duration = .zero
@@ -106,7 +106,10 @@ private final class World {
         case 50..<60: disturb()
         case 60..<75: fireNextTimer()
         case 75..<85: sendLate()
-        case 85..<87: send(.refreshWanted)
+        case 85: send(.refreshWanted)
+        case 86:
+            slots = Int.random(in: 1...4, using: &random)
+            send(.reconfigured(PoolConfiguration(connections: slots), replacesConnections: .random(using: &random)))
         case 87 where drains: send(.drain(timeout: .seconds(Int64.random(in: 0...30, using: &random))))
         default: fireNextTimer()
         }

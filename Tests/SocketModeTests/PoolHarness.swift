@@ -65,6 +65,11 @@ final class PoolHarness {
         send(.attemptFailed(ConnectionID(number), ConnectFailure(outcome, "test", retryAfter: retryAfter)))
     }
 
+    /// Other settings, with nothing else changed.
+    @discardableResult func reconfigure(connections: Int, replaces: Bool = false) -> [Action] {
+        send(.reconfigured(PoolConfiguration(connections: connections), replacesConnections: replaces))
+    }
+
     /// A connection ends: closing, then closed.
     @discardableResult func end(_ number: UInt64, _ reason: EndReason) -> [Action] {
         send(.closing(ConnectionID(number), reason)) + send(.closed(ConnectionID(number), reason))

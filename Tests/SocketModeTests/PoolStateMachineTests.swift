@@ -394,6 +394,79 @@ import Testing
         #expect((pool.reported ?? 0) >= 0)
     }
 
+    // MARK: New settings
+
+    @Test("more slots are filled one after the other, and what is open stays")
+    func moreSlots() {
+        let pool = PoolHarness.connected(2)
+        #expect(pool.reconfigure(connections: 4) == [.open(ConnectionID(3), slot: 2)])
+        #expect(pool.connect(3) == [.open(ConnectionID(4), slot: 3)])
+    }
+
+    @Test("of fewer slots the last ones are given up")
+    func fewerSlots() {
+        let pool = PoolHarness.connected(3)
+        #expect(pool.reconfigure(connections: 1) == [.retire(ConnectionID(2)), .retire(ConnectionID(3))])
+        pool.end(3, .refreshed)
+        pool.end(2, .refreshed)
+        #expect(pool.states == [.connected])
+    }
+
+    @Test("settings that no longer hold: each connection is replaced in its turn, make before break")
+    func replaced() {
+        let pool = PoolHarness.connected(2)
+        #expect(pool.reconfigure(connections: 2, replaces: true) == [.open(ConnectionID(3), slot: 0)])
+        #expect(pool.states == [.connected, .opening, .connected])
+        #expect(pool.connect(3) == [.retire(ConnectionID(1)), .open(ConnectionID(4), slot: 1)])
+        #expect(pool.connect(4) == [.retire(ConnectionID(2))])
+    }
+
+    @Test("new settings that do not work leave the old connections open")
+    func replacementFails() {
+        let pool = PoolHarness.connected(1)
+        pool.reconfigure(connections: 1, replaces: true)
+        #expect(pool.fail(2, .apiFatal) == [])
+        #expect(pool.states == [.connected])
+        #expect(pool.fire(.pause) == [.open(ConnectionID(3), slot: 0)])
+    }
+
+    @Test("an attempt with settings that no longer hold is given up, and one with the new ones follows")
+    func attemptGivenUp() {
+        let pool = PoolHarness()
+        pool.send(.started)
+        pool.fire(.pause)
+        #expect(pool.reconfigure(connections: 1, replaces: true) == [.abandon(ConnectionID(1))])
+        #expect(pool.fail(1, .canceled) == [.open(ConnectionID(2), slot: 0)])
+    }
+
+    @Test("a URL, or an upgrade, that comes after that is not used")
+    func attemptTooLate() {
+        let pool = PoolHarness()
+        pool.send(.started)
+        pool.fire(.pause)
+        pool.reconfigure(connections: 1, replaces: true)
+        #expect(pool.send(.opened(ConnectionID(1), url: Secret("a"))) == [.open(ConnectionID(2), slot: 0)])
+        pool.send(.opened(ConnectionID(2), url: Secret("b")))
+        pool.reconfigure(connections: 1, replaces: true)
+        #expect(
+            pool.send(.upgraded(ConnectionID(2))) == [
+                .close(ConnectionID(2), .refreshed), .open(ConnectionID(3), slot: 0),
+            ])
+        #expect(pool.end(2, .refreshed) == [])
+    }
+
+    @Test(
+        "new settings are tried at once, whatever the old ones came to",
+        arguments: [ConnectOutcome.apiFatal, .tooManyWebSockets, .timeout])
+    func triedAtOnce(outcome: ConnectOutcome) {
+        let pool = PoolHarness()
+        pool.send(.started)
+        pool.fire(.pause)
+        #expect(pool.fail(1, outcome) == [])
+        #expect(pool.reconfigure(connections: 1, replaces: true) == [.open(ConnectionID(2), slot: 0)])
+        #expect(pool.fatal == nil)
+    }
+
     // MARK: Drain
 
     @Test("F7: drained, every connection is drained, nothing is dialed, and the end is said once")

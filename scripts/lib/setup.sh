@@ -72,19 +72,24 @@ install_python() {
         export RELAY_PYTHON
         return
     fi
-    local requirements=$root/Tests/RelayProgramTests/Python/requirements.txt
     local environment=$root/.build-python
-    local installed=$environment/requirements.txt # a copy of what is installed, written last
     export RELAY_PYTHON=$environment/bin/python
-    if cmp -s "$requirements" "$installed" && "$RELAY_PYTHON" -c '' 2>/dev/null; then
+    make_python_environment "$environment" "$root/Tests/RelayProgramTests/Python/requirements.txt" "the program tests"
+}
+
+# Makes a Python environment in the directory $1 with what the file $2 requires, unless it is there already. $3: what for.
+make_python_environment() {
+    local environment=$1 requirements=$2
+    local installed=$environment/requirements.txt # a copy of what is installed, written last
+    if cmp -s "$requirements" "$installed" && "$environment/bin/python" -c '' 2>/dev/null; then
         return
     fi
     # On Debian, venv and ensurepip are packages of their own.
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         install_packages python3 python3-venv
     fi
-    say "making the Python environment of the program tests in .build-python"
+    say "making the Python environment of $3 in $environment"
     python3 -m venv --clear "$environment" >&2
-    "$RELAY_PYTHON" -m pip install --quiet --disable-pip-version-check --requirement "$requirements" >&2
+    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements" >&2
     cp "$requirements" "$installed"
 }

@@ -12,6 +12,7 @@
 #define TS "######"
 #define CHANNEL "&&"
 #define PORT "$$$$$"
+#define RETRY_ATTEMPT "?"
 
 #define TEXT                                                                                                          \
     "The deploy of *orders* to production has finished: 14 pods replaced in 3 min 12 s, no failed requests. "         \
@@ -34,7 +35,7 @@ static const char event[] =
     "\"type\":\"event_callback\",\"event_id\":\"Ev" EVENT_ID "\",\"event_time\":1760601234,\"authorizations\":"
     "[{\"enterprise_id\":null,\"team_id\":\"T012AB3C4D5\",\"user_id\":\"U0987ZYX654\",\"is_bot\":true,"
     "\"is_enterprise_install\":false}],\"is_ext_shared_channel\":false,\"event_context\":\"4-" SENT_AT "\"}"
-    ",\"type\":\"events_api\",\"accepts_response_payload\":false,\"retry_attempt\":0,\"retry_reason\":\"\"}";
+    ",\"type\":\"events_api\",\"accepts_response_payload\":false,\"retry_attempt\":" RETRY_ATTEMPT ",\"retry_reason\":\"\"}";
 
 static const char command[] =
     "{\"envelope_id\":\"6f1d2c3b-8a4e-4c5d-9b7f-" ENVELOPE_ID "\",\"payload\":"
@@ -112,6 +113,8 @@ void workload_init(struct workload *workload, enum workload_kind kind, uint16_t 
     workload->sent_at = find(template, SENT_AT);
     workload->ts = find(template, TS);
     workload->channel = find(template, CHANNEL);
+    workload->retry_attempt = find(template, RETRY_ATTEMPT);
+    workload_set_retry(workload, false);
     const struct workload_field port_field = find(template, PORT);
     fill(workload, &port_field, port);
 }
@@ -122,6 +125,10 @@ void workload_set(struct workload *workload, uint64_t sequence, uint64_t sent_at
     fill(workload, &workload->sent_at, sent_at);
     fill(workload, &workload->ts, sequence);
     fill(workload, &workload->channel, sequence);
+}
+
+void workload_set_retry(struct workload *workload, bool is_retry) {
+    fill(workload, &workload->retry_attempt, is_retry ? 1 : 0);
 }
 
 bool workload_read_acknowledgement(const char *text, size_t length, uint64_t *sequence) {

@@ -3,7 +3,8 @@
 //
 // Prints {"port":…}, then takes commands on standard input:
 //   count FIRST COUNT   forgets what was, counts the deliveries of these sequences
-//   wait STALL_MS       replies {"delivered":…,"last_ns":…} when each was delivered once, or none arrives for STALL_MS
+//   down / up           refuses all with 503 and counts none of it / serves again
+//   wait STALL_MS       replies {"delivered":…,"first_ns":…,"last_ns":…} when each was delivered once, or none arrives for STALL_MS
 //   delay MICROSECONDS  its own time for a command, 100000 at first; not while commands wait
 //   report              replies with counts and latencies since `count`
 // SLACK_SIGNING_SECRET: one delivery in 64 has its signature checked.
@@ -55,13 +56,15 @@ static struct {
     uint8_t *times;
     /// Delivered at least once; deliveries after the first; of other runs or without a sequence; with a wrong signature.
     uint64_t delivered, doubled, strange, forged;
-    uint64_t last_at;
+    uint64_t first_at, last_at;
     /// From the generator's sending to the arrival of the whole request; first deliveries only.
     struct latencies latencies;
 } run;
 
 /// What `wait` waits for; 0: nobody waits.
 static uint64_t stall, waiting_since;
+
+static bool is_down;
 
 static struct signer *signer;
 static int epoll;
@@ -91,7 +94,7 @@ static void book_delivery(const struct http_request *request, uint64_t sequence,
     if (*times > 0) {
         run.doubled++;
     } else {
-        run.delivered++;
+        if (run.delivered++ == 0) run.first_at = now;
         run.last_at = now;
         latencies_add(&run.latencies, now - sent_at);
     }
@@ -167,7 +170,12 @@ static void answer_due(void) {
 
 static void take_request(struct connection *connection, const struct http_request *request) {
     static const char accepted[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    static const char unavailable[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
     uint64_t sequence, sent_at, now = now_ns();
+    if (is_down) {
+        buffer_append(&connection->out, unavailable, sizeof unavailable - 1);
+        return;
+    }
     bool is_known = workload_read_body(request->body.bytes, request->body.length, &sequence, &sent_at);
     if (is_known) book_delivery(request, sequence, sent_at, now);
     if (!is_known) run.strange++;
@@ -196,7 +204,7 @@ static void start_run(uint64_t first, uint64_t count) {
     if (run.times == NULL) errx(1, "no memory for %" PRIu64 " deliveries", count);
     run.first = first;
     run.count = count;
-    run.delivered = run.doubled = run.strange = run.forged = run.last_at = 0;
+    run.delivered = run.doubled = run.strange = run.forged = run.first_at = run.last_at = 0;
     latencies_reset(&run.latencies, count);
     reply("{}");
 }
@@ -215,7 +223,8 @@ static void reply_to_wait(void) {
     uint64_t last = run.last_at > waiting_since ? run.last_at : waiting_since;
     if (run.delivered < run.count && now_ns() - last < stall) return;
     stall = 0;
-    reply("{\"delivered\":%" PRIu64 ",\"last_ns\":%" PRIu64 "}", run.delivered, run.last_at);
+    reply("{\"delivered\":%" PRIu64 ",\"first_ns\":%" PRIu64 ",\"last_ns\":%" PRIu64 "}", run.delivered, run.first_at,
+          run.last_at);
 }
 
 static void run_command(const char *line) {
@@ -227,6 +236,9 @@ static void run_command(const char *line) {
         waiting_since = now_ns();
     } else if (sscanf(line, "delay %" SCNu64, &count) == 1) {
         waiting.delay = count * 1000;
+        reply("{}");
+    } else if (strcmp(line, "down") == 0 || strcmp(line, "up") == 0) {
+        is_down = strcmp(line, "down") == 0;
         reply("{}");
     } else if (strcmp(line, "report") == 0) {
         report();

@@ -5,14 +5,17 @@ import Glibc
 
 struct Bench {
     let relay: URL
+    /// With what scripts/benchmark has made of Benchmarks/Peers.
+    let peers: URL
     /// For queues, configurations and logs; on a real disk.
     let directory: URL
     /// The kind that `directory` lies on, as df(1) names it.
     let fileSystem: String
 
     /// Throws when `parent` is in memory: what fsync costs would not be seen.
-    init(relay: URL, parent: URL) throws {
+    init(relay: URL, peers: URL, parent: URL) throws {
         self.relay = relay
+        self.peers = peers
         directory = parent.appendingPathComponent("benchmark-\(getpid())")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         fileSystem =
@@ -35,6 +38,15 @@ struct Bench {
     /// The tools lie beside the runner.
     func tool(_ name: String) -> URL {
         Bundle.main.bundleURL.appendingPathComponent(name)
+    }
+
+    /// A file of a program of Benchmarks/Peers. Throws when it has not been made.
+    func peer(_ path: String) throws -> URL {
+        let file = peers.appendingPathComponent(path)
+        guard FileManager.default.fileExists(atPath: file.path) else {
+            throw RunnerError("no \(file.path): scripts/benchmark makes it; or leave the program out with --program")
+        }
+        return file
     }
 
     /// Made up; generator and backend know no others.

@@ -106,6 +106,15 @@ final class ChildProcess {
         Self.running.withLock { _ = $0?.remove(id) }
     }
 
+    /// SIGKILL: it has no time to put anything in order.
+    func kill9() {
+        kill(id, SIGKILL)
+        process.waitUntilExit()
+        Self.running.withLock { _ = $0?.remove(id) }
+    }
+
+    static var isInterrupted: Bool { running.withLock { $0 == nil } }
+
     /// Ends all that run and starts no more: whoever waits for one of them is told, and the run ends as on any error.
     static func interrupt() {
         let ids = running.withLock { running in

@@ -1,18 +1,21 @@
-// What relay takes when it does nothing: size, memory, processor, and how soon it dials.
+// What a program takes when it does nothing: memory, processor, and how soon it dials.
 
 import Foundation
 
 struct Footprint: Codable {
-    let strippedBinaryBytes: Int
+    let program: String
+    /// Of relay's executable; nil: another program.
+    let strippedBinaryBytes: Int?
     /// From the start of the process to its first call of apps.connections.open; median, jitter 0.
     let firstDialMilliseconds: Double
-    /// With two connections and an SQLite queue, 10 s after they came up.
-    let idle: MemoryUse
+    /// With two connections, 10 s after they came up.
+    let memory: MemoryUse
     /// Of one core, over those 10 s.
-    let idleCPUPercent: Double
+    let cpuPercent: Double
 
     init(of program: Program, starts: Int, in bench: Bench) throws {
-        strippedBinaryBytes = try Self.strippedSize(of: bench.relay, in: bench)
+        self.program = program.name
+        strippedBinaryBytes = program.name.hasPrefix("relay") ? try Self.strippedSize(of: bench.relay, in: bench) : nil
         var dials: [Double] = []
         for _ in 1..<starts {
             let (scene, milliseconds) = try Self.start(program, in: bench)
@@ -26,12 +29,12 @@ struct Footprint: Codable {
         sleep(2)
         let before = try scene.cpu()
         sleep(10)
-        idleCPUPercent = (try scene.cpu() - before) / .seconds(10) * 100
-        idle = try scene.memory()
+        cpuPercent = (try scene.cpu() - before) / .seconds(10) * 100
+        memory = try scene.memory()
     }
 
     private static func start(_ program: Program, in bench: Bench) throws -> (Scene, milliseconds: Double) {
-        let scene = try Scene(program, in: bench, preload: false)
+        let scene = try Scene(program, under: .idle, in: bench, preload: false)
         do {
             let dialedAt = try scene.awaitConnections()
             return (scene, Double(dialedAt - scene.startedAt) / 1e6)
@@ -46,14 +49,5 @@ struct Footprint: Codable {
         let copy = try bench.makeDirectory().appendingPathComponent("relay")
         try run("strip", ["-o", copy.path, binary.path])
         return try copy.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0
-    }
-
-    var text: String {
-        """
-        binary, stripped                          \(megabytes(strippedBinaryBytes)) MB
-        private memory, idle with 2 connections   \(megabytes(idle.privateDirtyBytes)) MB (resident \(megabytes(idle.residentBytes)) MB)
-        CPU, idle                                 \(decimals(idleCPUPercent, 2)) % of a core
-        start to first dial                       \(decimals(firstDialMilliseconds, 0)) ms
-        """
     }
 }

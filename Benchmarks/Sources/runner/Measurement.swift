@@ -12,6 +12,10 @@ struct Measurement: Codable {
     var endToEndMicroseconds: Latencies?
     /// Where somebody waits for answers; nil: nobody does.
     var answers: Answers?
+    /// In an open loop; nil: in another one.
+    var open: Open?
+    /// After a backlog; nil: there was none.
+    var backlog: Backlog?
     /// CPU time per envelope; `program` is the one that is measured.
     var cpuMicroseconds: Shares
     /// CPU time over wall-clock time, in percent of one core: 100 is the limit of a tool, which has one thread.
@@ -33,6 +37,23 @@ struct Measurement: Codable {
         var bare: Int
         /// Answered through the response_url.
         var late: Int
+    }
+
+    struct Open: Codable {
+        /// Envelopes that Slack sent again, as they were not acknowledged within 3 s.
+        var redelivered: Int
+        /// How often Slack asked for a new connection.
+        var refreshes: Int
+        /// For how long there was no connection that an envelope could be sent over.
+        var unconnectedMilliseconds: Double
+    }
+
+    /// What was stored while the backend was down, and was delivered by the next process.
+    struct Backlog: Codable {
+        /// Before the first envelope.
+        var idlePrivateDirtyBytes: Int
+        /// From the start after kill -9.
+        var firstDeliveryMilliseconds: Double
     }
 
     struct Shares: Codable {

@@ -7,25 +7,25 @@ struct Options {
         usage: runner [options]
 
           --relay PATH       the relay program (release build)
+          --peers PATH       the programs that people write today, as scripts/benchmark makes them
           --directory PATH   where queues and logs of a run lie; a real disk (default: the working directory)
           --case NAME        only this case; may be repeated
           --program NAME     only this program; may be repeated
           --rounds N         how often each program is measured, in turn with the others; the median counts (default 3)
           --quick            one short round: shows that it runs, not how fast
-          --footprint        binary size, idle memory and start-up time of relay instead of the cases
           --commit TEXT      kept in the JSON
           --json FILE        writes all rounds to FILE
           --list             the cases and programs
-          --help             this text
+          --help             this text, and the cases and programs
         """
 
     var relay = URL(fileURLWithPath: ".build/release/relay")
+    var peers = URL(fileURLWithPath: ".build/peers")
     var directory = URL(fileURLWithPath: ".")
     var cases: Set<String> = []
     var programs: Set<String> = []
     var rounds: Int?
     var isQuick = false
-    var measuresFootprint = false
     var lists = false
     var wantsHelp = false
     var commit: String?
@@ -41,12 +41,12 @@ struct Options {
         while let option = rest.popFirst() {
             switch option {
             case "--relay": relay = URL(fileURLWithPath: try value(of: option))
+            case "--peers": peers = URL(fileURLWithPath: try value(of: option))
             case "--directory": directory = URL(fileURLWithPath: try value(of: option))
             case "--case": cases.insert(try value(of: option))
             case "--program": programs.insert(try value(of: option))
             case "--rounds": rounds = try positiveInteger(try value(of: option), of: option)
             case "--quick": isQuick = true
-            case "--footprint": measuresFootprint = true
             case "--commit": commit = try value(of: option)
             case "--json": json = URL(fileURLWithPath: try value(of: option))
             case "--list": lists = true

@@ -7,6 +7,8 @@ struct Program: Sendable {
     let name: String
     let summary: String
     let role: Role
+    /// In a closed loop it gets the envelopes divided by this.
+    var slowness = 1
     /// Starts it in a directory of its own.
     let start: @Sendable (Launch) throws -> ChildProcess
 
@@ -27,22 +29,53 @@ struct Program: Sendable {
         let backendPort: UInt16
         /// What it will be measured under.
         let load: Case.Load
+        let setting: Case.Setting
         /// With the secrets, and with the preload that counts.
         let environment: [String: String]
+
+        /// What a program that is not relay says on standard error.
+        var log: URL { directory.appendingPathComponent("program.log") }
+        var backend: String { "http://127.0.0.1:\(backendPort)/slack/events" }
+
+        /// Posts at the same time: as many as relay makes by default, or as many as wait for an answer.
+        var inFlight: Int {
+            switch load {
+            case .answers(let waiting, _): waiting
+            case .closed(let unacknowledged): min(unacknowledged, 16)
+            case .open, .backlog, .idle: 16
+            }
+        }
     }
 
     static let all = [
         Program(name: "relay-sqlite", summary: "relay, SQLite with synchronous=FULL", role: .gateway) {
-            try startRelay($0, queue: "{ driver: sqlite, path: \($0.directory.path)/relay.db }")
+            let size = $0.setting.queueBytes.map { ", max_bytes: \($0)" } ?? ""
+            return try startRelay($0, queue: "{ driver: sqlite, path: \($0.directory.path)/relay.db\(size) }")
         },
         Program(name: "relay-memory", summary: "relay, memory queue", role: .gateway) {
             try startRelay($0, queue: "{ driver: memory }")
         },
         Program(
+            name: "slack-go", summary: "a bridge in Go with slack-go: acknowledges, then posts; stores nothing",
+            role: .gateway, slowness: 2
+        ) {
+            try startBridge($0.bench.peer("slack-go"), [], $0, optionPrefix: "-")
+        },
+        Program(
+            name: "slack-sdk", summary: "a bridge in Python with slack_sdk and aiohttp: the same", role: .gateway,
+            slowness: 4
+        ) {
+            let script = try $0.bench.peer("bridge.py")
+            return try startBridge($0.bench.peer("python/bin/python"), [script.path], $0, optionPrefix: "--")
+        },
+        Program(
             name: "bare-libcurl", summary: "libcurl multi in C, 16 in flight or as many as wait: the limit",
             role: .poster
         ) {
-            try startPoster($0)
+            let kind = $0.load.backendTime == nil ? "events" : "commands"
+            return try ChildProcess(
+                $0.bench.tool("bare-poster"), ["\($0.backendPort)", "\($0.inFlight)", kind],
+                environment: $0.environment, speaks: true)
         },
         Program(name: "null-client", summary: "only acknowledges: the generator's limit", role: .acknowledger) {
             try ChildProcess(
@@ -50,21 +83,26 @@ struct Program: Sendable {
                 environment: $0.environment, speaks: true)
         },
     ]
+
+    /// What people run today in relay's place.
+    static let peers: Set = ["slack-go", "slack-sdk"]
 }
 
-private func startPoster(_ launch: Program.Launch) throws -> ChildProcess {
-    let (inFlight, kind) =
-        switch launch.load {
-        case .closed: (16, "events")
-        case .answers(let waiting, _): (waiting, "commands")
-        }
+/// Starts a program of Benchmarks/Peers.
+private func startBridge(
+    _ executable: URL, _ arguments: [String], _ launch: Program.Launch, optionPrefix: String
+) throws -> ChildProcess {
+    var options = [
+        ("api", "http://127.0.0.1:\(launch.slackPort)/api/"), ("backend", launch.backend),
+        ("connections", "\(Case.connections)"), ("in-flight", "\(launch.inFlight)"),
+    ].flatMap { [optionPrefix + $0.0, $0.1] }
+    if launch.load.backendTime != nil { options.append("\(optionPrefix)answer") }
     return try ChildProcess(
-        launch.bench.tool("bare-poster"), ["\(launch.backendPort)", "\(inFlight)", kind],
-        environment: launch.environment, speaks: true)
+        executable, arguments + options, environment: launch.environment, speaks: false, log: launch.log)
 }
 
 /// Relay with its defaults, but for what a benchmark must fix.
-func startRelay(_ launch: Program.Launch, queue: String) throws -> ChildProcess {
+private func startRelay(_ launch: Program.Launch, queue: String) throws -> ChildProcess {
     let configuration = """
         version: 1
         slack:
@@ -74,8 +112,7 @@ func startRelay(_ launch: Program.Launch, queue: String) throws -> ChildProcess 
           connections: \(Case.connections)
           start_jitter: 0s
         queue: \(queue)
-        backends:
-          bench: { url: http://127.0.0.1:\(launch.backendPort)/slack/events, max_waiting: 2000 }
+        \(backends(launch))
         health: { listen: 127.0.0.1:0 }
         log: { level: warning, format: json }
 
@@ -84,5 +121,18 @@ func startRelay(_ launch: Program.Launch, queue: String) throws -> ChildProcess 
     try configuration.write(to: file, atomically: false, encoding: .utf8)
     return try ChildProcess(
         launch.bench.relay, ["serve", "--config", file.path], environment: launch.environment, speaks: false,
-        log: launch.directory.appendingPathComponent("relay.log"))
+        log: launch.log)
+}
+
+/// The sections `backends` and, where there are several, `routes`: by the last digit of the channel.
+private func backends(_ launch: Program.Launch) -> String {
+    let count = launch.setting.backends
+    var options = ["url: \(launch.backend)", "max_waiting: 2000"]
+    if launch.setting.retriesEachSecond {
+        let schedule = Array(repeating: "1s", count: 20).joined(separator: ", ")
+        options += ["retry: { schedule: [\(schedule)] }", "circuit_breaker: { probe_after: 1s, probe_max: 1s }"]
+    }
+    let lines = ["backends:"] + (0..<count).map { "  bench\($0): { \(options.joined(separator: ", ")) }" }
+    let routes = (0..<count).map { "  - { name: r\($0), match: { channel: \"*\($0)\" }, to: bench\($0) }" }
+    return (lines + (count > 1 ? ["routes:"] + routes : [])).joined(separator: "\n")
 }

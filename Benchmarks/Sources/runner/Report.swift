@@ -30,7 +30,10 @@ struct Report: Codable {
     let machine: Machine
     let commit: String?
     var cases: [CaseResult] = []
-    var footprint: Footprint?
+    var idle: [Footprint] = []
+    var goals: [Goal] = []
+    /// What could not be measured, and why.
+    var failures: [String] = []
 
     func write(to file: URL) throws {
         let encoder = JSONEncoder()
@@ -64,16 +67,17 @@ extension CaseResult {
     /// The medians as rows.
     var table: String {
         guard !medians.contains(where: { $0.answers != nil }) else { return answerTable }
-        let groups = [
-            "", "per second", "acknowledged, ms", "end to end, ms", "CPU µs/envelope", "busy %", "MB", "", "", "",
-        ]
-        let columns = [
-            ["program"], ["delivered", "acked"], ["p50", "p99", "max"], ["p50", "p99", "max"],
-            ["program", "gen.", "backend"], ["program", "gen.", "backend"], ["RSS", "private"], ["fsyncs"], ["lost"],
-            ["doubled"],
-        ]
-        return render(groups: groups, columns: columns, rows: medians.map(\.cells))
+        return render(
+            groups: Self.groups, columns: [["program"]] + Self.columns, rows: medians.map { [[$0.program]] + $0.cells })
     }
+
+    fileprivate static let groups = [
+        "", "per second", "acknowledged, ms", "end to end, ms", "CPU µs/envelope", "busy %", "MB", "", "", "",
+    ]
+    fileprivate static let columns = [
+        ["delivered", "acked"], ["p50", "p99", "max"], ["p50", "p99", "max"], ["program", "gen.", "backend"],
+        ["program", "gen.", "backend"], ["RSS", "private"], ["fsyncs"], ["lost"], ["doubled"],
+    ]
 
     private var answerTable: String {
         let groups = ["", "", "added, ms", "to the backend, ms", "CPU µs/answer", "busy %", "MB", "", "", "", "", ""]
@@ -82,6 +86,21 @@ extension CaseResult {
             ["program", "gen.", "backend"], ["RSS", "private"], ["fsyncs"], ["bare"], ["late"], ["lost"], ["doubled"],
         ]
         return render(groups: groups, columns: columns, rows: medians.map(\.answerCells))
+    }
+
+    /// What only some cases have.
+    var notes: [String] {
+        medians.compactMap { row in
+            if let open = row.open {
+                return "\(row.program): \(open.refreshes) refreshes, \(open.redelivered) sent again, "
+                    + "\(decimals(open.unconnectedMilliseconds, 1)) ms without a connection"
+            }
+            if let backlog = row.backlog {
+                return "\(row.program): first delivery \(decimals(backlog.firstDeliveryMilliseconds, 0)) ms after the "
+                    + "restart, private memory at most \(megabytes(row.privateAboveIdle ?? 0)) MB above idle"
+            }
+            return nil
+        }
     }
 
     /// Each gateway over the limit, and over whatever else ran.
@@ -104,10 +123,13 @@ extension CaseResult {
 }
 
 extension Measurement {
-    /// In the groups and columns of `CaseResult.table`.
+    /// The most that was seen less what it took before a backlog.
+    var privateAboveIdle: Int? { backlog.map { memory.privateDirtyBytes - $0.idlePrivateDirtyBytes } }
+
+    /// In the groups and columns of `CaseResult.table`, without the name.
     fileprivate var cells: [[String]] {
         [
-            [program], [deliveredPerSecond, acknowledgedPerSecond].map { $0.map { decimals($0, 0) } ?? "-" },
+            [deliveredPerSecond, acknowledgedPerSecond].map { $0.map { decimals($0, 0) } ?? "-" },
             milliseconds(acknowledgementMicroseconds), milliseconds(endToEndMicroseconds),
         ] + costCells + [["\(lost + unacknowledged)"], ["\(doubled)"]]
     }
@@ -138,9 +160,41 @@ extension Measurement {
     }
 }
 
-/// Rows in right-aligned columns (the first to the left), with a heading over each group of columns.
-private func render(groups: [String], columns: [[String]], rows: [[[String]]]) -> String {
+extension Report {
+    /// All cases in one table, and the goals.
+    var text: String {
+        let rows = cases.flatMap { result in result.medians.map { [[result.name, $0.program]] + $0.cells } }
+        let table = render(groups: CaseResult.groups, columns: [["case", "program"]] + CaseResult.columns, rows: rows)
+        return (rows.isEmpty ? "" : "\n\(table)\n") + (goals.isEmpty ? "" : "\n\(goalTable)\n")
+    }
+
+    private var goalTable: String {
+        let rows = goals.map { goal in
+            [[goal.name], [goal.bound], [decimals(goal.value, goal.precision)], [goal.isMet ? "met" : "not met"]]
+        }
+        return render(columns: [["goal"], ["wanted"], ["is"], [""]], rows: rows)
+    }
+
+    var idleTable: String {
+        let columns = [
+            ["program"], ["start to first dial, ms"], ["CPU, % of a core"], ["RSS", "private"], ["binary, MB"],
+        ]
+        let rows = idle.map { row in
+            [
+                [row.program], [decimals(row.firstDialMilliseconds, 0)], [decimals(row.cpuPercent, 3)],
+                [megabytes(row.memory.residentBytes), megabytes(row.memory.privateDirtyBytes)],
+                [row.strippedBinaryBytes.map(megabytes) ?? "-"],
+            ]
+        }
+        return render(groups: ["", "", "", "MB", ""], columns: columns, rows: rows)
+    }
+}
+
+/// Rows in right-aligned columns (those of the first group to the left), with a heading over each group if there are any.
+private func render(groups: [String]? = nil, columns: [[String]], rows: [[[String]]]) -> String {
     let lines = [columns] + rows
+    let hasGroups = groups != nil
+    let groups = groups ?? columns.map { _ in "" }
     var text = Array(repeating: "", count: lines.count + 1)
     for (group, title) in groups.enumerated() {
         let widths = columns[group].indices.map { column in lines.map { $0[group][column].count }.max() ?? 0 }
@@ -151,7 +205,8 @@ private func render(groups: [String], columns: [[String]], rows: [[[String]]]) -
             text[index + 1] += pad(cells, width, left: group == 0) + "   "
         }
     }
-    return text.map { line in String(line.reversed().drop { $0 == " " }.reversed()) }.joined(separator: "\n")
+    return text.dropFirst(hasGroups ? 0 : 1).map { line in String(line.reversed().drop { $0 == " " }.reversed()) }
+        .joined(separator: "\n")
 }
 
 private func pad(_ text: String, _ width: Int, left: Bool) -> String {

@@ -18,44 +18,83 @@ struct Runner {
     }
 
     private static func run(_ options: Options) throws {
-        if options.wantsHelp { return print(Options.usage) }
+        if options.wantsHelp {
+            print(Options.usage + "\n")
+            return list()
+        }
         if options.lists { return list() }
-        let bench = try Bench(relay: options.relay, parent: options.directory)
+        let bench = try Bench(relay: options.relay, peers: options.peers, parent: options.directory)
         defer { bench.remove() }
         var report = Report(machine: Machine(fileSystem: bench.fileSystem), commit: options.commit)
         print(report.machine.text)
-        if options.measuresFootprint {
-            let footprint = try Footprint(of: Program.all[0], starts: options.isQuick ? 1 : 5, in: bench)
-            print(footprint.text)
-            report.footprint = footprint
-        } else {
-            report.cases = try Case.all.filter { options.cases.isEmpty || options.cases.contains($0.name) }
-                .map { try measure(options.isQuick ? $0.quick : $0, options, in: bench) }
+        for load in Case.all where options.cases.isEmpty || options.cases.contains(load.name) {
+            try measure(options.isQuick ? load.quick : load, options, in: bench, into: &report)
+            report.goals = Goal.check(report)
+            // What has been measured is kept though the next case fails.
+            try options.json.map(report.write)
         }
-        try options.json.map(report.write)
+        print(report.text)
+        guard report.failures.isEmpty else { throw RunnerError("failed: \(report.failures.joined(separator: "\n"))") }
     }
 
-    /// All programs in turn, as often as there are rounds: what drifts on the machine drifts for all of them.
-    private static func measure(_ load: Case, _ options: Options, in bench: Bench) throws -> CaseResult {
+    private static func measure(_ load: Case, _ options: Options, in bench: Bench, into report: inout Report) throws {
         let programs = Program.all.filter {
             load.takes($0) && (options.programs.isEmpty || options.programs.contains($0.name))
         }
-        let rounds = options.rounds ?? (options.isQuick ? 1 : 3)
+        guard !programs.isEmpty else { return }
+        if case .idle = load.load {
+            let starts = options.isQuick ? 1 : 5
+            report.idle = try programs.compactMap { program in
+                say("\(load.name): \(program.name)")
+                return try attempt("\(load.name), \(program.name)", &report.failures) {
+                    try Footprint(of: program, starts: starts, in: bench)
+                }
+            }
+            return print("\n\(load.name): \(load.summary)\n\n\(report.idleTable)")
+        }
+        let rounds = min(options.rounds ?? (options.isQuick ? 1 : 3), load.maximumRounds)
+        let result = CaseResult(
+            name: load.name, summary: load.summary,
+            rounds: try measure(load, programs, rounds: rounds, in: bench, &report.failures))
+        report.cases.append(result)
+        print("\n\(load.name): \(load.summary); \(load.envelopes) envelopes, median of \(rounds)\n")
+        print(result.table + "\n")
+        result.ratios.forEach { print($0) }
+        result.notes.forEach { print($0) }
+    }
+
+    /// All programs in turn, as often as there are rounds: what drifts on the machine drifts for all of them.
+    private static func measure(
+        _ load: Case, _ programs: [Program], rounds: Int, in bench: Bench, _ failures: inout [String]
+    ) throws -> [Measurement] {
         var measurements: [Measurement] = []
         for round in 1...rounds {
             for program in programs {
                 say("\(load.name): \(program.name), round \(round) of \(rounds)")
-                let scene = try Scene(program, under: load.load, in: bench)
-                defer { scene.stop() }
-                measurements.append(try scene.measure(warmUp: load.warmUp, envelopes: load.envelopes))
+                let share = load.share(of: program)
+                let measurement = try attempt("\(load.name), \(program.name), round \(round)", &failures) {
+                    var scene = try Scene(program, under: load.load, setting: load.setting, in: bench)
+                    defer { scene.stop() }
+                    return try scene.measure(warmUp: share.warmUp, envelopes: share.envelopes)
+                }
+                if let measurement { measurements.append(measurement) }
             }
         }
-        let result = CaseResult(name: load.name, summary: load.summary, rounds: measurements)
-        print("\n\(load.name): \(load.summary); \(load.envelopes) envelopes, median of \(rounds)\n")
-        print(result.table)
-        print("")
-        result.ratios.forEach { print($0) }
-        return result
+        return measurements
+    }
+
+    /// A program that fails is noted, and the run goes on; unless the runner was told to end.
+    private static func attempt<Value>(
+        _ what: String, _ failures: inout [String], _ measure: () throws -> Value
+    ) throws -> Value? {
+        do {
+            return try measure()
+        } catch {
+            guard !ChildProcess.isInterrupted else { throw error }
+            say("failed: \(error)")
+            failures.append("\(what): \(error)")
+            return nil
+        }
     }
 
     private static func list() {

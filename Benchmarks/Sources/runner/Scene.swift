@@ -5,21 +5,22 @@ import Foundation
 struct Scene {
     private let program: Program
     private let load: Case.Load
-    private let process: ChildProcess
+    private let launch: Program.Launch
+    private var process: ChildProcess
     private let generator: SlackGenerator?
     private let backend: HTTPBackend?
-    private let directory: URL
     private let syncCountFile: URL
     /// Just before the program was started, of `monotonicNanoseconds`.
-    let startedAt: UInt64
+    private(set) var startedAt: UInt64
 
     /// Starts all and returns when the program is ready for load. `preload` false: without the preload that counts.
     init(
-        _ program: Program, under load: Case.Load = .closed(unacknowledged: 1), in bench: Bench, preload: Bool = true
+        _ program: Program, under load: Case.Load, setting: Case.Setting = .init(), in bench: Bench,
+        preload: Bool = true
     ) throws {
         self.program = program
         self.load = load
-        directory = try bench.makeDirectory()
+        let directory = try bench.makeDirectory()
         syncCountFile = directory.appendingPathComponent("syncs")
         var started: [ChildProcess] = []
         do {
@@ -28,15 +29,16 @@ struct Scene {
             backend = program.role == .acknowledger ? nil : try HTTPBackend(in: bench)
             if let backend { started.append(backend.process) }
             if let time = load.backendTime { try backend?.setDelay(time) }
-            let counting = [
+            var counting = [
                 "LD_PRELOAD": bench.tool("libfsynccount.so").path, "FSYNC_COUNT_FILE": syncCountFile.path,
             ]
+            if setting.fsyncDelay > .zero { counting["FSYNC_DELAY_US"] = "\(setting.fsyncDelay.wholeMicroseconds)" }
+            launch = .init(
+                bench: bench, directory: directory, slackPort: generator?.port ?? 0, backendPort: backend?.port ?? 0,
+                load: load, setting: setting,
+                environment: preload ? bench.secrets.merging(counting) { $1 } : bench.secrets)
             startedAt = monotonicNanoseconds()
-            process = try program.start(
-                .init(
-                    bench: bench, directory: directory, slackPort: generator?.port ?? 0,
-                    backendPort: backend?.port ?? 0, load: load,
-                    environment: preload ? bench.secrets.merging(counting) { $1 } : bench.secrets))
+            process = try program.start(launch)
             started.append(process)
             if generator == nil { _ = try process.reply(Done.self) }
         } catch {
@@ -49,6 +51,8 @@ struct Scene {
         process.stop()
         generator?.process.stop()
         backend?.process.stop()
+        // A queue may take gigabytes.
+        try? FileManager.default.removeItem(at: launch.directory)
     }
 
     /// Waits for the connections; the time of the first call of apps.connections.open.
@@ -62,9 +66,10 @@ struct Scene {
     func cpu() throws -> Duration { try cpuTime(of: process) }
 
     /// Warms up, then measures.
-    func measure(warmUp: Int, envelopes: Int) throws -> Measurement {
+    mutating func measure(warmUp: Int, envelopes: Int) throws -> Measurement {
         try awaitConnections()
-        _ = try run(first: 0, count: warmUp)
+        if case .backlog = load { return try measureBacklog(envelopes) }
+        if warmUp > 0 { _ = try run(first: 0, count: warmUp) }
         return try run(first: warmUp, count: envelopes)
     }
 
@@ -96,11 +101,19 @@ struct Scene {
             answers: load.backendTime.flatMap { time in
                 sent.map { .init($0, backendTime: time) } ?? posted.map { .init($0, backendTime: time) }
             },
+            open: openLoop(sent),
             cpuMicroseconds: after.shares(since: before) { $0 / .microseconds(1) / Double(count) },
             busyPercent: after.shares(since: before) { $0 / elapsed * 100 },
             memory: peak, syncsPerEnvelope: Double(after.syncs - before.syncs) / Double(count),
             unacknowledged: sent.map { count - $0.acknowledged - $0.late } ?? 0, lost: report?.lost ?? 0,
             doubled: report?.doubled ?? 0)
+    }
+
+    private func openLoop(_ sent: SlackGenerator.Sent?) -> Measurement.Open? {
+        guard case .open = load, let sent else { return nil }
+        return .init(
+            redelivered: sent.redelivered, refreshes: sent.refreshes,
+            unconnectedMilliseconds: sent.unconnectedUs / 1000)
     }
 
     fileprivate struct Posted: Decodable {
@@ -130,8 +143,54 @@ struct Scene {
     /// Throws with the end of its log when the program has gone.
     private func checkProgram() throws {
         guard !process.isRunning else { return }
-        let log = (try? String(contentsOf: directory.appendingPathComponent("relay.log"), encoding: .utf8)) ?? ""
+        let log = (try? String(contentsOf: launch.log, encoding: .utf8)) ?? ""
         throw RunnerError("\(program.name) has ended\n\(log.suffix(2000))")
+    }
+}
+
+extension Scene {
+    /// Stores all while the backend is down, kills the process, brings the backend up and has the next one deliver.
+    /// What it delivers counts from the first delivery to the last; its costs are those of both processes.
+    private mutating func measureBacklog(_ envelopes: Int) throws -> Measurement {
+        guard let generator, let backend else { throw RunnerError("\(program.name) takes no backlog") }
+        sleep(1)
+        let idle = try memory()
+        var peak = idle
+        try backend.setDown(true)
+        try backend.count(first: 0, count: envelopes)
+        let before = try Reading(self)
+        let sent = try generator.send(load, first: 0, count: envelopes) {
+            try checkProgram()
+            peak.formPeak(try memory())
+        }
+        let stored = try Reading(self)
+
+        process.kill9()
+        try backend.setDown(false)
+        startedAt = monotonicNanoseconds()
+        process = try program.start(launch)
+        let progress = try backend.awaitDeliveries {
+            try checkProgram()
+            peak.formPeak(try memory())
+        }
+        let after = try Reading(self)
+        usleep(200_000)
+        let report = try backend.report()
+        try check(report)
+
+        let cpu = after.sharesOfRestarted(since: before, stored) { $0 / .microseconds(1) / Double(envelopes) }
+        let busy = after.sharesOfRestarted(since: before, stored) { $0 / (after.time - before.time) * 100 }
+        return Measurement(
+            program: program.name, envelopes: envelopes,
+            acknowledgedPerSecond: rate(sent.acknowledged, from: sent.startedNs, to: sent.finishedNs),
+            deliveredPerSecond: rate(progress.delivered, from: progress.firstNs, to: progress.lastNs),
+            acknowledgementMicroseconds: sent.acknowledgementUs,
+            backlog: .init(
+                idlePrivateDirtyBytes: idle.privateDirtyBytes,
+                firstDeliveryMilliseconds: (Double(progress.firstNs) - Double(startedAt)) / 1e6),
+            cpuMicroseconds: cpu, busyPercent: busy, memory: peak,
+            syncsPerEnvelope: Double(after.syncs - before.syncs) / Double(envelopes),
+            unacknowledged: envelopes - sent.acknowledged, lost: report.lost, doubled: report.doubled)
     }
 }
 
@@ -173,6 +232,15 @@ private struct Reading {
         return .init(
             program: share(program - before.program), generator: difference(\.generator),
             backend: difference(\.backend))
+    }
+
+    /// When the program was started anew at `restart`, and its CPU time began again.
+    func sharesOfRestarted(
+        since before: Reading, _ restart: Reading, _ share: (Duration) -> Double
+    ) -> Measurement.Shares {
+        var shares = shares(since: before, share)
+        shares.program = share(restart.program - before.program + program)
+        return shares
     }
 }
 

@@ -47,6 +47,11 @@ struct SlackGenerator {
         let bare: Int
         /// Answered through the response_url.
         let late: Int
+        /// Sent again, as Slack does.
+        let redelivered: Int
+        let refreshes: Int
+        /// For how long there was no connection to send over.
+        let unconnectedUs: Double
         let startedNs: UInt64
         /// The last acknowledgement.
         let finishedNs: UInt64
@@ -56,7 +61,11 @@ struct SlackGenerator {
     /// Sends `count` envelopes with the sequences from `first`; returns when all are acknowledged or none is any more.
     func send(_ load: Case.Load, first: Int, count: Int, whileWaiting: () throws -> Void) throws -> Sent {
         switch load {
-        case .closed(let unacknowledged): try process.send("closed \(first) \(count) \(unacknowledged)")
+        case .closed(let unacknowledged), .backlog(let unacknowledged):
+            try process.send("closed \(first) \(count) \(unacknowledged)")
+        case .open(let perSecond, let refresh):
+            try process.send("open \(first) \(count) \(perSecond) \(refresh?.wholeMicroseconds ?? 0)")
+        case .idle: throw RunnerError("an idle case sends nothing")
         case .answers(let waiting, let backendTime):
             try process.send("answers \(first) \(count) \(waiting) \(backendTime.wholeMicroseconds)")
         }
@@ -80,6 +89,12 @@ struct HTTPBackend {
         _ = try process.reply(Done.self)
     }
 
+    /// Whether it refuses all with 503.
+    func setDown(_ isDown: Bool) throws {
+        try process.send(isDown ? "down" : "up")
+        _ = try process.reply(Done.self)
+    }
+
     /// Counts the deliveries of these sequences from now on.
     func count(first: Int, count: Int) throws {
         try process.send("count \(first) \(count)")
@@ -88,7 +103,8 @@ struct HTTPBackend {
 
     struct Progress: Decodable {
         let delivered: Int
-        /// The last first delivery of an envelope; 0: none.
+        /// The first of all deliveries, and the last first one of an envelope; 0: none.
+        let firstNs: UInt64
         let lastNs: UInt64
     }
 

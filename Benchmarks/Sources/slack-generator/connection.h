@@ -16,6 +16,8 @@ struct connection {
     bool awaits_room;
     /// When the next ping is due, of `now_ns`.
     uint64_t ping_at;
+    /// When Slack closes it, of `now_ns`, after it has asked for a new one; until then nothing is sent over it. 0: not asked.
+    uint64_t close_at;
     /// The peer has gone or wants to: closed at the end of the turn.
     bool is_closing;
 };

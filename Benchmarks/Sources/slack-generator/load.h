@@ -9,14 +9,19 @@
 #include "slack.h"
 #include "workload.h"
 
-/// A closed loop.
+/// A closed loop, or an open one.
 struct load_plan {
     /// Commands, each of which wants its answer; else events, which want an acknowledgement.
     bool wants_answers;
     /// The sequences `first` up to, not including, `first + count`.
     uint64_t first, count;
-    /// As many are kept waiting.
+    /// Closed loop: as many are kept waiting.
     uint64_t in_flight;
+    /// Open loop: nanoseconds from one to the next, whatever has been acknowledged; 0: closed loop. An envelope that is not
+    /// acknowledged within 3 s of its time is then sent once more, as Slack does.
+    uint64_t interval;
+    /// Nanoseconds from one refresh to the next, over the connections in turn; 0: none.
+    uint64_t refresh_interval;
     /// The first `in_flight` are sent evenly over this time, in nanoseconds; 0: at once. What begins together and takes the
     /// same time stays together for the whole run; people do not.
     uint64_t spread;
@@ -27,9 +32,14 @@ struct load {
     /// `acknowledged`: with the answer, where one is wanted. `bare`: acknowledged without. `late`: the answer came to the
     /// response_url.
     uint64_t sent, acknowledged, bare, late;
-    /// When each was sent; 0 once it waits no more.
+    /// When each was sent, in an open loop when its time was; 0 once it waits no more.
     uint64_t *sent_at;
-    uint64_t started_at, last_at;
+    /// All before it are acknowledged, or have been sent again.
+    uint64_t oldest;
+    uint64_t redelivered, refreshes;
+    uint64_t started_at, last_at, refresh_at;
+    /// For how long there was no connection to send over, and since when there is none; 0: there is one.
+    uint64_t unconnected, unconnected_since;
     struct latencies latencies;
     struct workload workload;
     bool is_running;
@@ -38,10 +48,10 @@ struct load {
 /// `port`: the generator's own.
 void load_start(struct load *load, const struct load_plan *plan, uint16_t port);
 
-/// Milliseconds until there is something to send though nothing arrives, at most `otherwise`.
-int load_wait_ms(const struct load *load, int otherwise);
+/// When there is something to send though nothing arrives, of `now_ns`; 0: never.
+uint64_t load_next_at(const struct load *load, const struct slack *slack);
 
-/// Sends as many envelopes as may be sent now, over the connections in turn.
+/// Sends as many envelopes as may be sent now, over the connections in turn, and asks for the refreshes that are due.
 void load_send(struct load *load, struct slack *slack);
 
 /// Books an acknowledgement; those of other runs and second ones are ignored.

@@ -6,6 +6,8 @@
 //   answers FIRST COUNT IN_FLIGHT SPREAD_US
 //                                    closed loop: keeps IN_FLIGHT commands waiting until COUNT are answered; the first
 //                                    ones are sent over SPREAD_US
+//   open FIRST COUNT PER_SECOND REFRESH_US
+//                                    open loop: COUNT events, PER_SECOND, with a refresh each REFRESH_US (0: none)
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -36,13 +38,18 @@ static void response_posted(const char *body, size_t length, uint64_t read_at) {
 
 static void run_command(const char *line) {
     struct load_plan plan = {0};
-    uint64_t count;
+    uint64_t count, per_second;
     if (sscanf(line, "closed %" SCNu64 " %" SCNu64 " %" SCNu64, &plan.first, &plan.count, &plan.in_flight) == 3) {
         load_start(&load, &plan, slack.port);
     } else if (sscanf(line, "answers %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &plan.first, &plan.count,
                       &plan.in_flight, &plan.spread) == 4) {
         plan.wants_answers = true;
         plan.spread *= 1000;
+        load_start(&load, &plan, slack.port);
+    } else if (sscanf(line, "open %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &plan.first, &plan.count, &per_second,
+                      &plan.refresh_interval) == 4 && per_second > 0) {
+        plan.interval = 1000000000 / per_second;
+        plan.refresh_interval *= 1000;
         load_start(&load, &plan, slack.port);
     } else if (sscanf(line, "connected %" SCNu64, &count) == 1) {
         awaited_connections = count;
@@ -64,7 +71,9 @@ int main(void) {
     slack_init(&slack, message_received, response_posted);
     reply("{\"port\":%u}", slack.port);
     for (;;) {
-        if (slack_turn(&slack, load_wait_ms(&load, IDLE_TURN_MS))) command_reader_fill(&commands);
+        uint64_t next_at = load_next_at(&load, &slack);
+        if (next_at > 0) slack_set_timer(&slack, next_at);
+        if (slack_turn(&slack, IDLE_TURN_MS)) command_reader_fill(&commands);
         while (command_reader_next(&commands, line, sizeof line)) run_command(line);
         load_send(&load, &slack);
         slack_flush(&slack);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "http.h"
@@ -15,8 +16,11 @@
 // Slack sends its first ping 3 s after hello, then one each 10 s.
 static const uint64_t first_ping_after = 3000000000u, ping_interval = 10000000000u;
 
-/// What epoll carries for the two that are not connections.
-static struct connection listener_mark, command_mark;
+/// From asking for a new connection to closing the old one.
+static const uint64_t refresh_grace = 1000000000u;
+
+/// What epoll carries for those that are not connections.
+static struct connection listener_mark, command_mark, timer_mark;
 
 static void watch(struct slack *slack, int operation, int socket, uint32_t events, struct connection *connection) {
     struct epoll_event event = {.events = events, .data.ptr = connection};
@@ -28,8 +32,15 @@ void slack_init(struct slack *slack, message_handler on_message, message_handler
     slack->on_post = on_post;
     slack->epoll = epoll_create1(EPOLL_CLOEXEC);
     slack->listener = listen_on_loopback(&slack->port);
+    slack->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    watch(slack, EPOLL_CTL_ADD, slack->timer, EPOLLIN, &timer_mark);
     watch(slack, EPOLL_CTL_ADD, slack->listener, EPOLLIN, &listener_mark);
     watch(slack, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &command_mark);
+}
+
+void slack_set_timer(struct slack *slack, uint64_t time) {
+    struct itimerspec when = {.it_value = {(time_t)(time / 1000000000), (long)(time % 1000000000)}};
+    timerfd_settime(slack->timer, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 static void accept_all(struct slack *slack) {
@@ -148,6 +159,17 @@ static void send_pings(struct slack *slack) {
     }
 }
 
+static void close_refreshed(struct slack *slack) {
+    static const char normal_closure[] = {0x03, (char)0xe8};
+    uint64_t now = now_ns();
+    for (size_t i = 0; i < slack->connection_count; i++) {
+        struct connection *connection = slack->connections[i];
+        if (connection->close_at == 0 || now < connection->close_at || connection->is_closing) continue;
+        websocket_append(&connection->out, WEBSOCKET_CLOSE, normal_closure, sizeof normal_closure, false);
+        connection->is_closing = true;
+    }
+}
+
 bool slack_turn(struct slack *slack, int timeout_ms) {
     struct epoll_event events[64];
     int count = epoll_wait(slack->epoll, events, 64, timeout_ms);
@@ -158,21 +180,45 @@ bool slack_turn(struct slack *slack, int timeout_ms) {
             accept_all(slack);
         } else if (connection == &command_mark) {
             has_command = true;
+        } else if (connection == &timer_mark) {
+            slack_set_timer(slack, 0);
         } else if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
             read_connection(slack, connection);
         }
     }
     send_pings(slack);
+    close_refreshed(slack);
     return has_command;
+}
+
+static bool takes_envelopes(const struct connection *connection) {
+    return connection->protocol == PROTOCOL_WEBSOCKET && !connection->is_closing && connection->close_at == 0;
 }
 
 struct connection *slack_next_websocket(struct slack *slack) {
     static size_t turn;
     for (size_t i = 0; i < slack->connection_count; i++) {
         struct connection *connection = slack->connections[++turn % slack->connection_count];
-        if (connection->protocol == PROTOCOL_WEBSOCKET && !connection->is_closing) return connection;
+        if (takes_envelopes(connection)) return connection;
     }
     return NULL;
+}
+
+bool slack_is_connected(const struct slack *slack) {
+    for (size_t i = 0; i < slack->connection_count; i++) {
+        if (takes_envelopes(slack->connections[i])) return true;
+    }
+    return false;
+}
+
+bool slack_request_refresh(struct slack *slack) {
+    static const char text[] =
+        "{\"type\":\"disconnect\",\"reason\":\"refresh_requested\",\"debug_info\":{\"host\":\"applink-1\"}}";
+    struct connection *connection = slack_next_websocket(slack);
+    if (connection == NULL) return false;
+    websocket_append(&connection->out, WEBSOCKET_TEXT, text, sizeof text - 1, false);
+    connection->close_at = now_ns() + refresh_grace;
+    return true;
 }
 
 static void close_connection(struct slack *slack, size_t index) {

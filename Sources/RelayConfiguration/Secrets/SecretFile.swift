@@ -14,12 +14,28 @@ struct FileError: Error {
 }
 
 /// What differs when a file was written to or replaced: modification time, size, and identity.
-struct FileVersion: Hashable {
+package struct FileVersion: Hashable, Sendable {
     /// Since the epoch, to the nanosecond.
     var modified: Duration
     var size: Int64
     var device: UInt64
     var inode: UInt64
+}
+
+extension FileVersion {
+    fileprivate init(_ status: relay_file_status) {
+        self.init(
+            modified: .nanoseconds(status.modified_nanoseconds), size: status.size, device: status.device,
+            inode: status.inode)
+    }
+
+    /// Of the file that a path leads to, symbolic links followed; nil when there is none, or nothing that can be read
+    /// to an end.
+    package init?(of path: String) {
+        var status = relay_file_status()
+        guard relay_path_status(path, &status) == 0, status.is_regular_file else { return nil }
+        self.init(status)
+    }
 }
 
 /// A regular file, open for reading. Status and content are taken of the same open file, so they belong together
@@ -42,9 +58,7 @@ struct SecretFile: ~Copyable {
             throw FileError(reason: "cannot be looked at: \(String(cString: strerror(errno)))")
         }
         guard status.is_regular_file else { throw FileError(reason: "is not a regular file") }
-        return FileVersion(
-            modified: .nanoseconds(status.modified_nanoseconds), size: status.size, device: status.device,
-            inode: status.inode)
+        return FileVersion(status)
     }
 
     /// The whole file. Throws when it is larger than the limit.

@@ -26,7 +26,7 @@ struct workload {
     size_t length;
     /// Where the payload stands in the envelope.
     size_t payload, payload_length;
-    struct workload_field envelope_id, event_id, sent_at, ts, channel;
+    struct workload_field envelope_id, event_id, sent_at, ts, channel, retry_attempt;
 };
 
 /// `port`: where the response_url of a command leads, on 127.0.0.1.
@@ -35,6 +35,9 @@ void workload_init(struct workload *workload, enum workload_kind kind, uint16_t 
 /// Writes sequence and time into `bytes`: envelope_id, event_id or trigger_id, response_url, ts and channel follow from
 /// the sequence, the time of sending (of `now_ns`) travels in event_context or in the text of the command.
 void workload_set(struct workload *workload, uint64_t sequence, uint64_t sent_at);
+
+/// Makes it the first sending of an event or, as Slack tells, a retry.
+void workload_set_retry(struct workload *workload, bool is_retry);
 
 /// Reads the sequence out of an acknowledgement.
 bool workload_read_acknowledgement(const char *text, size_t length, uint64_t *sequence);
