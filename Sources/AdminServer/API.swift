@@ -59,7 +59,10 @@ extension API {
 
         package enum State: String, Codable, Sendable {
             case running
+            /// Takes nothing more, and finishes what is in flight.
             case draining
+            /// Does nothing any more; waits to be ended.
+            case drained
         }
 
         package struct App: Codable, Sendable, Equatable {

@@ -94,7 +94,7 @@ package actor Answerer {
             }
             // Drained: nothing is left. Canceled: so are they.
         }
-        for job in jobs.values { end(job) }
+        for number in jobs.keys.sorted() { if let job = jobs[number] { end(job) } }
     }
 
     /// Returns when nothing waits any more; `run` then ends. To be called when no envelopes come any more.
@@ -263,7 +263,11 @@ extension Answerer {
                 result: result.attempt)
             job.lastAttempt = (attempt, result)
             account.attempted(job, delivery)
-            if let wait = await digest(job, attempt, result), (try? await clock.sleep(for: wait)) != nil { continue }
+            if let wait = await digest(job, attempt, result), (try? await clock.sleep(for: wait)) != nil {
+                if await dispatcher?.pause == nil { continue }
+                // Paused meanwhile: left alone from here on.
+                await carryOut(job) { $0.refused(.held) }
+            }
             await dispatcher?.answerFinished(result.attempt, wasProbe: permission == .asProbe)
             return
         }

@@ -94,14 +94,15 @@ package struct Composition: Sendable {
         let drainRequest = DrainRequest()
         let reloader = Reloader(
             source: source, factory: factory, current: current, gateway: gateway, answerer: answerer,
-            dispatchers: dispatchers, connectors: connectors, traffic: traffic, drainRequest: drainRequest)
+            dispatchers: dispatchers, connectors: connectors, traffic: traffic)
 
         let replays = ReplayService(archive: queue, clock: clock, logger: logger) { backends in
             for backend in backends { await dispatchers[backend]?.deliveriesStored([], othersWait: true) }
         }
         let control = GatewayOperator(
             queue: queue, health: health, records: records, current: current, dispatchers: dispatchers,
-            connectors: connectors, traffic: traffic, replays: replays, reloader: reloader, clock: clock)
+            connectors: connectors, traffic: traffic, replays: replays, reloader: reloader, drainRequest: drainRequest,
+            clock: clock)
 
         // Shut down from the last to the first: traffic ends, and only then health and the admin API go silent.
         var services: [any Service] = []
@@ -114,6 +115,7 @@ package struct Composition: Sendable {
                 clock: clock, registry: registry)
             services.append(makeHealthServer(listener, reloader, connectors, health: health, metrics, registry))
         }
+        services.append(DrainedWait(request: drainRequest, clock: clock, logger: logger))
         if let alarms {
             let silentApps = { @Sendable in
                 connectors.sorted.map(\.status).filter { $0.connectedCount == 0 || $0.fatal != nil }.map(\.app)

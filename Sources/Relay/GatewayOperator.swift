@@ -18,13 +18,14 @@ struct GatewayOperator: GatewayControl {
     private let traffic: TrafficService
     private let replays: ReplayService
     private let reloader: Reloader
+    private let drainRequest: DrainRequest
     private let clock: any RelayClock
     private let startedAt: Timestamp
 
     init(
         queue: any Store, health: QueueHealth, records: BackendRecords, current: CurrentGeneration,
         dispatchers: Dispatchers, connectors: Connectors, traffic: TrafficService, replays: ReplayService,
-        reloader: Reloader, clock: any RelayClock
+        reloader: Reloader, drainRequest: DrainRequest, clock: any RelayClock
     ) {
         self.queue = queue
         self.health = health
@@ -35,6 +36,7 @@ struct GatewayOperator: GatewayControl {
         self.traffic = traffic
         self.replays = replays
         self.reloader = reloader
+        self.drainRequest = drainRequest
         self.clock = clock
         startedAt = clock.now
     }
@@ -54,7 +56,7 @@ struct GatewayOperator: GatewayControl {
         let statistics = (try? await queue.statistics()) ?? [:]
         return API.Status(
             version: RelayVersion.text, startedAt: startedAt.rfc3339Milliseconds,
-            state: traffic.isDraining ? .draining : .running,
+            state: state,
             problems: Readiness(apps: statuses, queueProblem: health.problem).problems,
             apps: statuses.map { status in
                 API.Status.App(
@@ -189,7 +191,15 @@ struct GatewayOperator: GatewayControl {
         return loaded
     }
 
-    func drain() async { reloader.drain() }
+    func drain() async { drainRequest.send() }
+
+    private var state: API.Status.State {
+        switch drainRequest.progress {
+        case .drained: .drained
+        case .draining: .draining
+        case .none: traffic.isDraining ? .draining : .running
+        }
+    }
 }
 
 extension String {

@@ -82,9 +82,10 @@ struct ReloadCommand: AsyncParsableCommand {
 
 struct DrainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "drain", abstract: "Have a running relay finish what is in flight and end, as SIGTERM does.",
+        commandName: "drain", abstract: "Have a running relay close its connections and finish what is in flight.",
         discussion: """
-            Returns when its admin API is gone, at the latest after --timeout.
+            As SIGTERM does, but the process then waits for its end: for a signal, at most a minute. For a preStop hook: it \
+            returns when nothing is in flight any more, at the latest after --timeout.
 
             Example:
               relay drain
@@ -92,7 +93,7 @@ struct DrainCommand: AsyncParsableCommand {
             \(AdminOption.codes)
             """)
 
-    @Flag(help: "Do not wait for its end.")
+    @Flag(help: "Do not wait until it is drained.")
     var noWait = false
     @Option(help: ArgumentHelp("How long to wait.", valueName: "seconds"))
     var timeout = 60
@@ -106,19 +107,20 @@ struct DrainCommand: AsyncParsableCommand {
             return
         }
         let end = ContinuousClock.now + .seconds(timeout)
-        while await isThere(client) {
+        while await isDraining(client) {
             guard ContinuousClock.now < end else {
                 throw CommandFailure(.failed, "it still drains after \(timeout) s")
             }
             try await Task.sleep(for: .milliseconds(100))
         }
-        if admin.output == .table { print("it has ended") } else { printJSON(body) }
+        if admin.output == .table { print("it is drained") } else { printJSON(body) }
     }
 
-    private func isThere(_ client: AdminClient) async -> Bool {
+    /// Not any more when it is drained, or gone.
+    private func isDraining(_ client: AdminClient) async -> Bool {
         do {
-            _ = try await client.send(.get, "/status")
-            return true
+            let status: API.Status = try await client.get("/status")
+            return status.state != .drained
         } catch let failure as CommandFailure {
             return failure.code != .unreachable
         } catch {

@@ -1,200 +1,281 @@
-// The whole gateway on virtual time: real Gateway and Dispatchers between a simulated Slack, disk and backends, in a
-// process that dies.
+// One run: the real gateway between a simulated Slack, network, disk, backends and people, on virtual time.
 
-import Logging
-import Metrics
-import Relay
 import RelayCore
 import RelayTestKit
-import Synchronization
 
-/// One run. The same seed gives the same run on every machine.
-final class SimulatedWorld: Sendable {
-    static let backends: [BackendName] = ["orders", "audit"]
+/// The same seed gives the same run on every machine. Everything runs on the thread that calls `run`.
+final class SimulatedWorld: @unchecked Sendable {
     private static let start = Timestamp(millisecondsSinceEpoch: 0)
+    /// After so long without troubles everything must have come to rest.
+    private static let patience = Duration.seconds(4 * 3600)
 
-    let slack: SimulatedSlack
-    let disk = SimulatedDisk()
-    private let clock = VirtualClock(now: SimulatedWorld.start)
-    private let random: SharedRandom
-    private let executor: SeededExecutor
-    private let faults: SimulatedQueue.Faults
-    private let gateway = Mutex<(gateway: Gateway, process: SimulatedProcess)?>(nil)
-    private let isHealed = Mutex(false)
-    private let isOver = Mutex(false)
+    let plan: Plan
+    let sabotage: Sabotage?
+    let dice: Dice
+    let clock = VirtualClock(now: SimulatedWorld.start)
+    let executor: SeededExecutor
+    let sharedPayload: Payload?
+    private(set) var disks: [SimulatedDisk] = []
+    private(set) var processes: [SimulatedProcess] = []
+    private(set) var history: [String] = []
+    private(set) var isHealed = false
+    /// The last drain has begun.
+    private(set) var isClosing = false
+    /// Jobs of tasks and actors, and what the outside did.
+    private(set) var steps = 0
+    private let isRecording: Bool
+    private var all: [SimulatedProcess] = []
+    private var storage: Storage?
+    private var isOver = false
+    private var stepsToKill: Int?
+    private var healedAt = SimulatedWorld.start
+    private var quietSince: Timestamp?
 
-    init(seed: UInt64, lies: Bool = false) {
-        random = SharedRandom(seed: seed)
-        executor = SeededExecutor(random: random.fork())
-        faults = SimulatedQueue.Faults(commitFails: random.chance(0.5) ? 0.2 : 0, lies: lies)
-        slack = SimulatedSlack(
-            clock: clock, random: random, disk: disk, loseAcknowledgements: random.chance(0.5) ? 0.1 : 0)
+    /// What refers back to the world.
+    private struct Storage {
+        let slack: SimulatedSlack
+        let person: SimulatedPerson
+        let guarantees: Guarantees
+        let backends: [BackendName: SimulatedBackend]
     }
 
-    /// Runs to the end, and checks what must hold then.
-    func run(events: Int, crashes: Int) {
-        let main = Task(executorPreference: executor) { await self.main(events: events, crashes: crashes) }
-        repeat { executor.runUntilIdle() } while !isOver.withLock { $0 } && clock.advance()
-        main.cancel()
-        executor.runUntilIdle()
-        if !isOver.withLock({ $0 }) { slack.violation("the run came to a standstill before its end") }
-        check(events: events)
+    /// - Parameters:
+    ///   - plan: nil: as the seed has it.
+    ///   - isRecording: whether `history` is kept.
+    init(seed: UInt64, plan: Plan? = nil, sabotage: Sabotage? = nil, isRecording: Bool = false) {
+        dice = Dice(seed: seed)
+        let drawn = Plan(dice)
+        self.plan = plan ?? drawn
+        self.sabotage = sabotage
+        self.isRecording = isRecording
+        executor = SeededExecutor(random: dice.makeRandom())
+        sharedPayload = self.plan.payloadBytes.map { Payload(bytes: Array(repeating: 0x20, count: $0)) }
     }
 
-    func receive(_ envelope: Envelope) async {
-        guard let (gateway, process) = gateway.withLock({ $0 }) else { return }
-        await gateway.receive([envelope], on: ConnectionID(1), acknowledgeThrough: process)
+    private var parts: Storage {
+        if let storage { return storage }
+        let made = Storage(
+            slack: SimulatedSlack(self), person: SimulatedPerson(self), guarantees: Guarantees(self),
+            backends: Dictionary(uniqueKeysWithValues: plan.backends.map { ($0.name, SimulatedBackend($0, self)) }))
+        storage = made
+        return made
     }
 
-    /// A backend answers: in its own time, and well or badly until the world is healed.
-    func attempt(_ delivery: Delivery, by process: SimulatedProcess) async -> AttemptResult {
-        let event = String(decoding: delivery.payload.bytes, as: UTF8.self)
-        try? await clock.sleep(for: random.duration(.milliseconds(1) ... .seconds(2)))
-        guard process.isAlive else { return AttemptResult(.failed(.connectionReset)) }
-        let fails = !isHealed.withLock { $0 } && random.chance(0.3)
-        // A backend can take a delivery and fail to say so: then it gets it again.
-        if !fails || random.chance(0.3) { slack.accepted(event, by: delivery.backend) }
-        slack.note("\(delivery.backend) \(fails ? "fails" : "accepts") \(event) (attempt \(delivery.attemptsMade + 1))")
-        guard fails else { return AttemptResult(.accepted, status: 200) }
-        return random.chance(0.5)
-            ? AttemptResult(.failed(.http(status: 503)), status: 503, retryAfter: .seconds(2))
-            : AttemptResult(.failed(.timeout))
+    var slack: SimulatedSlack { parts.slack }
+    var guarantees: Guarantees { parts.guarantees }
+    var backends: [BackendName: SimulatedBackend] { parts.backends }
+    var violations: [String] { guarantees.violations }
+    /// Nothing but what was planned has happened to connections.
+    var isCalm: Bool { plan.connectionTroubles == 0 && plan.slackTroubles == 0 && plan.kills + plan.personActs == 0 }
+
+    func note(_ line: @autoclosure () -> String) {
+        guard isRecording else { return }
+        history.append("\(Self.start.duration(to: clock.now).milliseconds) ms: \(line())")
     }
 
-    // MARK: -
-
-    private func main(events: Int, crashes: Int) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.live(crashes: crashes) }
-            await withTaskGroup(of: Void.self) { senders in
-                for number in 1...events {
-                    let wait = random.duration(.zero ... .seconds(60))
-                    senders.addTask {
-                        try? await self.clock.sleep(until: Self.start.advanced(by: wait), tolerance: nil)
-                        await self.slack.send(event: "Ev\(number)", copies: 40, to: self)
-                    }
-                }
-            }
-            isHealed.withLock { $0 = true }
-            // Longer than the whole retry schedule of the backends below: by then everything must have come to rest.
-            try? await clock.sleep(for: .seconds(3_600))
-            isOver.withLock { $0 = true }
-            group.cancelAll()
+    /// Calls an action at a time, within the run.
+    @discardableResult
+    func at(_ time: Timestamp, _ action: @escaping () -> Void) -> VirtualClock.ActionID {
+        let action = OnOneThread(action: action)
+        return clock.schedule(at: time) {
+            self.steps += 1
+            action.action()
         }
     }
 
-    /// Starts a process, lets it die, starts the next one on what was durable.
-    private func live(crashes: Int) async {
-        for life in 0...crashes {
-            let queue = SimulatedQueue(disk: disk, clock: clock, random: random, faults: faults)
-            let process = SimulatedProcess(world: self, queue: queue)
-            let dispatchers = Self.backends.map { name in makeDispatcher(name, process) }
-            let named = Dictionary(uniqueKeysWithValues: zip(Self.backends, dispatchers))
-            let gateway = makeGateway(Dispatchers(named), process)
-            self.gateway.withLock { $0 = (gateway, process) }
-            slack.note("process \(life) starts")
-            let lifetime: Duration =
-                life == crashes ? .seconds(1_000_000) : random.duration(.seconds(1) ... .seconds(30))
-            await withTaskGroup(of: Void.self) { group in
-                for dispatcher in dispatchers { group.addTask { await dispatcher.run() } }
-                try? await clock.sleep(for: lifetime)
-                process.die()
-                group.cancelAll()
+    @discardableResult
+    func after(_ delay: Duration, _ action: @escaping () -> Void) -> VirtualClock.ActionID {
+        at(clock.now.advanced(by: delay), action)
+    }
+
+    private struct OnOneThread: @unchecked Sendable {  // one thread per run
+        let action: () -> Void
+    }
+
+    // MARK: The run
+
+    /// To the end. Returns what was violated.
+    @discardableResult
+    func run() -> [String] {
+        for replica in 0..<plan.replicas {
+            disks.append(SimulatedDisk())
+            startProcess(replica, life: 0)
+        }
+        schedule()
+        while !isOver, guarantees.violations.isEmpty {
+            if let left = stepsToKill {
+                stepsToKill = left > 0 ? left - 1 : nil
+                if left == 0 { killOne() }
             }
-            slack.note("process \(life) is dead")
+            if executor.runOne() {
+                steps += 1
+                continue
+            }
+            endOfMoment()
+            if !clock.advance() {
+                guarantees.violated("rest: nothing happens any more")
+                break
+            }
+        }
+        if guarantees.violations.isEmpty { guarantees.checkEnd() }
+        forget()
+        return violations
+    }
+
+    private func startProcess(_ replica: Int, life: Int) {
+        let process = SimulatedProcess(self, replica: replica, life: life, disk: disks[replica])
+        if processes.count > replica { processes[replica] = process } else { processes.append(process) }
+        all.append(process)
+        process.start()
+    }
+
+    /// Everything of the moment is done.
+    private func endOfMoment() {
+        for index in processes.indices {
+            let process = processes[index]
+            if process.isAlive {
+                guarantees.checkMemory(process)
+            } else if process.hasEnded, !isClosing {
+                for backend in backends.values { backend.forget(index) }
+                startProcess(index, life: process.life + 1)
+            }
+        }
+        if isClosing, processes.allSatisfy(\.hasEnded) { isOver = true }
+    }
+
+    private func killOne() {
+        guard !isClosing, let process = dice.pick(processes.filter(\.isAlive)) else { return }
+        process.die()
+        executor.runInOrderUntilIdle()
+        for backend in backends.values { backend.forget(process.replica) }
+        startProcess(process.replica, life: process.life + 1)
+    }
+
+    func drainRanOut(_ process: SimulatedProcess) {
+        note("the drain of \(process.name) runs out of time")
+        if isClosing { guarantees.violated("rest: \(process.name) could not be drained") }
+    }
+
+    private func forget() {
+        for process in all { process.forget() }
+        executor.runInOrderUntilIdle()
+        clock.forgetActions()
+        all = []
+        processes = []
+    }
+
+    // MARK: What happens when
+
+    private func schedule() {
+        let length = Int(plan.length.milliseconds)
+        func sometimes(_ count: Int, _ action: @escaping () -> Void) {
+            for _ in 0..<count { after(.milliseconds(dice.int(0...length)), action) }
+        }
+        sometimes(plan.events) {
+            let burst = self.dice.chance(0.2) ? self.dice.int(2...4) : 1
+            self.slack.send((0..<burst).map { _ in self.slack.make(.event) })
+        }
+        let shapes = Happening.Shape.allCases.filter { $0 != .event }
+        sometimes(plan.people) { self.slack.send([self.slack.make(self.dice.pick(shapes) ?? .command)]) }
+        sometimes(plan.backendTroubles) { self.changeBackend() }
+        sometimes(plan.diskTroubles) { self.changeDisk() }
+        sometimes(plan.slackTroubles) { self.changeDoor() }
+        sometimes(plan.connectionTroubles) { self.slack.trouble() }
+        sometimes(plan.personActs) { self.parts.person.act() }
+        sometimes(plan.kills) { self.stepsToKill = self.dice.int(0...40) }
+        sometimes(plan.restarts) { self.restart() }
+        sometimes(plan.refreshes) { self.slack.refresh() }
+        after(plan.length) { self.heal() }
+    }
+
+    private func changeBackend() {
+        guard let name = dice.pick(plan.backends)?.name, let backend = backends[name] else { return }
+        backend.mood = dice.pick(SimulatedBackend.Mood.allCases) ?? .good
+        note("\(name) is now \(backend.mood)")
+        after(dice.seconds(1...30)) {
+            backend.mood = .good
+            self.note("\(name) is now good")
         }
     }
 
-    private func makeDispatcher(_ name: BackendName, _ process: SimulatedProcess) -> Dispatcher {
-        let retry = RetryPolicy(schedule: Array(repeating: .seconds(5), count: 400), jitter: 0.5)
-        return Dispatcher(
-            Backend(name: name, maxInFlight: 2, retry: retry), queue: process.queue, sender: process, clock: clock,
-            random: { [random] in random.unit() }, health: QueueHealth(logger: .silent),
-            metrics: BackendMetrics(backend: name, factory: NOOPMetricsHandler.instance), logger: .silent)
+    private func changeDisk() {
+        guard let disk = dice.pick(disks) else { return }
+        disk.mood = dice.pick(SimulatedDisk.Mood.allCases) ?? .good
+        note("a disk is now \(disk.mood)")
+        after(dice.seconds(1...20)) { disk.mood = .good }
     }
 
-    private func makeGateway(_ dispatchers: Dispatchers, _ process: SimulatedProcess) -> Gateway {
-        let health = QueueHealth(logger: .silent)
-        let intake = Intake(queue: process.queue, dispatchers: dispatchers, health: health)
-        let metrics = GatewayMetrics(factory: NOOPMetricsHandler.instance)
-        let account = AnswerAccount(
-            gateway: metrics, backends: [:], factory: NOOPMetricsHandler.instance, logger: .silent)
-        let poster = LateAnswerPoster(
-            way: { _ in process }, store: process.queue, owed: [], clock: clock,
-            random: { [random] in random.unit() }, health: health, account: account)
-        let answerer = Answerer(
-            .init(backends: [], instance: 2), sender: process, intake: intake,
-            dispatchers: dispatchers, lateAnswers: process.queue, poster: poster, clock: clock, health: health,
-            account: account)
-        return Gateway(
-            .init(router: Router(routes: [Route(name: "all", to: Self.backends)])), intake: intake,
-            answerer: answerer, clock: clock, metrics: metrics, account: account, logger: .silent)
+    private func changeDoor() {
+        slack.door = dice.pick(SimulatedSlack.Door.allCases) ?? .open
+        note("Slack's door is now \(slack.door)")
+        after(dice.seconds(1...40)) { self.slack.door = .open }
     }
 
-    /// Guarantees 1 and 2 of docs/architecture.md, and that everything came to rest.
-    private func check(events: Int) {
-        for event in slack.acknowledgedEvents {
-            for backend in Self.backends where slack.timesAccepted(event, by: backend) == 0 {
-                slack.violation("\(event) was acknowledged, but \(backend) never accepted it")
-            }
+    /// One after the other: a replica is restarted while the others are connected.
+    private func restart() {
+        guard let process = dice.pick(processes.filter { $0.isAlive && !$0.isDraining }) else { return }
+        let others = processes.filter { $0 !== process }
+        guard others.allSatisfy({ !$0.isDraining && $0.connector?.isWhole == true }) else { return }
+        process.drain()
+    }
+
+    /// The end of all troubles.
+    private func heal() {
+        note("all is well from here on")
+        isHealed = true
+        healedAt = clock.now
+        stepsToKill = nil
+        slack.door = .open
+        for disk in disks { disk.mood = .good }
+        for name in backends.keys.sorted() { backends[name]?.mood = .good }
+        look()
+    }
+
+    // MARK: Rest
+
+    /// Looks whether everything has come to rest, and ends the run, or looks again.
+    private func look() {
+        let isQuiet = isAtRest
+        if !isQuiet {
+            quietSince = nil
+            if healedAt.duration(to: clock.now) > Self.patience { return guarantees.violated("rest: \(restlessness)") }
+            // A person says that backends are back, again and again: one that was 410 may be found so late.
+            parts.person.resumeAll()
+        } else if quietSince == nil {
+            quietSince = clock.now
+            slack.send([slack.make(.event)])
+        } else {
+            return close()
         }
-        disk.content.withLock { content in
-            var seen: Set<String> = []
-            for row in content.rows.values.sorted(by: { $0.delivery.id.sequence < $1.delivery.id.sequence }) {
-                let duty = "\(row.key ?? "") for \(row.delivery.backend)"
-                if !seen.insert(duty).inserted { slack.violation("\(duty) is stored twice") }
-                if row.state != .delivered { slack.violation("\(duty) has not come to rest: \(row.state.rawValue)") }
-            }
+        after(.seconds(10)) { self.look() }
+    }
+
+    private var isAtRest: Bool {
+        slack.pending == 0 && !slack.hasGhosts
+            && processes.allSatisfy { $0.isAlive && $0.openBatches + $0.openQuestions + $0.openActs == 0 }
+            && processes.allSatisfy { $0.connector?.isWhole == true && $0.queue?.leaseCount == 0 }
+            && disks.allSatisfy { $0.lateAnswers.isEmpty && $0.unsettled.values.allSatisfy(\.isEmpty) }
+    }
+
+    /// For people: what has not come to rest.
+    private var restlessness: String {
+        let lines = processes.map { process in
+            "\(process.name): \(process.openBatches) batches, \(process.openQuestions) questions, "
+                + "\(process.queue?.leaseCount ?? 0) leases, \(process.connector?.openCount ?? 0) of "
+                + "\(process.connector?.socketCount ?? 0) sockets connected"
         }
-        if slack.acknowledgedEvents.count < events { slack.violation("not every event was acknowledged in the end") }
-    }
-}
-
-/// What one process has of the outside: its queue, its backends, its sockets. All of it ends when the process dies.
-final class SimulatedProcess: AttemptSender, AnswerSender, ResponsePoster, Acknowledger {
-    let queue: SimulatedQueue
-    private let world: SimulatedWorld
-    private let alive = Mutex(true)
-
-    init(world: SimulatedWorld, queue: SimulatedQueue) {
-        self.world = world
-        self.queue = queue
+        let waiting = disks.map { disk in
+            "\(disk.unsettled.values.reduce(0) { $0 + $1.count }) deliveries and \(disk.lateAnswers.count) late answers wait"
+        }
+        return (lines + waiting + ["Slack has \(slack.pending) to send"]).joined(separator: "; ")
     }
 
-    var isAlive: Bool { alive.withLock { $0 } }
-
-    func die() {
-        alive.withLock { $0 = false }
-        queue.die()
+    /// The last drain: everything must end by itself, and in time.
+    private func close() {
+        if let event = slack.happenings.last, event.acknowledgedAt == nil, plan.lostAcknowledgements == 0 {
+            guarantees.violated("rest: \(event.name) was not taken although all is well")
+        }
+        isClosing = true
+        for process in processes { process.drain() }
     }
-
-    func send(_ delivery: Delivery, attempt number: Int) async -> AttemptResult {
-        await world.attempt(delivery, by: self)
-    }
-
-    func acknowledge(_ envelopeIDs: [String], on connection: ConnectionID) {
-        if isAlive { world.slack.acknowledge(envelopeIDs) }
-    }
-
-    func acknowledge(
-        _ envelopeID: String, with payload: Payload?, on connection: ConnectionID
-    ) async -> AcknowledgementWay {
-        acknowledge([envelopeID], on: connection)
-        return isAlive ? .same : .lost
-    }
-
-    // Answers have their own stories, in RelayTests; they join this world with its people.
-
-    func ask(_ delivery: Delivery, attempt number: Int, deadline: Timestamp) async -> AskResult {
-        AskResult(await world.attempt(delivery, by: self))
-    }
-
-    func mayPost(to url: ResponseURL) -> Bool { false }
-    func post(_ body: Payload, to url: ResponseURL) async -> ResponsePostResult {
-        .refused(detail: "nobody to post to")
-    }
-}
-
-extension Logger {
-    static var silent: Logger { Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() } }
 }

@@ -28,7 +28,20 @@ package final class SeededExecutor: TaskExecutor {
 
     /// Runs jobs until none is left.
     package func runUntilIdle() {
-        while let job = nextJob() {
+        while runOne() {}
+    }
+
+    /// Runs one job; false when there is none.
+    package func runOne() -> Bool {
+        guard let job = nextJob() else { return false }
+        job.runSynchronously(on: asUnownedTaskExecutor())
+        return true
+    }
+
+    /// Runs jobs until none is left, in the order in which they came, and draws nothing: what a dead process still does
+    /// then has no influence on what follows.
+    package func runInOrderUntilIdle() {
+        while let job = state.withLock({ $0.jobs.isEmpty ? nil : $0.jobs.removeFirst() }) {
             job.runSynchronously(on: asUnownedTaskExecutor())
         }
     }
@@ -46,20 +59,51 @@ package final class SeededExecutor: TaskExecutor {
     }
 }
 
-/// A clock that stands still until it is told to go on.
+/// A clock that stands still until it is told to go on. Tasks sleep on it; parts of a simulation that are no tasks have
+/// it call them.
 package final class VirtualClock: RelayClock {
     package typealias Instant = Timestamp
 
-    private struct Sleeper {
-        var deadline: Timestamp
-        var continuation: CheckedContinuation<Void, any Error>
+    /// Names an action that was scheduled.
+    package typealias ActionID = Int
+
+    private enum Sleeper {
+        case task(CheckedContinuation<Void, any Error>)
+        case action(@Sendable () -> Void)
+    }
+
+    private struct Wake: Comparable {
+        var deadline: Int64
+        var id: Int
+
+        static func < (lhs: Wake, rhs: Wake) -> Bool {
+            lhs.deadline == rhs.deadline ? lhs.id < rhs.id : lhs.deadline < rhs.deadline
+        }
     }
 
     private struct State {
         var now: Timestamp
         var sleepers: [Int: Sleeper] = [:]
+        /// One per sleeper, and some of sleepers that are gone; the next one last.
+        var wakes: [Wake] = []
         var nextID = 0
         var canceled: Set<Int> = []
+
+        mutating func add(_ sleeper: Sleeper, _ id: Int, until deadline: Timestamp) {
+            sleepers[id] = sleeper
+            let wake = Wake(deadline: deadline.nanosecondsSinceEpoch, id: id)
+            var (low, high) = (0, wakes.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if wake < wakes[middle] { low = middle + 1 } else { high = middle }
+            }
+            wakes.insert(wake, at: low)
+        }
+
+        mutating func makeID() -> Int {
+            nextID += 1
+            return nextID
+        }
     }
 
     private let state: Mutex<State>
@@ -72,16 +116,13 @@ package final class VirtualClock: RelayClock {
     package var minimumResolution: Duration { .nanoseconds(1) }
 
     package func sleep(until deadline: Timestamp, tolerance: Duration?) async throws {
-        let id = state.withLock { state in
-            defer { state.nextID += 1 }
-            return state.nextID
-        }
+        let id = state.withLock { $0.makeID() }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let wakeAtOnce: Result<Void, any Error>? = state.withLock { state in
                     if state.canceled.remove(id) != nil { return .failure(CancellationError()) }
                     if deadline <= state.now { return .success(()) }
-                    state.sleepers[id] = Sleeper(deadline: deadline, continuation: continuation)
+                    state.add(.task(continuation), id, until: deadline)
                     return nil
                 }
                 if let wakeAtOnce { continuation.resume(with: wakeAtOnce) }
@@ -92,7 +133,32 @@ package final class VirtualClock: RelayClock {
                 if sleeper == nil { state.canceled.insert(id) }
                 return sleeper
             }
-            sleeper?.continuation.resume(throwing: CancellationError())
+            if case .task(let continuation)? = sleeper { continuation.resume(throwing: CancellationError()) }
+        }
+    }
+
+    /// Calls an action when its time has come, within `advance`; one that is late is called next.
+    @discardableResult
+    package func schedule(at deadline: Timestamp, _ action: @escaping @Sendable () -> Void) -> ActionID {
+        state.withLock { state in
+            let id = state.makeID()
+            state.add(.action(action), id, until: max(deadline, state.now))
+            return id
+        }
+    }
+
+    @discardableResult
+    package func schedule(after delay: Duration, _ action: @escaping @Sendable () -> Void) -> ActionID {
+        schedule(at: now.advanced(by: delay), action)
+    }
+
+    /// Harmless for one that was called already.
+    package func cancel(_ id: ActionID) { state.withLock { _ = $0.sleepers.removeValue(forKey: id) } }
+
+    /// Forgets all actions: the end of a simulation.
+    package func forgetActions() {
+        state.withLock { state in
+            state.sleepers = state.sleepers.filter { if case .task = $0.value { true } else { false } }
         }
     }
 
@@ -100,12 +166,23 @@ package final class VirtualClock: RelayClock {
     /// when nobody sleeps.
     package func advance() -> Bool {
         let woken = state.withLock { state -> [Sleeper] in
-            guard let next = state.sleepers.values.map(\.deadline).min() else { return [] }
-            state.now = max(state.now, next)
-            let due = state.sleepers.filter { $0.value.deadline <= next }.keys.sorted()
-            return due.compactMap { state.sleepers.removeValue(forKey: $0) }
+            var woken: [Sleeper] = []
+            while let next = state.wakes.last, woken.isEmpty || next.deadline <= state.now.nanosecondsSinceEpoch {
+                state.wakes.removeLast()
+                guard let sleeper = state.sleepers.removeValue(forKey: next.id) else { continue }
+                if state.now.nanosecondsSinceEpoch < next.deadline {
+                    state.now = Timestamp(nanosecondsSinceEpoch: next.deadline)
+                }
+                woken.append(sleeper)
+            }
+            return woken
         }
-        for sleeper in woken { sleeper.continuation.resume() }
+        for sleeper in woken {
+            switch sleeper {
+            case .task(let continuation): continuation.resume()
+            case .action(let action): action()
+            }
+        }
         return !woken.isEmpty
     }
 }

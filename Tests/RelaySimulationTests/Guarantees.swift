@@ -1,0 +1,205 @@
+// What must hold while a run goes on: guarantees 1 to 7, each at the moment at which it could be broken.
+
+import RelayCore
+import RelayTestKit
+import SocketMode
+
+/// Told of everything that a guarantee speaks of; keeps what was violated.
+final class Guarantees {
+    private(set) var violations: [String] = []
+    unowned let world: SimulatedWorld
+    /// Since when a person has a backend left alone.
+    private var pauses: [Pause: Timestamp] = [:]
+    /// Of attempts to connect, for each gateway.
+    private var attempts: [Int: [Timestamp]] = [:]
+    private var refreshes: [Timestamp] = []
+    /// Envelopes that the answerer has had its say on.
+    private var answered: Set<String> = []
+
+    private struct Pause: Hashable {
+        var replica: Int
+        var backend: BackendName
+    }
+
+    init(_ world: SimulatedWorld) { self.world = world }
+
+    func violated(_ text: String) {
+        guard violations.count < 20 else { return }
+        violations.append(text)
+        world.note("VIOLATED: \(text)")
+    }
+
+    // MARK: 1: on disk before Slack is told
+
+    func acknowledging(_ envelopeID: String, by process: SimulatedProcess, disk: SimulatedDisk) {
+        guard let copy = world.slack.copy(envelopeID) else { return }
+        let targets = world.plan.queued(copy.happening.kind, asked: false)
+        checkStored(copy.happening, targets, disk)
+    }
+
+    private func checkStored(_ happening: Happening, _ targets: [BackendName], _ disk: SimulatedDisk) {
+        let stored = disk.rowsOfKey[happening.key, default: []].map { disk[$0].delivery.backend }
+        for target in targets where !stored.contains(target) {
+            violated("1: \(happening.name) was acknowledged before its delivery to \(target) was durable")
+        }
+    }
+
+    // MARK: 2: at least once, stored once
+
+    func attempting(
+        _ sequence: Int, others: [Int], by process: SimulatedProcess, on disk: SimulatedDisk,
+        _ backend: SimulatedBackend
+    ) {
+        let row = disk[sequence]
+        let name = backend.configuration.name
+        if row.isKnownSettled { violated("2: \(row.key ?? "") was attempted after it was settled for good (\(name))") }
+        if others.contains(sequence) { violated("2: \(row.key ?? "") is attempted twice at a time (\(name))") }
+        if others.count >= backend.configuration.maxInFlight * (1 + process.reloads[name, default: 0]) {
+            violated("7: more than max_in_flight attempts at a time (\(name))")
+        }
+        checkPause(name, process)
+        guard let key = row.delivery.orderKey else { return }
+        if others.contains(where: { disk[$0].delivery.orderKey == key }) {
+            violated("3: two deliveries of \(key) at a time (\(name))")
+        }
+        guard !row.isReplayed else { return }
+        for earlier in disk.unsettled[name, default: []] where earlier < sequence {
+            if disk[earlier].delivery.orderKey == key, !disk[earlier].isReplayed {
+                violated("3: \(row.key ?? "") overtakes \(disk[earlier].key ?? "") of \(key) (\(name))")
+            }
+        }
+    }
+
+    func settling(_ settlement: Settlement, row: SimulatedDisk.Row, by process: SimulatedProcess) {
+        let name = "\(row.key ?? "") for \(row.delivery.backend)"
+        switch settlement.verb {
+        case .complete where row.accepts == 0: violated("2: \(name) is recorded as delivered, and never was")
+        case .deadLetter(.rejected) where row.rejections == 0:
+            violated("2: \(name) was given up as rejected, and never was")
+        case .deadLetter(.attemptsExhausted) where row.failures < world.plan.attempts(row.delivery.backend):
+            violated("2: \(name) was given up after \(row.failures) failures")
+        case .deadLetter(.orderBlocked):
+            let limit = world.plan.backends.first { $0.name == row.delivery.backend }?.orderBlockMax ?? .zero
+            let first = row.delivery.firstAttemptAt ?? settlement.attempt?.startedAt ?? settlement.at
+            if row.delivery.orderKey == nil || first.duration(to: settlement.at) < limit {
+                violated("3: \(name) was given up for its order key before its time")
+            }
+        case .expire where row.delivery.kind == .event: violated("2: \(name) expired, and events do not")
+        case .complete, .deadLetter, .expire, .reschedule: break
+        }
+    }
+
+    // MARK: Pauses
+
+    func paused(_ backend: BackendName, _ process: SimulatedProcess, at time: Timestamp?) {
+        pauses[Pause(replica: process.replica, backend: backend)] = time
+    }
+
+    private func checkPause(_ backend: BackendName, _ process: SimulatedProcess) {
+        // What had begun in the same moment is no violation.
+        guard let since = pauses[Pause(replica: process.replica, backend: backend)], since < world.clock.now else {
+            return
+        }
+        violated("\(backend) was asked although a person has paused it")
+    }
+
+    // MARK: 4: people
+
+    func asking(_ backend: SimulatedBackend, by process: SimulatedProcess) {
+        checkPause(backend.configuration.name, process)
+    }
+
+    /// A reply that comes in time and fits goes to Slack at once.
+    func replied(_ reply: BackendReply, to happening: Happening, deadline: Timestamp, by process: SimulatedProcess) {
+        let now = world.clock.now
+        guard happening.shape != .event, now.advanced(by: .milliseconds(5)) < deadline else { return }
+        switch (reply, happening.shape) {
+        case (.unusable, .button), (.empty, _), (.payload, .button): break
+        case (.payload(let payload), _) where payload.bytes.count < 10_000: break
+        case (.payload, _), (.unusable, _): return
+        }
+        let envelopes = world.slack.unanswered(happening, by: process)
+        world.after(.milliseconds(200)) { [world] in
+            guard process.isAlive else { return }
+            for id in envelopes where !world.slack.hasAcknowledgement(id) && !world.slack.mayBeMissing(id) {
+                world.guarantees.violated("4: \(happening.name) was answered in time, and Slack was not told (\(id))")
+            }
+        }
+    }
+
+    /// An acknowledgement for which a backend was asked, or that needs none.
+    func answering(_ envelopeID: String, _ payload: Payload?, by process: SimulatedProcess, disk: SimulatedDisk) {
+        guard let copy = world.slack.copy(envelopeID), copy.happening.shape == .event else { return }
+        let happening = copy.happening
+        let asked = world.plan.backends[0].name
+        if happening.accepts[asked, default: 0] == 0, !happening.rejections.contains(asked) {
+            violated("1: \(happening.name) was acknowledged before \(asked) had it")
+        }
+        checkStored(happening, world.plan.queued(.event, asked: true), disk)
+    }
+
+    // MARK: 5 and 6: connections
+
+    func closing(_ reason: EndReason, othersOpen: Int, _ connector: SimulatedConnector) {
+        guard reason == .refreshed, othersOpen == 0, world.slack.door == .open, world.isCalm else { return }
+        violated("5: \(connector.process.name) closed its only connection to replace it")
+    }
+
+    func refreshAsked() { refreshes.append(world.clock.now) }
+
+    /// By a person. What failed before says nothing then: the backoff begins anew.
+    func newConnectionsWanted() { for _ in 0..<8 { refreshAsked() } }
+
+    func attemptBegins(under way: Int, _ connector: SimulatedConnector) {
+        let process = connector.process
+        if way > 0 { violated("6: \(process.name) makes two attempts to connect at a time") }
+        let since = world.clock.now.advanced(by: .seconds(-60))
+        attempts[process.replica, default: []].removeAll { $0 < since }
+        attempts[process.replica, default: []].append(world.clock.now)
+        // Full jitter: each wait is drawn below 1, 2, 4 … 60 s. More than this within a minute is no bad luck. A life
+        // begins anew, and a planned refresh does not wait.
+        let allowed = 25 + refreshes.count { $0 >= since } + 8 * world.plan.lives
+        let made = attempts[process.replica, default: []].count
+        if made > allowed { violated("6: \(made) attempts to connect within a minute") }
+    }
+
+    // MARK: 7: memory
+
+    /// Nothing more happens at this moment.
+    func checkMemory(_ process: SimulatedProcess) {
+        guard let queue = process.queue else { return }
+        let largest = world.plan.payloadBytes ?? 64
+        for backend in world.plan.backends {
+            guard let held = queue.held[backend.name] else { continue }
+            // One that is being replaced holds what it has begun.
+            let dispatchers = 1 + process.reloads[backend.name, default: 0]
+            if held.count > max(512, 4 * backend.maxInFlight) * dispatchers {
+                violated("7: \(held.count) deliveries held in memory")
+            }
+            if held.bytes > (4 << 20 + largest) * dispatchers { violated("7: \(held.bytes) bytes held in memory") }
+        }
+        if queue.storingBytes > world.plan.maxPendingBytes + largest * 20 {
+            violated("7: \(queue.storingBytes) bytes wait for the store")
+        }
+    }
+}
+
+extension Plan {
+    /// The lives that gateways have altogether.
+    var lives: Int { kills + restarts + 1 }
+
+    /// Attempts that a backend's schedule allows.
+    func attempts(_ backend: BackendName) -> Int {
+        (backends.first { $0.name == backend }?.retry.schedule.count ?? 0) + 1
+    }
+
+    /// The backends whose deliveries must be durable before an envelope is acknowledged.
+    /// - Parameter asked: whether the first backend had it already.
+    func queued(_ kind: Kind, asked: Bool) -> [BackendName] {
+        guard kind == .event else { return [] }
+        let names = backends.map(\.name)
+        return asked ? Array(names.dropFirst()) : names
+    }
+
+    var asksForEvents: Bool { routes.contains { $0.name == "events" && $0.acknowledge == .delivered } }
+}

@@ -1,0 +1,159 @@
+// What a run is made of.
+
+import RelayCore
+
+/// How much happens in one run, and how the gateway is configured. Drawn from the run's seed, or written out by a test.
+struct Plan: Sendable {
+    /// Gateways of the same app, each with a disk of its own.
+    var replicas = 1
+    /// Slots per gateway.
+    var connections = 2
+    var backends: [Backend] = []
+    var routes: [Route] = []
+    var events = 14
+    var people = 7
+    var channels = 3
+    /// Troubles of each part, and what a person does with the gateway; spread over `length`.
+    var backendTroubles = 4
+    var diskTroubles = 2
+    var slackTroubles = 2
+    var connectionTroubles = 4
+    var personActs = 3
+    /// kill -9 between two steps.
+    var kills = 1
+    /// Drained and started again.
+    var restarts = 0
+    /// Refreshes that Slack announces.
+    var refreshes = 0
+    /// Share of acknowledgements that Slack never sees.
+    var lostAcknowledgements = 0.0
+    /// Share of events that Slack sends again although they were acknowledged.
+    var repeats = 0.0
+    /// Slack sends on for hours what was not acknowledged ("Delayed Events").
+    var hasDelayedEvents = false
+    /// Whether a late acknowledgement counts.
+    var takesLateAcknowledgements = true
+    /// Payloads are this large in place of a few bytes.
+    var payloadBytes: Int?
+    /// Of all payloads that wait for the store.
+    var maxPendingBytes = 64 << 20
+    /// When troubles end. Everything must come to rest afterwards.
+    var length = Duration.seconds(90)
+    /// Nothing but planned refreshes and rolling restarts happens: there must be a connection all the time.
+    var isPlannedOnly = false
+
+    var pingInterval: Duration { hasDelayedEvents ? .seconds(600) : .seconds(10) }
+
+    init() {}
+
+    /// As the seed has it.
+    init(_ dice: Dice) {
+        replicas = dice.chance(0.15) ? 2 : 1
+        connections = dice.weigh([(1, 2), (2, 5), (3, 1)])
+        backends = ["orders", "audit", "ops"].prefix(dice.int(1...3)).map { Plan.backend($0, dice) }
+        routes = Plan.routes(backends.map(\.name), dice)
+        events = dice.int(4...20)
+        people = dice.int(0...10)
+        channels = dice.int(1...4)
+        backendTroubles = dice.int(0...6)
+        diskTroubles = dice.chance(0.5) ? dice.int(1...4) : 0
+        slackTroubles = dice.chance(0.5) ? dice.int(1...3) : 0
+        connectionTroubles = dice.int(0...5)
+        personActs = dice.chance(0.5) ? dice.int(1...5) : 0
+        kills = dice.weigh([(0, 4), (1, 4), (2, 2), (3, 1)])
+        restarts = dice.weigh([(0, 3), (1, 1)])
+        refreshes = dice.int(0...2)
+        lostAcknowledgements = dice.chance(0.3) ? 0.2 : 0
+        repeats = dice.chance(0.3) ? 0.2 : 0
+        hasDelayedEvents = dice.chance(0.03)
+        takesLateAcknowledgements = dice.chance(0.7)
+        length = dice.seconds(20...120)
+        if dice.chance(0.05) { maxPendingBytes = 40 }
+    }
+
+    /// Two replicas that are restarted one after the other, and connections that Slack refreshes: no other trouble.
+    static func planned(connections: Int, replicas: Int, restarts: Int) -> Plan {
+        var plan = Plan(Dice(seed: 1))
+        (plan.connections, plan.replicas, plan.restarts, plan.refreshes) = (connections, replicas, restarts, 6)
+        (plan.backendTroubles, plan.diskTroubles, plan.slackTroubles, plan.connectionTroubles) = (0, 0, 0, 0)
+        (plan.personActs, plan.kills, plan.lostAcknowledgements, plan.repeats) = (0, 0, 0, 0)
+        (plan.events, plan.people, plan.hasDelayedEvents, plan.maxPendingBytes) = (40, 0, false, 64 << 20)
+        plan.backends = [Backend(name: "orders")]
+        plan.routes = [Route(name: "events", to: ["orders"])]
+        plan.length = .seconds(120)
+        plan.isPlannedOnly = true
+        return plan
+    }
+
+    /// Large payloads, and backends that fail: more waits than memory may hold.
+    static var flood: Plan {
+        var plan = Plan.planned(connections: 1, replicas: 1, restarts: 0)
+        (plan.events, plan.backendTroubles, plan.diskTroubles, plan.kills) = (80, 12, 2, 1)
+        (plan.isPlannedOnly, plan.payloadBytes, plan.maxPendingBytes) = (false, 300_000, 2_000_000)
+        return plan
+    }
+
+    /// As the seed has it, with much of what a test is about.
+    static func drawn(_ seed: UInt64, _ change: (inout Plan) -> Void) -> Plan {
+        var plan = Plan(Dice(seed: seed))
+        change(&plan)
+        return plan
+    }
+
+    private static func backend(_ name: BackendName, _ dice: Dice) -> Backend {
+        let schedules: [[Duration]] = [
+            [.seconds(1), .seconds(5), .seconds(30), .seconds(120)], Array(repeating: .seconds(5), count: 40),
+            [.seconds(2)],
+            Array(repeating: .seconds(20), count: 12),
+        ]
+        return Backend(
+            name: name, maxInFlight: dice.int(1...4), maxWaiting: dice.weigh([(1_000, 9), (1, 1)]),
+            rateLimit: dice.chance(0.15) ? RateLimit(perSecond: 2, burst: 2) : nil,
+            orderBy: dice.weigh([(.none, 3), (.channel, 3), (.user, 1)]),
+            orderBlockMax: dice.seconds(20...600),
+            circuitBreaker: .init(consecutive: dice.int(2...10), probeAfter: .seconds(5), probeMax: .seconds(60)),
+            retry: RetryPolicy(
+                schedule: dice.pick(schedules) ?? [], jitter: 0.2, retryAfterMax: dice.seconds(5...120)))
+    }
+
+    private static func routes(_ backends: [BackendName], _ dice: Dice) -> [Route] {
+        let failure = Route.FailurePolicy(onFailure: dice.chance(0.3) ? .message : .withhold)
+        let people = Route(
+            name: "people",
+            match: Match([.init(.kind, ["command", "interaction", "options"])]),
+            to: dice.chance(0.3) ? backends : [backends[0]], failure: failure)
+        let events = Route(
+            name: "events", to: backends, acknowledge: dice.chance(0.2) ? .delivered : .stored)
+        return [people, events]
+    }
+}
+
+/// What a test breaks on purpose, to show that a check sees it. Each is done in a simulated part, or in what wraps a port.
+enum Sabotage: Sendable {
+    /// The queue says that it has stored, and has not.
+    case queueLies
+    case queueForgetsKeys
+    case queueIgnoresOrder
+    case queueForgetsSettlements
+    case queueIgnoresBounds
+    /// A lease that was given back is not free again.
+    case queueKeepsLeases
+    case forgetsLateAnswers
+    /// Envelopes are acknowledged when they are read.
+    case acknowledgesEarly
+    /// Each attempt is made twice.
+    case attemptsTwice
+    case ignoresMaxInFlight
+    /// Acknowledgements of people never reach the socket.
+    case losesAnswers
+    /// The payload of an answer is left out.
+    case emptiesAnswers
+    /// A backend is asked, and the sender never comes back.
+    case neverAnswers
+    /// A refreshed connection is closed before the new one is there.
+    case closesFirst
+    case redialsAtOnce
+    case dialsTwice
+    /// A batch of envelopes is never reported as finished.
+    case keepsBatches
+}

@@ -1,0 +1,97 @@
+// Somebody who operates the gateway while it has troubles.
+
+import Relay
+import RelayCore
+import RelayTestKit
+import SocketMode
+
+/// What the admin API, the command line and a changed file do. Replay jobs have their place here, too: one more case.
+enum PersonAct: CaseIterable {
+    case pause, resume, cancel, retry, refresh, reload
+}
+
+final class SimulatedPerson {
+    private unowned let world: SimulatedWorld
+
+    init(_ world: SimulatedWorld) { self.world = world }
+
+    func act() {
+        guard let process = world.dice.pick(world.processes.filter(\.isAlive)),
+            let backend = world.dice.pick(world.plan.backends.map(\.name))
+        else { return }
+        let act = world.dice.pick(PersonAct.allCases) ?? .pause
+        world.note("a person: \(act) \(backend) on \(process.name)")
+        switch act {
+        case .pause: pause(backend, process)
+        case .resume: resume(backend, process)
+        case .cancel:
+            change(process, among: { !$0.isFinal }, backend) { queue, id in try await queue.cancel(id) }
+        case .retry:
+            change(process, among: { $0 == .dead || $0 == .expired || $0 == .canceled }, backend) {
+                [world] queue, id in try await queue.retry(id, now: world.clock.now)
+            }
+        case .refresh:
+            world.guarantees.newConnectionsWanted()
+            process.connector?.take(.refreshWanted)
+        case .reload: reload(backend, process)
+        }
+    }
+
+    /// Tells every gateway that every backend works.
+    func resumeAll() {
+        for process in world.processes where process.isAlive {
+            for backend in world.plan.backends { resume(backend.name, process) }
+        }
+    }
+
+    /// A file that changes the backend, or how many connections there are.
+    private func reload(_ name: BackendName, _ process: SimulatedProcess) {
+        if world.dice.chance(0.5), let backend = world.plan.backends.first(where: { $0.name == name }) {
+            process.reload(backend)
+        } else if !process.isDraining {
+            world.guarantees.newConnectionsWanted()
+            process.connector?.reconfigure(
+                connections: world.dice.int(1...3), replacesConnections: world.dice.chance(0.5))
+        }
+    }
+
+    private func pause(_ name: BackendName, _ process: SimulatedProcess) {
+        guard let dispatcher = process.dispatchers[name], process.openActs == 0 else { return }
+        process.openActs += 1
+        Task(executorPreference: world.executor) { [world] in
+            defer { process.openActs -= 1 }
+            guard (try? await dispatcher.pauseByPerson()) != nil, process.isAlive else { return }
+            world.guarantees.paused(name, process, at: world.clock.now)
+        }
+    }
+
+    private func resume(_ name: BackendName, _ process: SimulatedProcess) {
+        guard let dispatcher = process.dispatchers[name] else { return }
+        world.guarantees.paused(name, process, at: nil)
+        process.openActs += 1
+        Task(executorPreference: world.executor) { [world] in
+            defer { process.openActs -= 1 }
+            // Until the disk takes it.
+            while (try? await dispatcher.resume()) == nil, process.isAlive {
+                try? await world.clock.sleep(for: .seconds(1))
+            }
+            world.guarantees.paused(name, process, at: nil)
+        }
+    }
+
+    private func change(
+        _ process: SimulatedProcess, among states: (DeliveryState) -> Bool, _ backend: BackendName,
+        _ change: @escaping @Sendable (SimulatedQueue, DeliveryID) async throws -> DeliveryChange
+    ) {
+        guard let queue = process.queue,
+            let row = world.dice.pick(
+                queue.disk.rows.filter {
+                    $0.delivery.backend == backend && states($0.state) && $0.delivery.kind == .event
+                })
+        else { return }
+        Task(executorPreference: world.executor) {
+            guard (try? await change(queue, row.delivery.id)) == .done(backend) else { return }
+            _ = await process.dispatchers[backend]?.deliveriesStored([], othersWait: true)
+        }
+    }
+}
