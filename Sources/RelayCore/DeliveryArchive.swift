@@ -19,8 +19,8 @@ package protocol DeliveryArchive: Sendable {
     /// would overtake the others. Durable when it returns; the dispatcher is to be told (`othersWait`).
     func retry(_ id: DeliveryID, now: Timestamp) async throws(QueueError) -> DeliveryChange
 
-    /// Takes a waiting delivery back: it becomes `canceled`, and the next of its order key goes on. Durable when it
-    /// returns.
+    /// Takes a waiting delivery back: it becomes `canceled`, and the next of its order key goes on (the dispatcher is to
+    /// be told). Durable when it returns.
     func cancel(_ id: DeliveryID, now: Timestamp) async throws(QueueError) -> DeliveryChange
 
     /// Removes a dead, expired or canceled delivery with its payload for good. Durable when it returns.

@@ -106,6 +106,50 @@ struct LeaseTableTests {
         #expect(result.leased == [])
     }
 
+    @Test("What is changed while a read goes on is not leased by it as it was, but told as it is")
+    func changedDuringRead() {
+        var table = LeaseTable.waiting([1, 2])
+        _ = table.readBegan("a")
+        let isClaimed = table.claim(1)
+        #expect(isClaimed)
+        var effects = WriteTransaction.Effects(ledger: table.ledger)
+        effects.claimed = [1]
+        effects.appeared = [(.init(due: .second(0), sequence: 1), "a")]
+        table.committed(effects)
+        let result = table.readEnded([1: .of(1), 2: .of(2)], next: nil)
+        #expect(result == .init(leased: [2], nextDue: .second(0)))
+    }
+
+    @Test("What a read gave up and what was stored while it goes on can be changed")
+    func claimedDuringRead() {
+        var table = LeaseTable()
+        table.committed(.storing([1]))
+        _ = table.readBegan("a")
+        table.release(1)
+        var effects = WriteTransaction.Effects(ledger: table.ledger)
+        effects.ledger.nextSequence = 3
+        effects.stored = [(2, .of(2))]
+        table.committed(effects)
+        table.release(2)
+        let claims = [table.claim(1), table.claim(2), table.claim(3)]
+        #expect(claims == [true, true, false])
+    }
+
+    @Test("What a replay lets wait again is the oldest, whatever a search found that began before")
+    func replayedIsOldest() {
+        var table = LeaseTable()
+        table.committed(.storing([1, 2, 3]))
+        table.oldestFound(3, of: "a", generation: table.snapshot().generation)
+        let before = table.snapshot()
+        #expect(before.backends["a"]?.oldest == 3)
+        var effects = WriteTransaction.Effects(ledger: table.ledger)
+        effects.replayed = [(1, "a")]
+        table.committed(effects)
+        table.oldestFound(3, of: "a", generation: before.generation)
+        #expect(table.snapshot().backends["a"]?.oldest == 1)
+        #expect(table.oldestUnfinished == 1)
+    }
+
     @Test("A lease on what turns out settled when the database is opened anew is ended")
     func reloaded() {
         var table = LeaseTable()
