@@ -47,8 +47,8 @@ let package = Package(
         .executableTarget(
             name: "relay",
             dependencies: [
-                "Relay", "RelayConfiguration", "RelayCore", "Signing", "SlackHTTP", "SlackSimulator", "SocketMode",
-                "WebhookSender", lifecycle, logging,
+                "AdminServer", "Curl", "Relay", "RelayConfiguration", "RelayCore", "Signing",
+                "SlackHTTP", "SlackSimulator", "SocketMode", "WebhookSender", lifecycle, logging,
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -84,9 +84,11 @@ let package = Package(
         .target(
             name: "AdminServer",
             dependencies: [
-                lifecycle, logging, .product(name: "CoreMetrics", package: "swift-metrics"),
+                "RelayCore", lifecycle, logging, .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: settings),
@@ -150,7 +152,8 @@ let package = Package(
         .testTarget(
             name: "AdminServerTests",
             dependencies: [
-                "AdminServer", "Curl", logging, metrics,
+                "AdminServer", "Curl", "RelayCore", "YAML", lifecycle, logging, metrics,
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

@@ -17,11 +17,6 @@ package struct Readiness: Sendable, Equatable {
     package init(problems: [String]) { self.problems = problems }
 }
 
-/// The listener could not be opened. Names the address and the reason.
-package struct HealthServerError: Error, CustomStringConvertible {
-    package let description: String
-}
-
 /// Serves health and metrics over HTTP until the group shuts down.
 package struct HealthServer: Service {
     private let host: String
@@ -56,7 +51,7 @@ package struct HealthServer: Service {
         self.logger = logger
     }
 
-    /// Throws `HealthServerError` when it cannot listen.
+    /// Throws `ListenError` when it cannot listen.
     package func run() async throws {
         let onListening = onListening
         let application = Application(
@@ -67,8 +62,7 @@ package struct HealthServer: Service {
         do {
             try await application.run()
         } catch {
-            let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
-            throw HealthServerError(description: "cannot serve health on \(host):\(port): \(reason)")
+            throw ListenError("health", host: host, port: port, error)
         }
     }
 

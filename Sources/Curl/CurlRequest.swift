@@ -5,6 +5,7 @@ package struct CurlRequest: Sendable {
     package enum Method: Sendable {
         case get
         case post
+        case delete
     }
 
     /// Absolute, http or https; a path is sent as it stands, dots included.
@@ -46,6 +47,9 @@ package struct CurlRequest: Sendable {
     package var resolvedNames: [String] = []
     /// A longer body fails with `responseTooLarge`; counted after decoding.
     package var maxResponseBytes: Int
+    /// Takes each piece of the body as it comes, in place of `CurlResponse.body` and its limit; false ends the request
+    /// (`responseTooLarge`). Called on the client's thread: must return at once.
+    package var bodyReader: (@Sendable ([UInt8]) -> Bool)?
     /// Encodings that libcurl may decode, for example `gzip,deflate`; nil decodes nothing. Sent as `Accept-Encoding`
     /// unless `headers` have it.
     package var acceptEncoding: String?

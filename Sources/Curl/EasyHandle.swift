@@ -223,6 +223,7 @@ extension EasyHandle {
     private func setMessage(of request: CurlRequest) throws(CurlError) {
         try set(CURLOPT_ACCEPT_ENCODING, request.acceptEncoding)
         setLong(request.method == .post ? CURLOPT_POST : CURLOPT_HTTPGET, 1)
+        try set(CURLOPT_CUSTOMREQUEST, request.method == .delete ? "DELETE" : nil)
         relay_easy_set_offset(pointer, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
         // Two that libcurl adds by itself: the wait for "100 Continue", and a Content-Type for each POST.
         try append("Expect:")

@@ -80,6 +80,10 @@ extension Transfer {
 
     /// - Returns: false to end the transfer: the body is longer than the request allows.
     func readResponseBody(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        if let reader = request.bodyReader {
+            exceededLimit = !reader(Array(bytes))
+            return !exceededLimit
+        }
         exceededLimit = bytes.count > request.maxResponseBytes - body.count
         if !exceededLimit { body += bytes }
         return !exceededLimit

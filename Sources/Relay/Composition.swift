@@ -43,7 +43,7 @@ package struct Composition: Sendable {
     /// Lives until SIGTERM or SIGINT (then it drains and returns), or until its task is canceled. A second signal ends
     /// the process at once, with 128 + its number.
     ///
-    /// Throws `QueueError` when the queue cannot be opened, `HealthServerError` when its port cannot be listened on.
+    /// Throws `QueueError` when the queue cannot be opened, `ListenError` when a port cannot be listened on.
     package func run() async throws {
         // What lasts as long as the process.
         let files = OpenFiles.raiseLimit()
@@ -55,9 +55,13 @@ package struct Composition: Sendable {
         Gauge(label: MetricNames.info, dimensions: [("version", RelayVersion.text)], factory: registry).record(1)
         let health = QueueHealth(logger: logger)
         let alarms = makeAlarms(client, registry: registry)
+        let feed = DeliveryFeed()
+        let records = BackendRecords()
         let factory = GenerationFactory(
             queue: queue, secrets: secrets, client: client, files: files, registry: registry, health: health,
-            alarms: alarms, clock: clock, observer: observer, logger: logger)
+            alarms: alarms, clock: clock,
+            observer: AdminObserver(feed: feed, records: records, next: observer) { [clock] in clock.now },
+            logger: logger)
 
         // The first generation, and what is told of the next ones.
         let first = factory.makeGeneration(configuration)
@@ -90,16 +94,28 @@ package struct Composition: Sendable {
         let drainRequest = DrainRequest()
         let reloader = Reloader(
             source: source, factory: factory, current: current, gateway: gateway, answerer: answerer,
-            dispatchers: dispatchers, connectors: connectors, traffic: traffic, drainRequest: drainRequest)
+            dispatchers: dispatchers, connectors: connectors, traffic: traffic)
 
-        // Shut down from the last to the first: traffic ends, and only then health goes silent.
+        let replays = ReplayService(archive: queue, clock: clock, logger: logger) { backends in
+            for backend in backends { await dispatchers[backend]?.deliveriesStored([], othersWait: true) }
+        }
+        let control = GatewayOperator(
+            queue: queue, health: health, records: records, current: current, dispatchers: dispatchers,
+            connectors: connectors, traffic: traffic, replays: replays, reloader: reloader, drainRequest: drainRequest,
+            clock: clock)
+
+        // Shut down from the last to the first: traffic ends, and only then health and the admin API go silent.
         var services: [any Service] = []
+        if let listener = configuration.admin {
+            services.append(makeAdminServer(listener, archive: queue, control: control, feed: feed))
+        }
         if let listener = configuration.health {
             let metrics = QueueMetrics(
                 queue: queue, answerer: answerer, dispatchers: dispatchers, connectors: connectors, health: health,
                 clock: clock, registry: registry)
             services.append(makeHealthServer(listener, reloader, connectors, health: health, metrics, registry))
         }
+        services.append(DrainedWait(request: drainRequest, clock: clock, logger: logger))
         if let alarms {
             let silentApps = { @Sendable in
                 connectors.sorted.map(\.status).filter { $0.connectedCount == 0 || $0.fatal != nil }.map(\.app)
@@ -109,6 +125,7 @@ package struct Composition: Sendable {
                 AlarmWatch(alarms: alarms, silentApps: silentApps, queue: queue, health: health, clock: clock))
         }
         services.append(QueueKeeper(queue: queue, health: health, clock: clock))
+        services.append(replays)
         if let source {
             services.append(ConfigurationWatch(source: source, reloader: reloader, clock: clock, logger: logger))
         }
@@ -174,6 +191,23 @@ package struct Composition: Sendable {
             repeatInterval: configuration.alarms.repeatInterval, post: { await poster.post(id: $0, $1) },
             makeID: { "alarm_" + String(UInt64.random(in: .min ... .max), radix: 16) }, clock: clock,
             factory: registry, logger: logger)
+    }
+
+    private func makeAdminServer(
+        _ listener: AdminConfiguration, archive: any DeliveryArchive, control: GatewayOperator, feed: DeliveryFeed
+    ) -> AdminServer {
+        var token: (@Sendable () throws(SecretError) -> Secret)?
+        if let reference = listener.token {
+            token = { [secrets] () throws(SecretError) -> Secret in try secrets.secret(reference) }
+        }
+        return AdminServer(
+            .init(host: listener.host, port: listener.port, token: token), archive: archive, control: control,
+            feed: feed, now: { [clock] in clock.now },
+            onListening: { [logger] port in
+                let place = AdminConfiguration(host: listener.host, port: port).listen
+                logger.notice("the admin API is served", metadata: [LogKey.listen: "\(place)"])
+            },
+            logger: logger)
     }
 
     private func makeHealthServer(

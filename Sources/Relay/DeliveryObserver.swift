@@ -7,7 +7,7 @@ package import RelayCore
 package protocol DeliveryObserver: Sendable {
     func attemptFinished(_ delivery: Delivery, _ result: AttemptResult, number: Int, duration: Duration)
     /// These outcomes are durable now.
-    func settled(_ settlements: [Settlement])
+    func settled(_ settlements: [Settlement], of backend: BackendName)
     /// Somebody waited, and this is what it came to.
     func answered(_ report: AnswerReport)
     /// A late answer was tried to be posted.

@@ -203,7 +203,7 @@ package actor Dispatcher {
             do {
                 try await queue.settle(batch)
                 health.worked(.settle)
-                observer?.settled(batch)
+                observer?.settled(batch, of: backend.name)
                 perform(machine.settled(batch, now: clock.now))
             } catch {
                 health.failed(.settle, error)

@@ -13,6 +13,7 @@ struct Generation: Sendable {
     /// From 1; counts up with each reload that changed something.
     let number: Int
     let configuration: Configuration
+    let loadedAt: Timestamp
     let sender: WebhookSender
     let gatewayMetrics: GatewayMetrics
     let backendMetrics: [BackendName: BackendMetrics]

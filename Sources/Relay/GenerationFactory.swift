@@ -37,7 +37,7 @@ struct GenerationFactory: Sendable {
                 ($0.name, BackendMetrics(backend: $0.name, factory: registry))
             })
         return Generation(
-            number: (previous?.number ?? 0) + 1, configuration: configuration, sender: sender,
+            number: (previous?.number ?? 0) + 1, configuration: configuration, loadedAt: clock.now, sender: sender,
             gatewayMetrics: gatewayMetrics, backendMetrics: backendMetrics,
             account: AnswerAccount(
                 gateway: gatewayMetrics, backends: backendMetrics, factory: registry, apps: apps, logger: logger,

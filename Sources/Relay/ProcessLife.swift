@@ -25,6 +25,7 @@ struct ProcessLife: Sendable {
                     signals += 1
                     // Somebody is in a hurry: durable state is safe at any moment.
                     if signals > 1 { _exit(128 + signal.number) }
+                    drainRequest.end()
                     await group.triggerGracefulShutdown()
                     logger.notice("draining", metadata: [LogKey.signal: "\(signal)"])
                 }

@@ -63,7 +63,7 @@ struct QueueMetrics: Sendable {
 
 extension QueueStatistics {
     /// Of a backend that is left alone: what is not in flight is held, however due.
-    fileprivate var heldBack: [DeliveryState: Int] {
+    var heldBack: [DeliveryState: Int] {
         let inFlight = waiting[.inFlight] ?? 0
         return [.inFlight: inFlight, .held: waitingCount - inFlight]
     }

@@ -32,7 +32,6 @@ package actor Reloader {
     private let dispatchers: Dispatchers
     private let connectors: Connectors
     private let traffic: TrafficService
-    private let drainRequest: DrainRequest
     private let failures: Counter
     private let logger: Logger
     private var isReloading = false
@@ -41,8 +40,7 @@ package actor Reloader {
     /// - Parameter source: nil: there is no file, and every reload is refused.
     init(
         source: ConfigurationSource?, factory: GenerationFactory, current: CurrentGeneration, gateway: Gateway,
-        answerer: Answerer, dispatchers: Dispatchers, connectors: Connectors, traffic: TrafficService,
-        drainRequest: DrainRequest
+        answerer: Answerer, dispatchers: Dispatchers, connectors: Connectors, traffic: TrafficService
     ) {
         self.source = source
         self.factory = factory
@@ -52,7 +50,6 @@ package actor Reloader {
         self.dispatchers = dispatchers
         self.connectors = connectors
         self.traffic = traffic
-        self.drainRequest = drainRequest
         logger = factory.logger
         failures = Counter(label: MetricNames.reloadFailures, dimensions: [], factory: factory.registry)
         Self.show(current.value, in: factory.registry)
@@ -64,9 +61,6 @@ package actor Reloader {
     package nonisolated var generation: Int { current.value.number }
     /// See `Configuration.fingerprint`.
     package nonisolated var fingerprint: String { current.value.configuration.fingerprint }
-
-    /// The same as SIGTERM: drains, and then the process ends. Returns at once.
-    package nonisolated func drain() { drainRequest.send() }
 
     /// Reads the file and takes over what it says. One at a time: a second call waits, and reads the file anew.
     package func reload() async -> ReloadResult {

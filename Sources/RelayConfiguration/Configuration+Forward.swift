@@ -43,7 +43,7 @@ extension Configuration {
             queue: path.flatMap { $0 }.map { QueueConfiguration(path: $0) } ?? QueueConfiguration(driver: .memory),
             backends: [backend],
             routes: [Route(name: defaultRouteName, to: [backend.name])],
-            health: nil)
+            health: nil, admin: nil)
     }
 
     /// The name of the one backend of `forward`.

@@ -42,12 +42,13 @@ extension Configuration {
         queue.limits.backendsWithoutRecords = Set(backends.filter { !$0.recordsPayloads }.map(\.name))
         let unrouted = root.section(.unrouted).map(UnroutedPolicy.init(decoding:)) ?? UnroutedPolicy()
         let health = root.section(.health).map(HealthConfiguration.decode) ?? HealthConfiguration()
+        let admin = root.section(.admin).map(AdminConfiguration.decode) ?? AdminConfiguration()
         let alarms = root.section(.alarms).map(AlarmConfiguration.init(decoding:)) ?? AlarmConfiguration()
         let log = root.section(.log).map(LogConfiguration.init(decoding:)) ?? LogConfiguration()
         guard version != nil, let apps else { return nil }
         self.init(
             apps: apps, queue: queue, backends: backends, routes: routes, unrouted: unrouted, health: health,
-            alarms: alarms, log: log)
+            admin: admin, alarms: alarms, log: log)
     }
 
     /// Of `slack`, or of `apps`; nil, noted, when there are both, or neither, or one of them is wrong.

@@ -19,6 +19,11 @@ extension Configuration {
             Key.routes.entry(.sequence(routes.map(\.shown))),
             Key.unrouted.entry(unrouted.shown),
             Key.health.entry(.keys([HealthConfiguration.Key.listen.entry(.string(health?.listen ?? "none"))])),
+            Key.admin.entry(
+                .keys([
+                    AdminConfiguration.Key.listen.entry(.string(admin?.listen ?? "none")),
+                    AdminConfiguration.Key.token.entry(admin?.token.map(detail.secret)),
+                ])),
             Key.alarms.entry(alarms.shown(detail)),
             Key.log.entry(log.shown),
         ]

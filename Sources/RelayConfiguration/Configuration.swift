@@ -14,6 +14,8 @@ package struct Configuration: Sendable, Equatable {
     package var unrouted: UnroutedPolicy
     /// nil: no port is opened.
     package var health: HealthConfiguration?
+    /// nil: there is no admin API.
+    package var admin: AdminConfiguration?
     package var alarms: AlarmConfiguration
     package var log: LogConfiguration
 
@@ -21,7 +23,8 @@ package struct Configuration: Sendable, Equatable {
     package init(
         apps: [SlackConfiguration], queue: QueueConfiguration = .init(), backends: [Backend], routes: [Route]? = nil,
         unrouted: UnroutedPolicy = .init(), health: HealthConfiguration? = .init(),
-        alarms: AlarmConfiguration = .init(), log: LogConfiguration = .init()
+        admin: AdminConfiguration? = .init(), alarms: AlarmConfiguration = .init(),
+        log: LogConfiguration = .init()
     ) {
         self.apps = apps
         self.queue = queue
@@ -29,6 +32,7 @@ package struct Configuration: Sendable, Equatable {
         self.routes = routes ?? Self.defaultRoutes(to: backends)
         self.unrouted = unrouted
         self.health = health
+        self.admin = admin
         self.alarms = alarms
         self.log = log
     }
@@ -55,8 +59,7 @@ package struct Configuration: Sendable, Equatable {
     /// The keys of the file itself. Every key enumeration of this target lists its keys in the order of
     /// relay.yaml.example.
     enum Key: String, ConfigurationKey {
-        case version, slack, apps, queue, backends, routes, unrouted, health, alarms, log
-        static let later = ["admin"]
+        case version, slack, apps, queue, backends, routes, unrouted, health, admin, alarms, log
     }
 }
 

@@ -14,7 +14,7 @@ extension HealthConfiguration {
     /// nil for `listen: none`: no port is opened.
     static func decode(_ section: Section<Key>) -> HealthConfiguration? {
         var health: HealthConfiguration? = HealthConfiguration()
-        section.read(.listen, into: &health, .orNone(.listenAddress))
+        section.read(.listen, into: &health, .orNone(.listenAddress(as: "0.0.0.0:9390")))
         return health
     }
 }

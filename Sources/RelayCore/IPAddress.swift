@@ -41,6 +41,19 @@ package enum IPAddress: Sendable, Hashable {
         return .v4(UInt32(truncatingIfNeeded: value))
     }
 
+    /// Whether it leads to the machine itself: 127.0.0.0/8 (RFC 1122 §3.2.1.3), ::1 (RFC 4291 §2.5.3).
+    package var isLoopback: Bool {
+        switch canonical {
+        case .v4(let value): value >> 24 == 127
+        case .v6(let value): value == 1
+        }
+    }
+
+    /// Whether a host is the machine itself: `localhost`, or a loopback address without brackets.
+    package static func isLoopback(host: String) -> Bool {
+        host.lowercased() == "localhost" || IPAddress(host)?.isLoopback ?? false
+    }
+
     private static func v4(_ text: Substring) -> UInt32? {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 4 else { return nil }

@@ -28,6 +28,19 @@ package enum LogKey {
     package static let signal = "signal"
     package static let version = "version"
 
+    // Of what people do through the admin API.
+
+    /// The peer's address.
+    package static let adminRemote = "admin.remote"
+    /// What it was done to: an id, a backend.
+    package static let adminSubject = "admin.subject"
+    /// Filters and options as asked for.
+    package static let adminQuery = "admin.query"
+    package static let adminCount = "admin.count"
+    package static let replayID = "replay.id"
+    package static let replayCount = "replay.count"
+    package static let replayWithoutPayload = "replay.without_payload"
+
     // Of the configuration.
 
     /// Counts up with each reload that changed something.

@@ -130,24 +130,26 @@ extension DeliveryQuery {
     enum Order: String { case newestFirst = "DESC", oldestFirst = "ASC" }
 
     /// Calls `body` with what the query takes in a window, until it returns false.
-    /// - Parameter columns: of `delivery` and, when one is of `envelope`, of that: then `withEnvelope` is to be true.
+    /// - Parameter columns: of `delivery` and, when `withEnvelope` is true, of `envelope`.
     func forEach(
         _ columns: String, withEnvelope: Bool = false, in window: Window, _ order: Order, _ db: Database,
         _ body: (Row) throws -> Bool
     ) throws {
+        let range =
+            window.ids.map { [Self.json($0)] } ?? [window.low.databaseValue, window.high.databaseValue]
+        try db.cachedStatement(sql: sql(columns, withEnvelope: withEnvelope, in: window, order))
+            .forEach(range + arguments, body)
+    }
+
+    func sql(_ columns: String, withEnvelope: Bool = false, in window: Window, _ order: Order) -> String {
         let join = withEnvelope || needsEnvelope ? " JOIN envelope ON envelope.id = delivery.envelope" : ""
-        let range: (sql: String, values: [DatabaseValue]) =
-            if let ids = window.ids {
-                ("delivery.id IN (SELECT value FROM json_each(?))", [Self.json(ids)])
-            } else {
-                ("delivery.id BETWEEN ? AND ?", [window.low.databaseValue, window.high.databaseValue])
-            }
-        let condition = ([range.sql] + conditions).joined(separator: " AND ") + scopeCondition
-        let statement = try db.cachedStatement(
-            sql: """
-                SELECT \(columns) FROM \(table)\(join) WHERE \(condition) ORDER BY delivery.id \(order.rawValue)
-                """)
-        try statement.forEach(range.values + arguments, body)
+        let range =
+            window.ids == nil ? "delivery.id BETWEEN ? AND ?" : "delivery.id IN (SELECT value FROM json_each(?))"
+        return """
+            SELECT \(columns) FROM \(table)\(join)
+            WHERE \(([range] + conditions).joined(separator: " AND "))\(scopeCondition)
+            ORDER BY delivery.id \(order.rawValue)
+            """
     }
 
     private var table: String {

@@ -107,21 +107,48 @@ extension QueueFile {
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA synchronous = FULL")
             // Before the change to WAL, so that the id stands in the database itself and not only in its log. Pages of
-            // 8 KiB hold three usual events; in the default 4 KiB there is often room for one only.
+            // 8 KiB hold three usual events; in the default 4 KiB there is often room for one only. Whether a file can
+            // give space back is settled when its first page is written.
             if try Int32.fetchOne(db, sql: "PRAGMA application_id") == 0 {
-                try db.execute(sql: "PRAGMA page_size = 8192; PRAGMA application_id = \(QueueSchema.applicationID)")
+                try db.execute(
+                    sql: """
+                        PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;
+                        PRAGMA application_id = \(QueueSchema.applicationID)
+                        """)
             }
             let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode = WAL")
             guard mode == "wal" else {
                 throw QueueError.unavailable("\(path): no write-ahead log, journal_mode is \(mode ?? "unknown")")
             }
-            // Copied into the database at 16 MiB, cut back to 64 MiB after a peak.
-            try db.execute(sql: "PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864")
+            // Copied into the database at 16 MiB, cut back to 32 MiB after a peak.
+            try db.execute(sql: "PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 33554432")
             // What was removed is overwritten where that costs no extra writing.
             try db.execute(sql: "PRAGMA secure_delete = FAST")
         }
         return try DatabaseQueue(path: path, configuration: configuration)
     }
+
+    /// Lets a database of an older Relay give space back to the file system, which takes one rewriting of it all
+    /// (https://www.sqlite.org/pragma.html#pragma_auto_vacuum): only a small one is worth the wait.
+    /// - Returns: whether the file can shrink from now on.
+    func makeShrinkable(_ database: DatabaseQueue, maxBytes: Int64 = 64 << 20) throws -> Bool {
+        try database.writeWithoutTransaction { db in
+            if try Int.fetchOne(db, sql: "PRAGMA auto_vacuum") == Self.incremental { return true }
+            let pages = try Int64.fetchOne(db, sql: "PRAGMA page_count") ?? 0
+            let pageBytes = try Int64.fetchOne(db, sql: "PRAGMA page_size") ?? 0
+            guard pages * pageBytes < maxBytes else { return false }
+            do {
+                try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
+            } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
+                // It works as it did before.
+                return false
+            }
+            return try Int.fetchOne(db, sql: "PRAGMA auto_vacuum") == Self.incremental
+        }
+    }
+
+    /// What `PRAGMA auto_vacuum` says of a file that can shrink.
+    static let incremental = 2
 
     /// A connection that reads what is committed, and neither waits for a writer nor makes one wait.
     func connectToRead() throws -> DatabaseQueue {

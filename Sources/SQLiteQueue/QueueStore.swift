@@ -18,6 +18,9 @@ final class QueueStore {
     private let storeLateAnswer, removeLateAnswer: Statement
     private let storePause, removePause: Statement
     private let writeMeta: Statement
+    private let freePages, allPages, shrink: Statement
+    /// Whether the file can give space back.
+    let isShrinkable: Bool
 
     init(_ db: Database) throws {
         func prepare(_ sql: String) throws -> Statement { try db.makeStatement(sql: sql) }
@@ -131,6 +134,10 @@ final class QueueStore {
         removePause = try prepare("DELETE FROM pause WHERE backend = ?")
         writeMeta = try prepare(
             "UPDATE meta SET next_sequence = ?, bytes = ?, history_bytes = ?, probes = probes + ? WHERE id = 1")
+        freePages = try prepare("PRAGMA freelist_count")
+        allPages = try prepare("PRAGMA page_count")
+        shrink = try prepare("PRAGMA incremental_vacuum(\(Self.freePagesRemoved))")
+        isShrinkable = try Int.fetchOne(db, sql: "PRAGMA auto_vacuum") == QueueFile.incremental
     }
 
     /// Runs one transaction. Durable when it returns; nothing of it happened when it throws.
@@ -345,6 +352,20 @@ extension QueueStore {
             probes.databaseValue,
         ])
     }
+}
+
+// MARK: - Pages
+
+extension QueueStore {
+    /// How many pages one step gives back at most: 256 KiB, which are moved within the file.
+    static let freePagesRemoved = 32
+
+    /// The pages of the file, those in its log included, and how many of them hold nothing.
+    func pages() throws -> (all: Int, free: Int) {
+        (try allPages.first([]) { $0[0] } ?? 0, try freePages.first([]) { $0[0] } ?? 0)
+    }
+
+    func removeFreePages() throws { try shrink.run([]) }
 }
 
 // MARK: - One delivery that a person asks for

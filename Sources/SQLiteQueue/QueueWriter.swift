@@ -105,7 +105,18 @@ extension QueueWriter {
         let effects = transaction.effects
         state.withTable { $0.committed(effects) }
         commits += 1
+        if effects.hasShrunk { copyLog(connection) }
         return outcomes
+    }
+
+    /// The file is as short as the last transaction made it once the write-ahead log was copied into it. Waits for
+    /// nobody: where a reader is in the way, that comes with a later transaction.
+    private func copyLog(_ connection: Connection) {
+        do {
+            _ = try connection.database.writeWithoutTransaction { try $0.checkpoint(.passive) }
+        } catch {
+            logger.debug("the write-ahead log was not copied", metadata: [LogKey.error: "\(error)"])
+        }
     }
 
     /// A statement that failed cannot be used again (https://www.sqlite.org/c3ref/reset.html), and some failures spoil
@@ -180,6 +191,11 @@ extension QueueWriter {
                 }
             }
             try QueueSchema.migrator.migrate(database)
+            if try !file.makeShrinkable(database) {
+                logger.notice(
+                    "the queue's file was made by an older version and does not shrink; its space is used again",
+                    metadata: [LogKey.queuePath: "\(file.path)"])
+            }
             let queueID = try database.write { try QueueLoader.readOrDrawQueueID($0) }
             let opened = Opened(file: file, queueID: queueID)
             connection = try load(database, of: opened)

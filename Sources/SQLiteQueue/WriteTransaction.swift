@@ -26,6 +26,8 @@ struct WriteTransaction {
         var claimed: Set<Int64> = []
         /// Deliveries that wait at these positions from now on, and did not before.
         var appeared: [(position: QueuePosition, backend: BackendName)] = []
+        /// The last step of giving back space.
+        var hasShrunk = false
         /// Settled deliveries that are not settled any more.
         var replayed: [(sequence: Int64, backend: BackendName)] = []
     }
@@ -410,6 +412,21 @@ extension WriteTransaction {
 // MARK: - Retention
 
 extension WriteTransaction {
+    /// Gives a few free pages back to the file system where many are free: after a backlog. Returns whether there is more
+    /// to give back.
+    private mutating func shrink(in store: QueueStore) throws -> Bool {
+        guard store.isShrinkable else { return false }
+        let pages = try store.pages()
+        let kept = max(Self.freePagesKept, pages.all / 8)
+        guard pages.free > kept else { return false }
+        try store.removeFreePages()
+        effects.hasShrunk = pages.free - QueueStore.freePagesRemoved <= kept
+        return !effects.hasShrunk
+    }
+
+    /// Free pages that a file always keeps, so that it does not grow and shrink by turns: 2 MiB.
+    static let freePagesKept = 256
+
     /// One step. After a crash a delivery is there with its envelope, or gone. Returns whether more is waiting to be
     /// removed.
     mutating func prune(now: Timestamp, in store: QueueStore) throws -> Bool {
@@ -427,6 +444,8 @@ extension WriteTransaction {
         let keysUntil = max(keysSince, now.advanced(by: window))
         let keys = try store.forgetKeys(
             notSeenWithin: keysSince...keysUntil, limit: Self.keyRemovalLimit)
-        return allowance.isUsedUp || keys == Self.keyRemovalLimit
+        let isRemoving = allowance.isUsedUp || keys == Self.keyRemovalLimit
+        // Afterwards, when it is known how much is free.
+        return try isRemoving || shrink(in: store)
     }
 }

@@ -9,9 +9,11 @@ struct CommandFailure: Error {
     enum Code: Int32 {
         case failed = 1
         case usage = 2
+        /// EX_UNAVAILABLE: no admin API is there.
+        case unreachable = 69
         /// EX_CANTCREAT: the store cannot be created or locked.
         case store = 73
-        /// EX_NOPERM: Slack refused the token.
+        /// EX_NOPERM: Slack, or the admin API, refused the token.
         case refused = 77
         /// EX_CONFIG
         case configuration = 78

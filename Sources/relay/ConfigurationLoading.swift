@@ -88,6 +88,9 @@ extension Configuration {
                 }
             }
         }
+        if let token = admin?.token {
+            problems.append(problem("admin.token", token, secrets, form: AdminConfiguration.problem(ofToken:)))
+        }
         if alarms.url != nil, let secret = alarms.secret {
             problems.append(problem("alarms.secret", secret, secrets) { Self.keyProblem(.standardWebhooks, $0) })
         }

@@ -30,10 +30,20 @@ enum ConsoleLog {
     /// Writes a line to standard error: one write, so that lines of different threads do not mix. A standard error that
     /// is gone loses the line, nothing else.
     static func write(_ line: String) {
+        write(line + "\n", to: STDERR_FILENO)
+    }
+
+    /// A part of a line, on standard error.
+    static func writeText(_ text: String) { write(text, to: STDERR_FILENO) }
+
+    /// A line on standard output that is seen at once, also through a pipe.
+    static func writeOutput(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
+
+    private static func write(_ text: String, to descriptor: Int32) {
         lock.withLock { _ in
-            var rest = Array((line + "\n").utf8)[...]
+            var rest = Array(text.utf8)[...]
             while !rest.isEmpty {
-                let written = rest.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+                let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
                 guard written > 0 || errno == EINTR else { return }
                 rest = rest.dropFirst(max(0, written))
             }

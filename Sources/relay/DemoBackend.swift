@@ -48,7 +48,7 @@ final class DemoScene: DeliveryObserver {
         attempts.send(DemoAttempt(id: delivery.id, result: result, duration: duration))
     }
 
-    func settled(_ settlements: [Settlement]) {
+    func settled(_ settlements: [Settlement], of backend: BackendName) {
         for settlement in settlements { self.settlements.send(settlement) }
     }
 

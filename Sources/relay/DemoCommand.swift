@@ -147,7 +147,7 @@ struct Demo: Sendable {
             ],
             queue: QueueConfiguration(path: folder.appendingPathComponent("relay.db").path),
             backends: [Backend(name: "demo", url: backendURL, retry: RetryPolicy(schedule: [.seconds(1)]))],
-            health: nil)
+            health: nil, admin: nil)
         let secrets = DemoSecrets(values: [
             "SLACK_APP_TOKEN": Secret(Self.appToken), "SLACK_SIGNING_SECRET": Secret(Self.signingSecret),
         ])

@@ -24,11 +24,6 @@ struct DoctorCommand: AsyncParsableCommand {
     @Option(help: "table or json, an object per line.")
     var output = Output.table
 
-    enum Output: String, ExpressibleByArgument, CaseIterable {
-        case table
-        case json
-    }
-
     func run() async throws {
         let configuration = try file.load()
         let secrets = SecretStore()

@@ -63,7 +63,7 @@ struct RequestPrinter: DeliveryObserver {
         write(what, answer, "\(duration.milliseconds) ms", again + detail)
     }
 
-    func settled(_ settlements: [Settlement]) {}
+    func settled(_ settlements: [Settlement], of backend: BackendName) {}
 
     func answered(_ report: AnswerReport) {
         let what = PayloadSummary.make(report.envelope.kind, report.envelope.payload)

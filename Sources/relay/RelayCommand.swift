@@ -56,13 +56,20 @@ struct RelayCommand: AsyncParsableCommand {
             Without Slack:
               relay demo
 
-            Exit codes: 0 ok, 1 failed, 2 usage, 73 cannot create or lock the store, 77 Slack refused the token \
-            (forward), 78 configuration invalid, 130 and 143 ended by a second signal.
+            Beside a running relay (RELAY_ADMIN_URL, RELAY_ADMIN_TOKEN):
+              relay status
+              relay dead list
+
+            Exit codes: 0 ok, 1 failed, 2 usage, 69 no relay is there to speak to, 73 cannot create or lock the store, \
+            77 the token was refused (by Slack: forward, doctor; by the admin API), 78 configuration invalid, 130 and 143 \
+            ended by a second signal.
             """,
         version: RelayVersion.text,
         subcommands: [
             ServeCommand.self, ForwardCommand.self, DemoCommand.self, SimulateCommand.self, ConfigCommand.self,
-            DoctorCommand.self, RouteCommand.self, SignCommand.self, VerifyCommand.self, VersionCommand.self,
+            DoctorCommand.self, RouteCommand.self, SignCommand.self, VerifyCommand.self, StatusCommand.self,
+            BackendsCommand.self, DeliveriesCommand.self, DeadCommand.self, ReplaysCommand.self,
+            ConnectionsCommand.self, ReloadCommand.self, DrainCommand.self, VersionCommand.self,
         ])
 }
 

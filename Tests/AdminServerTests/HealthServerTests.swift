@@ -82,7 +82,7 @@ extension HealthServerTests {
         let server = HealthServer(
             host: "127.0.0.1", port: port, registry: .init(), readiness: { Readiness(problems: []) },
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-        let error = await #expect(throws: HealthServerError.self) { try await server.run() }
+        let error = await #expect(throws: ListenError.self) { try await server.run() }
         #expect(error?.description.hasPrefix("cannot serve health on 127.0.0.1:\(port): ") == true)
     }
 

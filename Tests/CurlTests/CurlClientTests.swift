@@ -2,6 +2,7 @@
 
 import Curl
 import RelayTestKit
+import Synchronization
 import Testing
 
 @Suite struct CurlClientTests {
@@ -45,6 +46,34 @@ import Testing
             _ = try await client.perform(.init(url: backend.url + "/x"))
             #expect(backend.requests.map(\.method) == ["GET"])
             #expect(backend.requests.first?.header("Content-Length") == nil)
+        }
+    }
+
+    @Test("a DELETE has no body, and the next request of the client is what it is")
+    func delete() async throws {
+        try await withBackend { backend, client in
+            _ = try await client.perform(.init(url: backend.url + "/x", method: .delete))
+            _ = try await client.perform(.init(url: backend.url + "/x"))
+            #expect(backend.requests.map(\.method) == ["DELETE", "GET"])
+            #expect(backend.requests.first?.header("Content-Length") == nil)
+        }
+    }
+
+    @Test("a body can be read as it comes, and the reader can end it")
+    func bodyReader() async throws {
+        try await withBackend { _ in
+            .endless("HTTP/1.1 200 OK\r\n\r\n", again: "a piece\n")
+        } test: { backend, client in
+            let read = Mutex(0)
+            var request = CurlRequest(url: backend.url, maxResponseBytes: 1)
+            request.bodyReader = { piece in
+                read.withLock { count in
+                    count += piece.count
+                    return count < 100_000
+                }
+            }
+            #expect(await client.code(of: request) == .responseTooLarge)
+            #expect(read.withLock { $0 } >= 100_000)
         }
     }
 

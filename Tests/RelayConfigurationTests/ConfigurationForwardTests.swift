@@ -19,7 +19,8 @@ struct ConfigurationForwardTests {
                     ],
                     queue: QueueConfiguration(driver: .memory),
                     backends: [Backend(name: "local", url: "http://localhost:3000/slack/events")],
-                    routes: [Route(name: "default", to: ["local"])], health: nil))
+                    routes: [Route(name: "default", to: ["local"])], health: nil,
+                    admin: nil))
     }
 
     @Test("with a path the deliveries are kept there; the tokens and Slack's API can be others")

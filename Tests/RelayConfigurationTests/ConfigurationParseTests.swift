@@ -20,7 +20,7 @@ struct ConfigurationParseTests {
 
     @Test("sections whose keys are all commented out hold their defaults")
     func emptySections() throws {
-        let configuration = try parse(Sample.minimal + "queue:\nunrouted:\nhealth:\nlog:\n")
+        let configuration = try parse(Sample.minimal + "queue:\nunrouted:\nhealth:\nadmin:\nlog:\n")
         #expect(configuration == Configuration(apps: [Sample.slack], backends: [Sample.backend]))
     }
 
@@ -247,6 +247,32 @@ struct ConfigurationParseTests {
     @Test("no port is opened where the file says none")
     func noHealth() throws {
         #expect(try parse(Sample.with("health: { listen: none }")).health == nil)
+        #expect(try parse(Sample.with("admin: { listen: none }")).admin == nil)
+    }
+
+    @Test(
+        "the admin API needs no token on loopback, and is on loopback by default",
+        arguments: [
+            ("{}", AdminConfiguration(host: "127.0.0.1", port: 9391)),
+            ("{ listen: 'localhost:0' }", AdminConfiguration(host: "localhost", port: 0)),
+            ("{ listen: '[::1]:9391' }", AdminConfiguration(host: "::1", port: 9391)),
+            (
+                "{ listen: 0.0.0.0:1, token: file:/t }",
+                AdminConfiguration(host: "0.0.0.0", port: 1, token: .file("/t"))
+            ),
+        ])
+    func admin(section: String, expected: AdminConfiguration) throws {
+        #expect(try parse(Sample.with("admin: \(section)")).admin == expected)
+    }
+
+    @Test("a token is long enough, fits into a header, and is not shown")
+    func adminToken() {
+        #expect(AdminConfiguration.problem(ofToken: Secret("0123456789abcdef")) == nil)
+        #expect(
+            AdminConfiguration.problem(ofToken: Secret("short"))?.hasPrefix("must be 16 to 1024 bytes, is 5;") == true)
+        #expect(
+            AdminConfiguration.problem(ofToken: Secret("0123456789 abcdef"))
+                == "must be ASCII characters without spaces")
     }
 
     @Test("values may be quoted, as templates do")

@@ -15,6 +15,7 @@ struct ConfigurationShowTests {
         for index in configuration.apps.indices {
             shown = shown.replacing(#"_token: "***""#, with: "_token: env:SHOWN\(index)", maxReplacements: 1)
         }
+        shown = shown.replacing(#" token: "***""#, with: " token: env:SHOWN")
         return try Configuration.parse(yaml: shown, file: "shown")
     }
 
@@ -27,6 +28,7 @@ struct ConfigurationShowTests {
             redacted.apps[index].proxy = app.proxy.map(Quote.withoutUserinfo)
         }
         redacted.alarms.secret = configuration.alarms.secret.map { _ in .environment("SHOWN") }
+        if configuration.admin?.token != nil { redacted.admin?.token = .environment("SHOWN") }
         redacted.backends = configuration.backends.map { backend in
             var backend = backend
             for index in backend.signing.indices { backend.signing[index].secret = .environment("SHOWN") }
@@ -106,6 +108,7 @@ struct ConfigurationShowTests {
                     continue: false
                 unrouted: { event: acknowledge, others: withhold }
                 health: { listen: 0.0.0.0:9390 }
+                admin: { listen: 127.0.0.1:9391 }
                 alarms: { url: "", repeat: 1h }
                 log: { level: info, format: auto }
 
@@ -236,7 +239,8 @@ struct ConfigurationShowTests {
                 Route(name: "d", match: Match([.init(.kind, ["options"])]), to: ["odd.name-1"], continues: true),
                 Route(name: "e", to: ["odd.name-1"], failure: .init(lateMessage: "no\n")),
             ],
-            health: nil, log: LogConfiguration(level: .critical, format: .json))
+            health: nil, admin: AdminConfiguration(host: "::1", port: 0, token: .environment("secret")),
+            log: LogConfiguration(level: .critical, format: .json))
         configuration.queue.limits.backendsWithoutRecords = ["odd.name-1"]
         try expectRoundTrip(configuration)
         #expect(!configuration.redactedYAML().contains("secret@"))

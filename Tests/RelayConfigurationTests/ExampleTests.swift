@@ -36,6 +36,7 @@ let schema: [(path: [String], keys: [String], later: [String])] = [
     section(["routes", "*"], Route.Key.self),
     section(["unrouted"], UnroutedPolicy.Key.self),
     section(["health"], HealthConfiguration.Key.self),
+    section(["admin"], AdminConfiguration.Key.self),
     section(["alarms"], AlarmConfiguration.Key.self),
     section(["log"], LogConfiguration.Key.self),
 ]
@@ -99,6 +100,7 @@ struct ExampleTests {
             ])
         #expect(configuration.unrouted == UnroutedPolicy())
         #expect(configuration.health == HealthConfiguration())
+        #expect(configuration.admin == AdminConfiguration(token: .environment("RELAY_ADMIN_TOKEN")))
         #expect(configuration.alarms == AlarmConfiguration(secret: .environment("RELAY_ALARM_SECRET")))
         #expect(configuration.log == LogConfiguration())
     }

@@ -146,7 +146,7 @@ final class AnswerStory: Sendable {
         let story: AnswerStory
 
         func attemptFinished(_ delivery: Delivery, _ result: AttemptResult, number: Int, duration: Duration) {}
-        func settled(_ settlements: [Settlement]) {}
+        func settled(_ settlements: [Settlement], of backend: BackendName) {}
         func answered(_ report: AnswerReport) { story.note(report.outcome.rawValue) }
         func posted(_ id: LateAnswer.ID, isDone: Bool, isAccepted: Bool, detail: String) {}
     }

@@ -45,6 +45,17 @@ struct FailingDiskTests {
         #expect(await queueError { try await queue.store(LateAnswer.late("e", bytes: 20_000)) }?.code == .unavailable)
         #expect(await queueError { try await queue.remove(late.id) }?.code == .unavailable)
         #expect(try await queue.lateAnswer(late.id) == late)
+        await queue.release([stored[1]])
+        #expect(await queueError { _ = try await queue.cancel(stored[1], now: .second(0)) }?.code == .unavailable)
+        #expect(
+            await queueError { _ = try await queue.createReplay(.init(filter: .init()), now: .second(0)) }?.code
+                == .unavailable)
+        #expect(
+            await queueError { try await queue.setPause(.init(since: .second(0), cause: .gone), of: "a") }?.code
+                == .unavailable)
+        #expect(try await queue.replays() == [])
+        #expect(try await queue.pauses() == [:])
+        #expect(try await queue.waitingIDs() == [stored[1]])
         #expect(try await queue.statistics()["a"]?.waiting == [.inFlight: stored.count])
 
         try FileManager.default.removeItem(atPath: filler)

@@ -114,6 +114,7 @@ private func startRelay(_ launch: Program.Launch, queue: String) throws -> Child
         queue: \(queue)
         \(backends(launch))
         health: { listen: 127.0.0.1:0 }
+        admin: { listen: none }
         log: { level: warning, format: json }
 
         """

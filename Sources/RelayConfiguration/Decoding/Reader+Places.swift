@@ -93,7 +93,8 @@ extension Reader where Value == String {
 
 extension Reader where Value == HealthConfiguration {
     /// `host:port`, `[v6]:port`; port 0 for any free one.
-    static var listenAddress: Self {
+    /// - Parameter example: for messages.
+    static func listenAddress(as example: String) -> Self {
         Self { field throws(Refusal) in
             let text = try field.text()
             do throws(Refusal) {
@@ -101,7 +102,7 @@ extension Reader where Value == HealthConfiguration {
                 guard let port = address.port else { throw Refusal("must end in a port") }
                 return HealthConfiguration(host: address.host, port: port)
             } catch {
-                throw Refusal("\(error.message), as in 0.0.0.0:9390, is \(Quote.value(text))")
+                throw Refusal("\(error.message), as in \(example), is \(Quote.value(text))")
             }
         }
     }

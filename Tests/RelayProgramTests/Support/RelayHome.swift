@@ -30,12 +30,13 @@ final class RelayHome: Sendable {
     ///     `apiURL` is then without meaning, and the keys of `slack` are added to each.
     ///   - slack: more keys of the section `slack`, each `key: value`; a `backoff` among them takes the place of the
     ///     short one.
+    ///   - admin: where the admin API listens, and more keys of its section.
     ///   - environment: beside the one that every relay under test has.
     ///   - ulimit: arguments of ulimit(1) that hold for relay.
     init(
         apiURL: String, backends: [String: String], routes: [String] = [], queue: String? = nil, slack: [String] = [],
-        apps: [String] = [],
-        logLevel: String = "debug", environment: [String: String] = [:], ulimit: String? = nil
+        apps: [String] = [], admin: String = "127.0.0.1:0", logLevel: String = "debug",
+        environment: [String: String] = [:], ulimit: String? = nil
     ) throws {
         folder = try Self.makeFolder()
         self.ulimit = ulimit
@@ -52,6 +53,7 @@ final class RelayHome: Sendable {
             \(backends.sorted { $0.key < $1.key }.map { "  \($0.key): { \($0.value) }\n" }.joined())
             \(routes.isEmpty ? "" : "routes:\n" + routes.map { "  - { \($0) }\n" }.joined())
             health: { listen: 127.0.0.1:0 }
+            admin: { listen: \(admin) }
             log: { level: \(logLevel), format: json }
             """
         try yaml.write(toFile: configurationPath, atomically: false, encoding: .utf8)

@@ -1,0 +1,256 @@
+// What each route does, of deliveries and replays.
+
+import Foundation
+import HTTPTypes
+import Logging
+import RelayCore
+
+extension AdminHandlers {
+    /// Deliveries of one page.
+    static let pageLimits = 1...1_000
+    /// Counting ends here.
+    static let maxCount = 1_000_000
+    /// Deliveries removed in one step of the store.
+    static let deleteStep = 500
+    /// Deliveries that can be named in one request.
+    static let maxIDs = 1_000
+
+    func deliveries(_ request: inout AdminRequest) async throws -> AdminReply {
+        let words = try FilterWords(&request.query)
+        let limit = try request.query.integer("limit", in: Self.pageLimits) ?? 50
+        let cursor = try request.query.one("cursor")
+        try request.query.finish()
+        let held = await control.heldBackends()
+        let filter = try DeliveryFilter.reading(words, states: DeliveryState.allCases, held: held, now: request.now)
+        let page = PageRequest(limit: limit, cursor: try cursor.map(Self.position))
+        guard let filter else { return try AdminReply(API.Page<API.Delivery>(items: [])) }
+        let found = try await archive.deliveries(filter, page)
+        return try AdminReply(
+            API.Page(items: found.items.map { API.Delivery($0, held: held) }, next: found.next.map { "\($0)" }))
+    }
+
+    private static func position(_ cursor: String) throws(Problem) -> Int64 {
+        guard let position = Int64(cursor), position >= 0, "\(position)" == cursor else {
+            throw .invalid("cursor", "must be `next` of the page before, is \(quoted(cursor))")
+        }
+        return position
+    }
+
+    func delivery(_ request: inout AdminRequest) async throws -> AdminReply {
+        let withPayload = try request.query.bool("payload")
+        try request.query.finish()
+        let id = try request.delivery()
+        guard let record = try await archive.record(id) else { throw Problem.unknown(id) }
+        var reply = try AdminReply(
+            API.Delivery(record, held: await control.heldBackends(), withPayload: withPayload))
+        if withPayload {
+            reply.isAudited = true
+            reply.change = "payload.read"
+        }
+        return reply
+    }
+
+    func retryDelivery(_ request: inout AdminRequest) async throws -> AdminReply {
+        try request.query.finish()
+        let id = try request.delivery()
+        let backend = try Self.done(try await archive.retry(id, now: request.now), id, "be made again")
+        await control.deliveriesBecameDue(for: [backend])
+        return try await shown(id)
+    }
+
+    func cancelDelivery(_ request: inout AdminRequest) async throws -> AdminReply {
+        try request.query.finish()
+        let id = try request.delivery()
+        let backend = try Self.done(try await archive.cancel(id, now: request.now), id, "be canceled")
+        // The next of its order key may be made now.
+        await control.deliveriesBecameDue(for: [backend])
+        return try await shown(id)
+    }
+
+    func deleteDelivery(_ request: inout AdminRequest) async throws -> AdminReply {
+        try request.query.finish()
+        let id = try request.delivery()
+        _ = try Self.done(try await archive.delete(id), id, "be deleted: only dead, expired and canceled ones can")
+        return AdminReply(.nothing, status: .noContent)
+    }
+
+    private func shown(_ id: DeliveryID) async throws -> AdminReply {
+        // Memory keeps no canceled ones.
+        guard let record = try await archive.record(id) else { return AdminReply(.nothing, status: .noContent) }
+        return try AdminReply(API.Delivery(record, held: await control.heldBackends(), withPayload: false))
+    }
+
+    private static func done(
+        _ change: DeliveryChange, _ id: DeliveryID, _ wish: String
+    ) throws(Problem) -> BackendName {
+        switch change {
+        case .done(let backend): return backend
+        case .unknown: throw .unknown(id)
+        case .refused(let state):
+            throw Problem(.wrongState, "delivery \(id) is \(state.rawValue), so it cannot \(wish)")
+        case .noPayload:
+            throw Problem(.payloadRemoved, "the payload of delivery \(id) was removed, so it cannot be sent again")
+        }
+    }
+
+    /// By filter: as many as the caller says that there are, or (`dry_run`) none.
+    func deleteDeliveries(_ request: inout AdminRequest) async throws -> AdminReply {
+        let words = try FilterWords(&request.query)
+        let isDryRun = try request.query.bool("dry_run")
+        let expected = try request.query.integer("count", in: 0...Self.maxCount)
+        try request.query.finish()
+        guard isDryRun || expected != nil else {
+            throw Problem(
+                .confirmationRequired, "say with count how many deliveries are to be deleted; dry_run=true counts them")
+        }
+        guard !isDryRun || expected == nil else { throw Problem.invalid("dry_run", "and count do not go together") }
+        let states: [DeliveryState] = [.dead, .expired, .canceled]
+        var filter = try DeliveryFilter.reading(words, states: states, now: request.now)
+        if filter?.states.isEmpty == true { filter?.states = Set(states) }
+        let found = try await matched(filter)
+        guard let expected else { return try unchanged(found) }
+        guard found.matched == expected, !found.isAtLeast else {
+            throw Problem(.countDiffers, "\(found.matched) deliveries match, not \(expected): nothing was deleted")
+        }
+        var reply = try AdminReply(API.Deleted(deleted: try await delete(filter, atMost: expected)))
+        reply.audit[LogKey.adminCount] = "\(expected)"
+        return reply
+    }
+
+    /// In short steps, so that nobody who stores an envelope waits.
+    private func delete(_ filter: DeliveryFilter?, atMost limit: Int) async throws -> Int {
+        guard let filter else { return 0 }
+        var deleted = 0
+        while deleted < limit {
+            let step = min(Self.deleteStep, limit - deleted)
+            let count = try await archive.delete(filter, limit: step)
+            deleted += count
+            if count < step { break }
+            await Task.yield()
+        }
+        return deleted
+    }
+
+    private func matched(_ filter: DeliveryFilter?) async throws(QueueError) -> API.Matched {
+        guard let filter else { return API.Matched(matched: 0, isAtLeast: false) }
+        let count = try await archive.count(filter, limit: Self.maxCount)
+        return API.Matched(matched: count, isAtLeast: count >= Self.maxCount)
+    }
+
+    private func unchanged(_ found: API.Matched) throws -> AdminReply {
+        var reply = try AdminReply(found)
+        reply.isAudited = false
+        return reply
+    }
+
+    func streamDeliveries(_ request: inout AdminRequest) async throws -> AdminReply {
+        let backends = Set(request.query.all("backend").map { BackendName($0) })
+        try request.query.finish()
+        guard let subscription = feed.subscribe(to: backends) else {
+            throw Problem(.tooManyStreams, "\(DeliveryFeed.maxSubscriptions) streams are open already")
+        }
+        return AdminReply(.events(subscription), status: .ok)
+    }
+}
+
+// MARK: Replays
+
+extension AdminHandlers {
+    func replays(_ request: inout AdminRequest) async throws -> AdminReply {
+        try request.query.finish()
+        return try AdminReply(API.Page(items: try await archive.replays().map(API.Replay.init)))
+    }
+
+    func replay(_ request: inout AdminRequest) async throws -> AdminReply {
+        try request.query.finish()
+        let id = try request.replay()
+        guard let replay = try await archive.replay(id) else { throw Problem.unknown(replay: id) }
+        return try AdminReply(API.Replay(replay))
+    }
+
+    func cancelReplay(_ request: inout AdminRequest) async throws -> AdminReply {
+        try request.query.finish()
+        let id = try request.replay()
+        guard let replay = try await archive.cancelReplay(id, now: request.now) else {
+            throw Problem.unknown(replay: id)
+        }
+        await control.replaysChanged()
+        return try AdminReply(API.Replay(replay))
+    }
+
+    func createReplay(_ request: inout AdminRequest) async throws -> AdminReply {
+        try request.query.finish()
+        var body = try JSONObject(body: request.body)
+        let ids = try body.strings("ids", atMost: Self.maxIDs)
+        let filter = body.take("filter")
+        let perSecond = try body.number("per_second", in: 0.001...100_000)
+        let isDryRun = try body.bool("dry_run") ?? false
+        try body.finish()
+        let chosen = try Self.chosen(ids: ids, filter: filter, now: request.now)
+        if isDryRun { return try unchanged(try await matched(chosen)) }
+        guard let chosen else { throw Problem.invalid("filter", "can match nothing") }
+        let replay = try await archive.createReplay(
+            ReplayRequest(filter: chosen, perSecond: perSecond), now: request.now)
+        await control.replaysChanged()
+        var reply = try AdminReply(API.Replay(replay), status: .created)
+        reply.location = "\(API.root)/replays/\(replay.id)"
+        reply.audit = [LogKey.replayID: "\(replay.id)", LogKey.adminCount: "\(replay.matched)"]
+        return reply
+    }
+
+    /// nil: nothing can match.
+    private static func chosen(
+        ids: [String]?, filter: JSONValue?, now: Timestamp
+    ) throws(Problem) -> DeliveryFilter? {
+        let states: [DeliveryState] = [.dead, .expired, .canceled, .delivered]
+        switch (ids, filter) {
+        case (nil, nil): throw .invalid("the body", "must have ids or filter; an empty filter takes all dead letters")
+        case (_?, _?): throw .invalid("ids", "and filter do not go together")
+        case (let ids?, nil):
+            var chosen = DeliveryFilter()
+            guard !ids.isEmpty else { throw .invalid("ids", "must have at least one") }
+            for text in ids {
+                guard let id = DeliveryID(text) else { throw .invalid("ids", "has no delivery id: \(quoted(text))") }
+                chosen.ids.insert(id)
+            }
+            // Named one by one, whatever became of them.
+            chosen.states = Set(states)
+            return chosen
+        case (nil, let filter?):
+            var object = try JSONObject(filter, path: "filter")
+            let words = try FilterWords(&object)
+            try object.finish()
+            var chosen = try DeliveryFilter.reading(words, states: states, now: now)
+            if chosen?.states.isEmpty == true { chosen?.states = [.dead] }
+            return chosen
+        }
+    }
+}
+
+extension AdminRequest {
+    fileprivate func delivery() throws(Problem) -> DeliveryID {
+        let text = path.first ?? ""
+        guard let id = DeliveryID(text), "\(id)" == text.lowercased() else {
+            throw Problem(.unknownDelivery, "there is no delivery \(quoted(text))")
+        }
+        return id
+    }
+
+    fileprivate func replay() throws(Problem) -> RelayCore.Replay.ID {
+        let text = path.first ?? ""
+        guard let id = Int64(text), id > 0 else {
+            throw Problem(.unknownReplay, "there is no replay \(quoted(text))")
+        }
+        return id
+    }
+}
+
+extension Problem {
+    fileprivate static func unknown(_ id: DeliveryID) -> Problem {
+        Problem(.unknownDelivery, "there is no delivery \(id); settled ones are removed after their retention")
+    }
+
+    fileprivate static func unknown(replay id: RelayCore.Replay.ID) -> Problem {
+        Problem(.unknownReplay, "there is no replay \(id); ended ones are removed after the retention of dead letters")
+    }
+}

@@ -1,0 +1,96 @@
+// Makes replays go on: over restarts, at their rate.
+
+package import Logging
+package import RelayCore
+import ServiceLifecycle
+
+/// Runs the replays that the archive has, until the group shuts down. What is left goes on after the next start.
+package struct ReplayService: Service {
+    private let archive: any DeliveryArchive
+    private let becameDue: @Sendable (Set<BackendName>) async -> Void
+    private let clock: any RelayClock
+    private let logger: Logger
+    private let changes: AsyncStream<Void>
+    private let change: AsyncStream<Void>.Continuation
+
+    /// After the store did not work.
+    private static let retryDelay = Duration.seconds(1)
+
+    /// - Parameter becameDue: told the backends that have deliveries to be made now.
+    package init(
+        archive: any DeliveryArchive, clock: any RelayClock, logger: Logger,
+        becameDue: @escaping @Sendable (Set<BackendName>) async -> Void
+    ) {
+        self.archive = archive
+        self.becameDue = becameDue
+        self.clock = clock
+        self.logger = logger
+        (changes, change) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// There is another replay, or one was canceled.
+    package func replaysChanged() { change.yield() }
+
+    package func run() async throws {
+        await cancelWhenGracefulShutdown {
+            var pacer = ReplayPacer()
+            await find(&pacer)
+            while !Task.isCancelled {
+                switch pacer.next(now: clock.now) {
+                case .advance(let id, let limit):
+                    await advance(id, limit, &pacer)
+                case .wait(let time):
+                    if await wait(until: time) { await find(&pacer) }
+                }
+            }
+        }
+    }
+
+    private func find(_ pacer: inout ReplayPacer) async {
+        while !Task.isCancelled {
+            do throws(QueueError) {
+                pacer.found(try await archive.replays(), now: clock.now)
+                return
+            } catch {
+                // Whatever is wrong with the store is said by those who must use it.
+                guard (try? await clock.sleep(for: Self.retryDelay)) != nil else { return }
+            }
+        }
+    }
+
+    private func advance(_ id: Replay.ID, _ limit: Int, _ pacer: inout ReplayPacer) async {
+        do throws(QueueError) {
+            let (replay, backends) = try await archive.advanceReplay(id, limit: limit, now: clock.now)
+            pacer.advanced(id, replay, now: clock.now)
+            if !backends.isEmpty { await becameDue(backends) }
+            if let replay, replay.state == .done {
+                logger.notice(
+                    "replay finished",
+                    metadata: [
+                        LogKey.replayID: "\(replay.id)", LogKey.replayCount: "\(replay.replayed)",
+                        LogKey.replayWithoutPayload: "\(replay.withoutPayload)",
+                    ])
+            }
+        } catch {
+            pacer.failed(id, retryAt: clock.now.advanced(by: Self.retryDelay))
+        }
+    }
+
+    /// Returns whether it ended because of a change.
+    private func wait(until time: Timestamp?) async -> Bool {
+        await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for await _ in changes { return true }
+                return false
+            }
+            if let time {
+                group.addTask { [clock] in
+                    try? await clock.sleep(until: time, tolerance: nil)
+                    return false
+                }
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
+        }
+    }
+}

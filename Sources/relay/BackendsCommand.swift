@@ -1,0 +1,150 @@
+// `relay backends`: how each one is doing; leave one alone, and try it.
+
+import AdminServer
+import ArgumentParser
+
+struct BackendsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backends", abstract: "See how backends are doing; pause, resume and test them.",
+        subcommands: [List.self, Pause.self, Resume.self, Test.self])
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List backends: their state, what waits, since when and why they fail.",
+            discussion: """
+                States: closed (it works), open (it failed too often and is left alone), half_open (a probe is made), paused (by a \
+                person, or because it answered 410).
+
+                Example:
+                  relay backends list
+
+                \(AdminOption.codes)
+                """)
+
+        @OptionGroup var admin: AdminOption
+
+        func run() async throws {
+            let body = try await admin.connect().send(.get, "/backends")
+            guard admin.output == .table else { return printJSON(body) }
+            let backends: API.Page<API.Backend> = try AdminClient.decode(body)
+            var table = Table("NAME", "STATE", "WAITING", "OLDEST", "DEAD", "LAST OK", "WHY")
+            for backend in backends.items {
+                table.add(
+                    .init(backend.name), .init(backend.state, Paint.state(backend.state)),
+                    .init("\(backend.waiting.total)"), .init(Age.since(backend.oldestReceivedAt)),
+                    .init("\(backend.dead)", backend.dead > 0 ? Paint.red : { $0 }),
+                    .init(Age.relative(backend.lastAcceptedAt)), .init(backend.why))
+            }
+            table.print()
+            if let paused = backends.items.first(where: { $0.state == "paused" }) {
+                Terminal.hint(
+                    "when it is mended: relay backends test \(paused.name); relay backends resume \(paused.name)")
+            } else if let dead = backends.items.first(where: { $0.dead > 0 }) {
+                Terminal.hint("what was given up: relay dead list --backend \(dead.name)")
+            }
+        }
+    }
+
+    struct Pause: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Leave a backend alone until it is resumed, over restarts, too.",
+            discussion: """
+                What comes for it is stored and held; what is in flight comes to its end. People who wait for its answer see \
+                Slack's error at once.
+
+                Example:
+                  relay backends pause orders
+
+                \(AdminOption.codes)
+                """)
+
+        @Argument(help: "Names of backends.")
+        var names: [String]
+        @OptionGroup var admin: AdminOption
+
+        func run() async throws {
+            try await change(names, "pause", "is paused: what comes for it is held", try admin.connect(), admin.output)
+        }
+    }
+
+    struct Resume: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Attempt a backend's deliveries again.",
+            discussion: """
+                Example:
+                  relay backends resume orders
+
+                \(AdminOption.codes)
+                """)
+
+        @Argument(help: "Names of backends.")
+        var names: [String]
+        @OptionGroup var admin: AdminOption
+
+        func run() async throws {
+            try await change(names, "resume", "is attempted again", try admin.connect(), admin.output)
+        }
+    }
+
+    struct Test: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Send a backend a signed url_verification, and say what came back; exit 1 when it is not right.",
+            discussion: """
+                Right is a status of 2xx with the challenge in the body, which every Slack app answers. Made from the running relay, \
+                so with its network, secrets and proxies, whether the backend is paused or not.
+
+                Example:
+                  relay backends test orders
+
+                \(AdminOption.codes)
+                """)
+
+        @Argument(help: "The backend's name.")
+        var name: String
+        @OptionGroup var admin: AdminOption
+
+        func run() async throws {
+            let body = try await admin.connect().send(.post, "/backends/\(name.urlEncoded)/test")
+            let test: API.BackendTest = try AdminClient.decode(body)
+            if admin.output == .json { printJSON(body) }
+            guard test.isOk else {
+                let reason = [test.reason, test.detail].compactMap(\.self).joined(separator: ": ").printable
+                throw CommandFailure(
+                    .failed, "\(name) is not right after \(test.durationMs) ms\(reason.isEmpty ? "" : ": \(reason)")")
+            }
+            if admin.output == .table {
+                print("\(name) is right: it took the signature and returned the challenge, in \(test.durationMs) ms")
+            }
+        }
+    }
+}
+
+private func change(
+    _ names: [String], _ verb: String, _ done: String, _ client: AdminClient, _ output: Output
+) async throws {
+    for name in names {
+        let body = try await client.send(.post, "/backends/\(name.urlEncoded)/\(verb)")
+        switch output {
+        case .table: print("\(name) \(done)")
+        case .json: printJSON(body)
+        }
+    }
+}
+
+extension API.Backend {
+    /// Since when it does not do what it should, and why.
+    var why: String {
+        var words: [String] = []
+        if let paused {
+            words.append(
+                paused.cause == "gone"
+                    ? "answered 410 \(Age.relative(paused.since))" : "paused \(Age.relative(paused.since))")
+        }
+        if let failing {
+            words.append("\(failing.reason) for \(Age.since(failing.since)), \(failing.attempts) attempts")
+        }
+        if let probeDue { words.append("probe \(Age.relative(probeDue))") }
+        if let retryAfter { words.append("asked to be left alone, again \(Age.relative(retryAfter))") }
+        return words.isEmpty ? "-" : words.joined(separator: "; ")
+    }
+}

@@ -1,0 +1,219 @@
+// `relay dead`: what was given up, and how it is made again.
+
+import AdminServer
+import ArgumentParser
+import Foundation
+
+struct DeadCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dead", abstract: "Look at what was given up, replay it, delete it.",
+        subcommands: [List.self, Show.self, Replay.self, Delete.self])
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List dead letters and expired deliveries, the newest first.",
+            discussion: """
+                CLASS says whose matter it is: backend (it refused or failed), relay (the request could not be made), policy (egress, \
+                order_block_max), expiry (past max_age).
+
+                Example:
+                  relay dead list --backend orders --since 2h
+
+                \(AdminOption.codes)
+                """)
+
+        @OptionGroup var states: DeadStates
+        @OptionGroup var filter: FilterOptions
+        @OptionGroup var pages: PageOptions
+        @OptionGroup var admin: AdminOption
+
+        func run() async throws {
+            let client = try admin.connect()
+            try await DeliveryList.print(
+                client, filter.query(states: states.given(or: ["dead", "expired"])), pages, admin.output,
+                hint: "make them again: relay dead replay --all, or by ids or filters", table: DeliveryList.dead)
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show one: its attempts, and what the backend said.",
+            discussion: """
+                Example:
+                  relay dead show 3f9c2a1b-1234
+
+                \(AdminOption.codes)
+                """)
+
+        @Argument(help: "The delivery's id.")
+        var id: String
+        @Flag(help: "With the payload; that somebody read it is logged.")
+        var payload = false
+        @OptionGroup var admin: AdminOption
+
+        func run() async throws {
+            try await DeliveryPage.print(try admin.connect(), id, withPayload: payload, admin.output)
+        }
+    }
+
+    struct Replay: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make dead letters again, with the same ids.",
+            discussion: """
+                By ids, by filters, or --all. Replayed are dead letters; of other states only with --state. A replay goes on when \
+                this command ends, and when the relay is restarted: `relay replays list` shows it. How fast deliveries are made is \
+                the backend's limit, and --per-second.
+
+                Example:
+                  relay dead replay --backend orders --since 2h --per-second 10
+
+                \(AdminOption.codes)
+                """)
+
+        @Argument(help: "Ids of deliveries.")
+        var ids: [String] = []
+        @OptionGroup var states: DeadStates
+        @OptionGroup var filter: FilterOptions
+        @Flag(help: "All dead letters.")
+        var all = false
+        @Option(help: ArgumentHelp("At most so many per second.", valueName: "number"))
+        var perSecond: Double?
+        @Flag(help: "Only say how many there are.")
+        var dryRun = false
+        @Flag(help: "Do not wait for the replay's end.")
+        var noWait = false
+        @OptionGroup var admin: AdminOption
+
+        func validate() throws {
+            let ways = [!ids.isEmpty, !filter.isEmpty || !states.state.isEmpty, all].count { $0 }
+            guard ways == 1 else { throw ValidationError("say which: ids, or filters, or --all") }
+        }
+
+        func run() async throws {
+            let client = try admin.connect()
+            var order = API.ReplayOrder(perSecond: perSecond)
+            if ids.isEmpty { order.filter = filter.filter(states: states.given(or: ["dead"])) } else { order.ids = ids }
+            if dryRun {
+                order.dryRun = true
+                let body = try await client.send(.post, "/replays", body: order)
+                guard admin.output == .table else { return printJSON(body) }
+                let found: API.Matched = try AdminClient.decode(body)
+                print("\(found.isAtLeast ? "at least " : "")\(found.matched) would be replayed")
+                return
+            }
+            var body = try await client.send(.post, "/replays", body: order)
+            var replay: API.Replay = try AdminClient.decode(body)
+            if !noWait {
+                let progress = ReplayProgress()
+                while replay.state == "running" {
+                    progress.show(replay)
+                    try await Task.sleep(for: .milliseconds(250))
+                    body = try await client.send(.get, "/replays/\(replay.id)")
+                    replay = try AdminClient.decode(body)
+                }
+                progress.end()
+            }
+            guard admin.output == .table else { return printJSON(body) }
+            print(replay.summary)
+            if replay.state == "running" {
+                Terminal.hint("how far it is: relay replays show \(replay.id)")
+            } else if replay.replayed > 0 {
+                Terminal.hint(
+                    "see what becomes of them: relay deliveries tail", "what still waits: relay backends list")
+            }
+            if replay.state == "canceled" { throw CommandFailure(.failed, "replay \(replay.id) was canceled") }
+        }
+    }
+
+    struct Delete: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Delete dead letters and expired deliveries for good.",
+            discussion: """
+                By ids, by filters, or --all; asks first, unless --yes. Only as many are deleted as were counted.
+
+                Example:
+                  relay dead delete --backend gone --reason rejected_http_410
+
+                \(AdminOption.codes)
+                """)
+
+        @Argument(help: "Ids of deliveries.")
+        var ids: [String] = []
+        @OptionGroup var states: DeadStates
+        @OptionGroup var filter: FilterOptions
+        @Flag(help: "All of them.")
+        var all = false
+        @Flag(help: "Do not ask.")
+        var yes = false
+        @OptionGroup var admin: AdminOption
+
+        func validate() throws {
+            let ways = [!ids.isEmpty, !filter.isEmpty || !states.state.isEmpty, all].count { $0 }
+            guard ways == 1 else { throw ValidationError("say which: ids, or filters, or --all") }
+        }
+
+        func run() async throws {
+            let client = try admin.connect()
+            let deleted = ids.isEmpty ? try await deleteByFilter(client) : try await deleteByIDs(client)
+            switch admin.output {
+            case .table: print("deleted \(deleted)")
+            case .json: print("{\"deleted\":\(deleted)}")
+            }
+        }
+
+        private func deleteByIDs(_ client: AdminClient) async throws -> Int {
+            try Terminal.confirm("Delete \(ids.count) for good?", isConfirmed: yes)
+            for id in ids { _ = try await client.send(.delete, "/deliveries/\(id.urlEncoded)") }
+            return ids.count
+        }
+
+        private func deleteByFilter(_ client: AdminClient) async throws -> Int {
+            let query = filter.query(states: states.given(or: ["dead", "expired"]))
+            let found: API.Matched = try AdminClient.decode(
+                try await client.send(.delete, "/deliveries", query + [("dry_run", "true")]))
+            guard found.matched > 0 else { return 0 }
+            try Terminal.confirm(
+                "Delete \(found.isAtLeast ? "at least " : "")\(found.matched) for good?", isConfirmed: yes)
+            let deleted: API.Deleted = try AdminClient.decode(
+                try await client.send(.delete, "/deliveries", query + [("count", "\(found.matched)")]))
+            return deleted.deleted
+        }
+    }
+}
+
+struct DeadStates: ParsableArguments {
+    @Option(help: ArgumentHelp("dead, expired or canceled; can be repeated.", valueName: "state"))
+    var state: [String] = []
+
+    func given(or states: [String]) -> [String] { state.isEmpty ? states : state }
+}
+
+/// A bar on standard error, where that is a terminal.
+struct ReplayProgress {
+    private static let width = 30
+
+    func show(_ replay: API.Replay) {
+        guard Terminal.isErrors else { return }
+        let done = replay.replayed + replay.withoutPayload
+        let share = replay.matched > 0 ? min(1, Double(done) / Double(replay.matched)) : 1
+        let filled = Int(share * Double(Self.width))
+        let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: Self.width - filled)
+        ConsoleLog.writeText("\r[\(bar)] \(done) of \(replay.matched) replayed ")
+    }
+
+    func end() {
+        if Terminal.isErrors { ConsoleLog.writeText("\r\u{1B}[K") }
+    }
+}
+
+extension API.Replay {
+    /// In a sentence.
+    var summary: String {
+        let left = withoutPayload > 0 ? "; \(withoutPayload) passed over, because their payload was removed" : ""
+        return switch state {
+        case "running": "replay \(id) goes on: \(replayed) of \(matched) so far\(left)"
+        case "done": "replay \(id): \(replayed) of \(matched) are made again\(left)"
+        default: "replay \(id) was canceled after \(replayed) of \(matched)\(left)"
+        }
+    }
+}

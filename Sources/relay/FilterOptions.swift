@@ -1,0 +1,79 @@
+// Which deliveries a command is about.
+
+import AdminServer
+import ArgumentParser
+
+/// The options that choose deliveries; the same words as in the admin API.
+struct FilterOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Of this backend; can be repeated, as all of these.", valueName: "name"))
+    var backend: [String] = []
+    @Option(help: ArgumentHelp("By this route.", valueName: "name"))
+    var route: [String] = []
+    @Option(help: ArgumentHelp("Of this Slack app.", valueName: "name"))
+    var app: [String] = []
+    @Option(help: ArgumentHelp("event, command, interaction or options.", valueName: "kind"))
+    var kind: [String] = []
+    @Option(help: ArgumentHelp("With this reason: http_500, timeout, rejected_http_400, …", valueName: "reason"))
+    var reason: [String] = []
+    @Option(
+        name: .customLong("class"),
+        help: ArgumentHelp("Dead for whom: backend, relay, policy or expiry.", valueName: "class"))
+    var deadClass: String?
+    @Option(help: ArgumentHelp("Received since then: 2h, 3d, or 2026-11-23T09:30:00Z.", valueName: "time"))
+    var since: String?
+    @Option(help: ArgumentHelp("Received before then.", valueName: "time"))
+    var until: String?
+
+    func query(states: [String]) -> AdminClient.Query {
+        let lists = [
+            ("state", states), ("backend", backend), ("route", route), ("app", app), ("kind", kind), ("reason", reason),
+            ("class", deadClass.map { [$0] } ?? []), ("since", since.map { [$0] } ?? []),
+            ("until", until.map { [$0] } ?? []),
+        ]
+        return lists.flatMap { name, values in values.map { (name, $0) } }
+    }
+
+    func filter(states: [String]) -> API.Filter {
+        var filter = API.Filter()
+        filter.state = states.isEmpty ? nil : states
+        filter.backend = backend.isEmpty ? nil : backend
+        filter.route = route.isEmpty ? nil : route
+        filter.app = app.isEmpty ? nil : app
+        filter.kind = kind.isEmpty ? nil : kind
+        filter.reason = reason.isEmpty ? nil : reason
+        filter.class = deadClass.map { [$0] }
+        filter.since = since
+        filter.until = until
+        return filter
+    }
+
+    var isEmpty: Bool { query(states: []).isEmpty }
+}
+
+/// How much of a list.
+struct PageOptions: ParsableArguments {
+    @Option(help: "At most so many, the newest first.")
+    var limit = 50
+    @Flag(help: "All of them, however many.")
+    var all = false
+
+    func validate() throws {
+        guard (1...1_000).contains(limit) else { throw ValidationError("--limit must be 1 to 1000, is \(limit)") }
+    }
+
+    /// Gives each page to `show`, and says whether there would be more.
+    func forEachPage(
+        _ client: AdminClient, _ query: AdminClient.Query,
+        _ show: (API.Page<API.Delivery>, [UInt8]) throws -> Void
+    ) async throws -> Bool {
+        var cursor: String?
+        while true {
+            let page = query + [("limit", "\(all ? 1_000 : limit)")] + (cursor.map { [("cursor", $0)] } ?? [])
+            let body = try await client.send(.get, "/deliveries", page)
+            let found: API.Page<API.Delivery> = try AdminClient.decode(body)
+            try show(found, body)
+            guard all, let next = found.next else { return found.next != nil }
+            cursor = next
+        }
+    }
+}

@@ -1,0 +1,130 @@
+// `relay status`, `relay reload` and `relay drain`: the process as a whole.
+
+import AdminServer
+import ArgumentParser
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Say in one look how a running relay is doing; exit 1 when something is wrong.",
+        discussion: """
+            Example:
+              relay status
+
+            \(AdminOption.codes)
+            """)
+
+    @OptionGroup var admin: AdminOption
+
+    func run() async throws {
+        let client = try admin.connect()
+        let body = try await client.send(.get, "/status")
+        let status: API.Status = try AdminClient.decode(body)
+        switch admin.output {
+        case .json: printJSON(body)
+        case .table:
+            let backends: API.Page<API.Backend> = try await client.get("/backends")
+            for line in Self.lines(status, backends.items) { print(line) }
+        }
+        guard status.problems.isEmpty else {
+            throw CommandFailure(.failed, "not ready: \(status.problems.joined(separator: "; "))")
+        }
+    }
+
+    private static func lines(_ status: API.Status, _ backends: [API.Backend]) -> [String] {
+        var lines = ["relay \(status.version), \(status.state.rawValue) for \(Age.since(status.startedAt))"]
+        for app in status.apps {
+            let reported = app.reported.map { ", Slack counts \($0)" } ?? ""
+            let text = "\(app.connected) of \(app.wanted) connections\(reported)"
+            let refused = app.refused.map { "; Slack refuses the app: \($0)" } ?? ""
+            lines.append("slack \(app.name): " + (app.connected > 0 ? Paint.green(text) : Paint.red(text)) + refused)
+        }
+        let queue = status.queue
+        let waits = queue.waiting > 0 ? ", the oldest for \(Age.since(queue.oldestReceivedAt))" : ""
+        lines.append(
+            "queue: " + (queue.isWritable ? Paint.green("stores") : Paint.red("DOES NOT STORE"))
+                + ", \(queue.waiting) waiting\(waits), \(queue.dead) dead"
+                + (queue.dropped > 0 ? ", \(queue.dropped) dropped" : ""))
+        let held = backends.filter(\.isHeld)
+        let failing = backends.filter { !$0.isHeld && $0.failing != nil }
+        lines += held.map { "backend \($0.name): " + Paint.red($0.state) + ", \($0.why)" }
+        lines += failing.map { backend in
+            "backend \(backend.name): "
+                + Paint.yellow("fails: \(backend.failing?.reason ?? "") for \(Age.since(backend.failing?.since))")
+        }
+        let fine = backends.count - held.count - failing.count
+        if fine > 0 { lines.append("backends: " + Paint.green("\(fine) of \(backends.count) fine")) }
+        return lines
+    }
+}
+
+struct ReloadCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reload", abstract: "Have a running relay read its configuration again; exit 1 when it is wrong.",
+        discussion: """
+            Every mistake is printed; the configuration that holds stays as it is then.
+
+            Example:
+              relay reload
+
+            \(AdminOption.codes)
+            """)
+
+    @OptionGroup var admin: AdminOption
+
+    func run() async throws {
+        let body = try await admin.connect().send(.post, "/reload")
+        guard admin.output == .table else { return printJSON(body) }
+        let loaded: API.Loaded = try AdminClient.decode(body)
+        print("configuration \(loaded.fingerprint) holds, generation \(loaded.generation)")
+    }
+}
+
+struct DrainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drain", abstract: "Have a running relay close its connections and finish what is in flight.",
+        discussion: """
+            As SIGTERM does, but the process then waits for its end: for a signal, at most a minute. For a preStop hook: it \
+            returns when nothing is in flight any more, at the latest after --timeout.
+
+            Example:
+              relay drain
+
+            \(AdminOption.codes)
+            """)
+
+    @Flag(help: "Do not wait until it is drained.")
+    var noWait = false
+    @Option(help: ArgumentHelp("How long to wait.", valueName: "seconds"))
+    var timeout = 60
+    @OptionGroup var admin: AdminOption
+
+    func run() async throws {
+        let client = try admin.connect()
+        let body = try await client.send(.post, "/drain")
+        if noWait {
+            admin.output == .table ? print("it drains") : printJSON(body)
+            return
+        }
+        let end = ContinuousClock.now + .seconds(timeout)
+        while await isDraining(client) {
+            guard ContinuousClock.now < end else {
+                throw CommandFailure(.failed, "it still drains after \(timeout) s")
+            }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        if admin.output == .table { print("it is drained") } else { printJSON(body) }
+    }
+
+    /// Not any more when it is drained, or gone.
+    private func isDraining(_ client: AdminClient) async -> Bool {
+        do {
+            let status: API.Status = try await client.get("/status")
+            return status.state != .drained
+        } catch let failure as CommandFailure {
+            return failure.code != .unreachable
+        } catch {
+            return false
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// `relay replays`: replays under way and past.
+
+import AdminServer
+import ArgumentParser
+
+struct ReplaysCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replays", abstract: "Look at replays, and cancel them. `relay dead replay` begins one.",
+        subcommands: [List.self, Show.self, Cancel.self])
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List replays, the newest first.",
+            discussion: """
+                Example:
+                  relay replays list
+
+                \(AdminOption.codes)
+                """)
+
+        @OptionGroup var admin: AdminOption
+
+        func run() async throws {
+            let body = try await admin.connect().send(.get, "/replays")
+            guard admin.output == .table else { return printJSON(body) }
+            let replays: API.Page<API.Replay> = try AdminClient.decode(body)
+            guard !replays.items.isEmpty else { return print("none") }
+            var table = Table("ID", "STATE", "REPLAYED", "OF", "PER SECOND", "CREATED", "ENDED", "WHICH")
+            for replay in replays.items {
+                table.add(
+                    .init("\(replay.id)"), .init(replay.state, Paint.state(replay.state)), .init("\(replay.replayed)"),
+                    .init("\(replay.matched)"), .init(replay.perSecond.map { "\($0)" } ?? "-"),
+                    .init(Age.relative(replay.createdAt)), .init(Age.relative(replay.endedAt)), .init(replay.which))
+            }
+            table.print()
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say how far a replay is.",
+            discussion: """
+                Example:
+                  relay replays show 3
+
+                \(AdminOption.codes)
+                """)
+
+        @Argument(help: "The replay's number.")
+        var id: Int64
+        @OptionGroup var admin: AdminOption
+
+        func run() async throws {
+            let body = try await admin.connect().send(.get, "/replays/\(id)")
+            guard admin.output == .table else { return printJSON(body) }
+            let replay: API.Replay = try AdminClient.decode(body)
+            print(replay.summary)
+            print("which: \(replay.which)".printable)
+            if replay.state == "running" { Terminal.hint("stop it: relay replays cancel \(replay.id)") }
+        }
+    }
+
+    struct Cancel: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Stop a replay; what it replayed stays replayed.",
+            discussion: """
+                Example:
+                  relay replays cancel 3
+
+                \(AdminOption.codes)
+                """)
+
+        @Argument(help: "The replay's number.")
+        var id: Int64
+        @OptionGroup var admin: AdminOption
+
+        func run() async throws {
+            let body = try await admin.connect().send(.post, "/replays/\(id)/cancel")
+            guard admin.output == .table else { return printJSON(body) }
+            print((try AdminClient.decode(body) as API.Replay).summary)
+        }
+    }
+}
+
+extension API.Replay {
+    /// Its filter in words.
+    fileprivate var which: String {
+        if let ids { return ids.count == 1 ? ids[0] : "\(ids.count) ids" }
+        guard let filter else { return "-" }
+        let lists = [
+            ("state", filter.state), ("backend", filter.backend), ("route", filter.route), ("app", filter.app),
+            ("kind", filter.kind), ("reason", filter.reason), ("class", filter.class),
+            ("since", filter.since.map { [$0] }), ("until", filter.until.map { [$0] }),
+        ]
+        return lists.compactMap { name, values in values.map { "\(name) \($0.joined(separator: ","))" } }
+            .joined(separator: ", ")
+    }
+}
