@@ -173,7 +173,7 @@ package struct Doctor: Sendable {
         let result = verification.result
         switch result.outcome {
         case .accepted where verification.isChallengeReturned:
-            return Finding(subject, .ok, "verifies the signature and returns the challenge")
+            return Finding(subject, .ok, "returns the challenge")
         case .accepted:
             return Finding(
                 subject, .warning, "answers HTTP \(result.status ?? 200) without the challenge",

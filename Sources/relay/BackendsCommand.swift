@@ -82,7 +82,7 @@ struct BackendsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            try await change(names, "resume", "is attempted again", try admin.connect(), admin.output)
+            try await change(names, "resume", "is attempted again, at its next probe where its breaker is open", try admin.connect(), admin.output)
         }
     }
 
@@ -113,7 +113,7 @@ struct BackendsCommand: AsyncParsableCommand {
                     .failed, "\(name) is not right after \(test.durationMs) ms\(reason.isEmpty ? "" : ": \(reason)")")
             }
             if admin.output == .table {
-                print("\(name) is right: it took the signature and returned the challenge, in \(test.durationMs) ms")
+                print("\(name) is right: it returned the challenge, in \(test.durationMs) ms")
             }
         }
     }

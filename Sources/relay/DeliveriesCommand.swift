@@ -72,7 +72,7 @@ struct DeliveriesCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            try await change(ids, "retry", "is made now", try admin.connect(), admin.output)
+            try await change(ids, "retry", "is due now", try admin.connect(), admin.output)
         }
     }
 

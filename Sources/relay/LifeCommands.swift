@@ -6,7 +6,7 @@ import ArgumentParser
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Say in one look how a running relay is doing; exit 1 when something is wrong.",
+        abstract: "Say in one look how a running relay is doing; exit 1 when it is not ready.",
         discussion: """
             Example:
               relay status

@@ -112,7 +112,7 @@ struct AdminTests {
             #expect(try await scene.relay("deliveries", "cancel", ids[0]).output == "\(ids[0]) is canceled")
             #expect(try await scene.relay("deliveries", "cancel", ids[0]).code == 1)
             // One more attempt, and then it is dead.
-            #expect(try await scene.relay("deliveries", "retry", ids[1]).output == "\(ids[1]) is made now")
+            #expect(try await scene.relay("deliveries", "retry", ids[1]).output == "\(ids[1]) is due now")
             _ = try await scene.json("dead", "list", until: { $0.count == 1 })
 
             let refused = try await scene.relay("dead", "delete", "--all")

@@ -28,7 +28,7 @@ struct DoctorTests {
 
         #expect(end.code == 0, "\(end.output)\(end.errors)")
         for word in [
-            "slack.api_url", "Slack takes it", "sockets", "backends.app: verifies the signature", "queue.path",
+            "slack.api_url", "Slack takes it", "sockets", "backends.app: returns the challenge", "queue.path",
         ] {
             #expect(end.output.contains(word), "\(end.output)")
         }
