@@ -173,3 +173,13 @@ let package = Package(
             exclude: ["Python"], swiftSettings: settings),
     ]
 )
+
+// Only where it is asked for: it links with libFuzzer (scripts/fuzz).
+if Context.environment["RELAY_FUZZ"] != nil {
+    package.products.append(.executable(name: "relay-fuzz", targets: ["FuzzTesting"]))
+    package.targets.append(
+        .executableTarget(
+            name: "FuzzTesting",
+            dependencies: ["RelayConfiguration", "RelayCore", "SlackHTTP", "SocketMode", "YAML"], path: "FuzzTesting",
+            exclude: ["Corpus"], swiftSettings: settings))
+}

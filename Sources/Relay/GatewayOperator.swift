@@ -133,14 +133,23 @@ struct GatewayOperator: GatewayControl {
     }
 
     func pause(_ backend: BackendName) async throws(QueueError) -> Bool {
-        guard let dispatcher = dispatchers[backend] else { return false }
-        try await dispatcher.pauseByPerson()
-        return true
+        try await tell(backend) { dispatcher throws(QueueError) in try await dispatcher.pauseByPerson() }
     }
 
     func resume(_ backend: BackendName) async throws(QueueError) -> Bool {
-        guard let dispatcher = dispatchers[backend] else { return false }
-        try await dispatcher.resume()
+        try await tell(backend) { dispatcher throws(QueueError) in try await dispatcher.resume() }
+    }
+
+    /// Tells the backend's dispatcher, and the one that a reload has put in its place meanwhile. false: there is none.
+    private func tell(
+        _ backend: BackendName, _ body: (Dispatcher) async throws(QueueError) -> Void
+    ) async throws(QueueError) -> Bool {
+        guard var dispatcher = dispatchers[backend] else { return false }
+        try await body(dispatcher)
+        while let next = dispatchers[backend], next !== dispatcher {
+            dispatcher = next
+            try await body(dispatcher)
+        }
         return true
     }
 

@@ -17,8 +17,11 @@ struct ReplayJob: Sendable {
         id, filter, per_second, state, created_at, ended_at, matched, replayed, without_payload, cursor, end_sequence
         """
 
+    /// - Throws: `corrupt`, which is the outcome of the call alone, not of those that share its transaction.
     init(_ row: Row) throws {
-        let filter = try JSONDecoder().decode(StoredFilter.self, from: Data((row[1] as String).utf8))
+        guard let filter = try? JSONDecoder().decode(StoredFilter.self, from: Data((row[1] as String).utf8)) else {
+            throw QueueError(.corrupt, "replay \(row[0] as Int64) has a filter that cannot be read")
+        }
         replay = Replay(
             id: row[0], request: ReplayRequest(filter: DeliveryFilter(filter), perSecond: row[2]),
             // A state that is not known is of a later version: nothing is to be done about the job.

@@ -42,6 +42,9 @@ final class SimulatedDisk {
     /// When the first copy was received.
     var keys: [String: Timestamp] = [:]
     var lateAnswers: [LateAnswer.ID: LateAnswer] = [:]
+    /// Late answers that are durable although their write was reported as failed: nobody knows of them before the next
+    /// start, which says that they failed, as they did.
+    var unknownAnswers: Set<LateAnswer.ID> = []
     var pauses: [BackendName: Pause] = [:]
     var mood = Mood.good
     /// Sequences that are not settled for good, by backend, in the order stored.

@@ -149,8 +149,14 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
 
 extension SimulatedQueue {
     func store(_ answer: LateAnswer) async throws(QueueError) {
-        try await write(grows: false) { _ in
-            if self.world.sabotage != .forgetsLateAnswers { self.disk.lateAnswers[answer.id] = answer }
+        try await write(grows: false) { isKnown in
+            guard self.world.sabotage != .forgetsLateAnswers else { return }
+            self.disk.lateAnswers[answer.id] = answer
+            if isKnown {
+                self.disk.unknownAnswers.remove(answer.id)
+            } else {
+                self.disk.unknownAnswers.insert(answer.id)
+            }
         }
     }
 

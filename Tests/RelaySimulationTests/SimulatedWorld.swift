@@ -254,7 +254,10 @@ final class SimulatedWorld: @unchecked Sendable {
         slack.pending == 0 && !slack.hasGhosts
             && processes.allSatisfy { $0.isAlive && $0.openBatches + $0.openQuestions + $0.openActs == 0 }
             && processes.allSatisfy { $0.connector?.isWhole == true && $0.queue?.leaseCount == 0 }
-            && disks.allSatisfy { $0.lateAnswers.isEmpty && $0.unsettled.values.allSatisfy(\.isEmpty) }
+            && disks.allSatisfy { disk in
+                disk.lateAnswers.keys.allSatisfy(disk.unknownAnswers.contains)
+                    && disk.unsettled.values.allSatisfy(\.isEmpty)
+            }
     }
 
     /// For people: what has not come to rest.

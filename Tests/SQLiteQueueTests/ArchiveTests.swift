@@ -75,6 +75,25 @@ struct ArchiveTests {
         #expect(try await queue.waitingIDs() == dead)
     }
 
+    @Test("A replay that cannot be read fails alone")
+    func unreadableReplay() async throws {
+        let queue = try await directory.open()
+        let id = try await queue.createReplay(.init(filter: .init()), now: .second(1)).id
+        let connection = try DatabaseQueue(path: directory.database)
+        try await connection.write { try $0.execute(sql: "UPDATE replay SET filter = 'damaged'") }
+        let errors = await queue.together(4) { index in
+            await queueError {
+                if index == 2 {
+                    _ = try await queue.advanceReplay(id, limit: 1, now: .second(2))
+                } else {
+                    _ = try await queue.store(.event("\(index)"))
+                }
+            }
+        }
+        #expect(errors.compactMap(\.?.code) == [.corrupt])
+        #expect(try await queue.statistics()["a"]?.waiting == [.inFlight: 3])
+    }
+
     @Test("Whoever lists delays nobody who stores, leases and settles")
     func listingDelaysNobody() async throws {
         let queue = try await directory.open()

@@ -205,7 +205,7 @@ import Testing
     func notAllowed() async throws {
         try await withBackend { backend, _ in
             let http = CurlClient()
-            let client = ResponseURLClient(http: http, configuration: .init())
+            let client = ResponseURLClient(http: http, configuration: .init(), timeout: .seconds(60))
             let result = await client.post(Payload("{}"), to: ResponseURL("\(backend.url)/1"))
             #expect(result == .refused(detail: "not a response URL of Slack's"))
             #expect(backend.connectionCount == 0)
@@ -217,7 +217,8 @@ import Testing
     func refused() async throws {
         // A port that is given to nobody: one that was just closed may be another test's by now.
         let http = CurlClient()
-        let client = ResponseURLClient(http: http, configuration: .init(apiURL: "http://127.0.0.1:1/api"))
+        let client = ResponseURLClient(
+            http: http, configuration: .init(apiURL: "http://127.0.0.1:1/api"), timeout: .seconds(60))
         #expect(await client.post(Payload("{}"), to: ResponseURL("http://127.0.0.1:1/hook")).word == "failed")
         http.shutdown()
     }
@@ -239,7 +240,7 @@ import Testing
             let http = CurlClient()
             let client = ResponseURLClient(
                 http: http, configuration: .init(apiURL: "http://127.0.0.1:\(slack.port)/api"),
-                timeout: .seconds(2))
+                timeout: .seconds(5))
             let url = ResponseURL("http://127.0.0.1:\(slack.port)/1")
             #expect(await client.post(Payload("{}"), to: url).word == expected)
             http.shutdown()
@@ -259,7 +260,7 @@ import Testing
 
     /// A server on loopback, and a client whose API is there.
     private func withBackend(
-        answer: @escaping RecordingBackend.Script = { _ in .ok }, timeout: Duration = .seconds(10),
+        answer: @escaping RecordingBackend.Script = { _ in .ok }, timeout: Duration = .seconds(60),
         test: (RecordingBackend, ResponseURLClient) async throws -> Void
     ) async throws {
         let backend = try await RecordingBackend(answer: answer)

@@ -348,7 +348,7 @@ import WebhookSender
             (server.url, .init(caFile: files[0].path), .failed(.tlsError)), (server.url, .init(), .failed(.tlsError)),
         ] as [(String, Backend.TLS, AttemptOutcome)] {
             let sender = WebhookSender(
-                backends: [Backend(name: "b", url: url, tls: tls)],
+                backends: [Backend(name: "b", url: url, timeout: .seconds(60), tls: tls)],
                 signingSecrets: [App.defaultName: .environment("APP")], secrets: Secrets(), client: client,
                 now: { started })
             #expect(await sender.send(delivery(payload: "{}"), attempt: 1).outcome == outcome)
