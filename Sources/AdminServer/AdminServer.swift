@@ -7,7 +7,7 @@ package import RelayCore
 import ServiceLifecycle
 
 /// Serves the admin API over HTTP until the group shuts down.
-package struct AdminServer: Service {
+package struct AdminServer: Service, CustomStringConvertible {
     /// Where and for whom.
     package struct Listener: Sendable {
         /// An address or a host name; IPv6 without brackets.
@@ -65,6 +65,9 @@ package struct AdminServer: Service {
         self.onListening = onListening
         self.logger = logger
     }
+
+    /// For the log of the service group, which else shows all that is in it.
+    package var description: String { "AdminServer on \(listener.host):\(listener.port)" }
 
     /// Throws `ListenError` when it cannot listen.
     package func run() async throws {

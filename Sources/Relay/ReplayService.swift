@@ -5,7 +5,7 @@ package import RelayCore
 import ServiceLifecycle
 
 /// Runs the replays that the archive has, until the group shuts down. What is left goes on after the next start.
-package struct ReplayService: Service {
+package struct ReplayService: Service, CustomStringConvertible {
     private let archive: any DeliveryArchive
     private let becameDue: @Sendable (Set<BackendName>) async -> Void
     private let clock: any RelayClock
@@ -33,6 +33,8 @@ package struct ReplayService: Service {
         self.logger = logger
         (wakes, wake) = AsyncStream.makeStream()
     }
+
+    package var description: String { "ReplayService" }
 
     /// There is another replay, or one was canceled.
     package func replaysChanged() { wake.yield(.changed) }

@@ -133,6 +133,9 @@ struct AdminTests {
         }) { scene in
             _ = try await scene.slack.send(.message)
             _ = await isHanging.waitForArrival()
+            // Somebody who watches holds nothing up, and is told of the end.
+            let tail = try scene.start("deliveries", "tail")
+            _ = try #require(await tail.errors.first(containing: "watching"))
             let drain = try scene.start("drain")
             try await scene.running.logged("draining: it was asked for")
             isHanging.open()
@@ -141,6 +144,9 @@ struct AdminTests {
             #expect(try await scene.running.health("/readyz").status == 503)
             #expect(try await scene.running.health("/healthz").status == 200)
             await scene.running.stop()
+            let watched = await tail.finish()
+            #expect(watched.code == 1 && watched.errors.contains("ended the stream"))
+            #expect(watched.output.contains("delivered"))
             #expect(scene.backend.requests.count == 1)
         }
     }

@@ -97,19 +97,21 @@ struct StartTests {
         await slack.stop()
     }
 
-    @Test("a port that is taken ends serve with 1 and its name")
-    func takenPort() async throws {
+    @Test(
+        "a port that is taken ends serve with 1 and its name",
+        arguments: [("health", "health"), ("admin", "the admin API")])
+    func takenPort(section: String, what: String) async throws {
         let slack = try await Stage.makeSlack()
         let backend = try await RecordingBackend()
         let home = try RelayHome(apiURL: slack.apiURL, backends: ["app": "url: \(backend.url)/slack/events"])
         let yaml = try String(contentsOfFile: home.configurationPath, encoding: .utf8)
-        try yaml.replacing("listen: 127.0.0.1:0", with: "listen: 127.0.0.1:\(backend.port)")
+        try yaml.replacing("\(section): { listen: 127.0.0.1:0", with: "\(section): { listen: 127.0.0.1:\(backend.port)")
             .write(toFile: home.configurationPath, atomically: false, encoding: .utf8)
 
         let end = try await home.start().finish()
 
         #expect(end.code == 1)
-        #expect(end.errors.contains("cannot serve health on 127.0.0.1:\(backend.port)"))
+        #expect(end.errors.contains("cannot serve \(what) on 127.0.0.1:\(backend.port)"))
         await backend.shutDown()
         await slack.stop()
     }
