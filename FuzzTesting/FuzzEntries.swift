@@ -35,7 +35,10 @@ private func isJSON(_ bytes: [UInt8]) -> Bool {
 
 /// A payload is a JSON object, cut from the frame byte for byte.
 private func fuzzSlackMessage(_ bytes: [UInt8]) {
-    guard case .envelope(let envelope) = SlackMessage.parse(bytes, app: "default", receivedAt: Timestamp(millisecondsSinceEpoch: 0)) else { return }
+    guard
+        case .envelope(let envelope) = SlackMessage.parse(
+            bytes, app: "default", receivedAt: Timestamp(millisecondsSinceEpoch: 0))
+    else { return }
     let payload = envelope.payload.bytes
     precondition(payload.first == UInt8(ascii: "{") && payload.last == UInt8(ascii: "}"), "no object")
     precondition(bytes.firstRange(of: payload) != nil, "not cut from the frame")

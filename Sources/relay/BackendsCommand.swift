@@ -82,7 +82,9 @@ struct BackendsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            try await change(names, "resume", "is attempted again, at its next probe where its breaker is open", try admin.connect(), admin.output)
+            try await change(
+                names, "resume", "is attempted again, at its next probe where its breaker is open", try admin.connect(),
+                admin.output)
         }
     }
 
