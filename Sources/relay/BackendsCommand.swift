@@ -127,7 +127,12 @@ private func change(
     for name in names {
         let body = try await client.send(.post, "/backends/\(name.urlEncoded)/\(verb)")
         switch output {
-        case .table: print("\(name) \(done)")
+        case .table:
+            print("\(name) \(done)")
+            let backend: API.Backend = try AdminClient.decode(body)
+            if verb == "resume", backend.dead > 0 {
+                Terminal.hint("\(backend.dead) were given up: relay dead list --backend \(name)")
+            }
         case .json: printJSON(body)
         }
     }
@@ -140,12 +145,13 @@ extension API.Backend {
         if let paused {
             words.append(
                 paused.cause == "gone"
-                    ? "answered 410 \(Age.relative(paused.since))" : "paused \(Age.relative(paused.since))")
+                    ? "answered 410 \(Age.relative(paused.since))" : "by a person \(Age.relative(paused.since))")
         }
         if let failing {
-            words.append("\(failing.reason) for \(Age.since(failing.since)), \(failing.attempts) attempts")
+            let when = paused == nil ? "for" : "before, since"
+            words.append("\(failing.reason) \(when) \(Age.since(failing.since)), \(failing.attempts) attempts")
         }
-        if let probeDue { words.append("probe \(Age.relative(probeDue))") }
+        if paused == nil, let probeDue { words.append("probe \(Age.relative(probeDue))") }
         if let retryAfter { words.append("asked to be left alone, again \(Age.relative(retryAfter))") }
         return words.isEmpty ? "-" : words.joined(separator: "; ")
     }

@@ -29,6 +29,7 @@ struct DeadCommand: AsyncParsableCommand {
 
         func run() async throws {
             let client = try admin.connect()
+            try await filter.warnOfUnknownBackends(client)
             try await DeliveryList.print(
                 client, filter.query(states: states.given(or: ["dead", "expired"])), pages, admin.output,
                 hint: "make them again: relay dead replay --all, or by ids or filters", table: DeliveryList.dead)
@@ -91,6 +92,7 @@ struct DeadCommand: AsyncParsableCommand {
 
         func run() async throws {
             let client = try admin.connect()
+            try await filter.warnOfUnknownBackends(client)
             var order = API.ReplayOrder(perSecond: perSecond)
             if ids.isEmpty { order.filter = filter.filter(states: states.given(or: ["dead"])) } else { order.ids = ids }
             if dryRun {

@@ -31,6 +31,7 @@ struct DeliveriesCommand: AsyncParsableCommand {
 
         func run() async throws {
             let client = try admin.connect()
+            try await filter.warnOfUnknownBackends(client)
             try await DeliveryList.print(
                 client, filter.query(states: state), pages, admin.output, table: DeliveryList.all)
         }
@@ -187,10 +188,10 @@ enum DeliveryList {
     }
 
     static func dead(_ deliveries: [API.Delivery]) -> Table {
-        var table = Table("ID", "BACKEND", "ROUTE", "KIND", "RECEIVED", "GIVEN UP", "CLASS", "REASON")
+        var table = Table("ID", "BACKEND", "KIND", "RECEIVED", "ENDED", "CLASS", "REASON")
         for delivery in deliveries {
             table.add(
-                .init(delivery.id), .init(delivery.backend), .init(delivery.route), .init(delivery.kind),
+                .init(delivery.id), .init(delivery.backend), .init(delivery.kind),
                 .init(Age.relative(delivery.receivedAt)), .init(Age.relative(delivery.settledAt)),
                 .init(delivery.class ?? "-"),
                 .init(delivery.deadReason ?? (delivery.state == "expired" ? "expired" : delivery.state)))
@@ -256,7 +257,11 @@ enum DeliveryPage {
         ]
         if let sent = delivery.sentId { fields.insert(("sent as", sent), at: 1) }
         if let key = delivery.orderKey { fields.append(("order key", key)) }
-        if let due = delivery.due { fields.append(("next attempt", moment(due))) }
+        if delivery.state == "held" {
+            fields.append(("next attempt", "when its backend works again, or is resumed"))
+        } else if let due = delivery.due {
+            fields.append(("next attempt", moment(due)))
+        }
         if let settled = delivery.settledAt { fields.append(("settled", moment(settled))) }
         if let reason = delivery.deadReason {
             fields.append(("given up", "\(reason) (class \(delivery.class ?? "-"))"))

@@ -47,6 +47,16 @@ struct FilterOptions: ParsableArguments {
         return filter
     }
 
+    /// Says which of the backends named are not configured: misspelled, or gone. Their deliveries may still be there.
+    func warnOfUnknownBackends(_ client: AdminClient) async throws {
+        guard !backend.isEmpty else { return }
+        let known: API.Page<API.Backend> = try await client.get("/backends")
+        for name in backend where !known.items.contains(where: { $0.name == name }) {
+            printError(
+                "note: no backend \(name) is configured; known: \(known.items.map(\.name).joined(separator: ", "))")
+        }
+    }
+
     var isEmpty: Bool { query(states: []).isEmpty }
 }
 

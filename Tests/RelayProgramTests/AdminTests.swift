@@ -33,7 +33,7 @@ struct AdminTests {
             #expect(shown.output.contains("orders table is locked"))
             #expect(!shown.output.contains("event_callback"))
             let listed = try await scene.relay("dead", "list")
-            #expect(listed.output.contains(/ID +BACKEND +ROUTE +KIND +RECEIVED +GIVEN UP +CLASS +REASON/))
+            #expect(listed.output.contains(/ID +BACKEND +KIND +RECEIVED +ENDED +CLASS +REASON/))
             let backends = try await scene.relay("backends", "list")
             #expect(backends.output.contains(/orders +closed +0 +- +3 +- +http_400 for [0-9]+s, 3 attempts/))
             #expect(try await scene.relay("backends", "test", "orders").code == 1)
@@ -111,6 +111,10 @@ struct AdminTests {
             let ids = waiting.compactMap { $0["id"] as? String }
             #expect(try await scene.relay("deliveries", "cancel", ids[0]).output == "\(ids[0]) is canceled")
             #expect(try await scene.relay("deliveries", "cancel", ids[0]).code == 1)
+            // A name that is misspelled is said so.
+            let other = try await scene.relay("deliveries", "list", "--backend", "order")
+            #expect(other.output == "none")
+            #expect(other.errors.contains("no backend order is configured; known: orders"))
             // One more attempt, and then it is dead.
             #expect(try await scene.relay("deliveries", "retry", ids[1]).output == "\(ids[1]) is due now")
             _ = try await scene.json("dead", "list", until: { $0.count == 1 })
