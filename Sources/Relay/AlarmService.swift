@@ -8,11 +8,12 @@ import Synchronization
 
 /// Is told what went wrong; decides with an `AlarmBook`, and posts.
 ///
-/// `began`, `ended`, `happened` and `observed` return at once. An alarm that cannot be posted is tried again for half a minute, then
-/// it is logged and counted as failed: the condition is told again after `alarms.repeat`.
+/// `began`, `ended`, `happened` and `observed` return at once. An alarm that cannot be posted is tried again for half a
+/// minute, then it is logged and counted as failed: the condition is told again after `alarms.repeat`.
 package final class AlarmService: Service {
     /// Posts one attempt; nil when it was accepted, else why not.
     package typealias Post = @Sendable (_ id: String, _ body: [UInt8]) async -> String?
+
     private enum Outcome: String, CaseIterable {
         case sent
         case failed

@@ -97,7 +97,7 @@ package struct Composition: Sendable {
             dispatchers: dispatchers, connectors: connectors, traffic: traffic)
 
         let replays = ReplayService(archive: queue, clock: clock, logger: logger) { backends in
-            for backend in backends { await dispatchers[backend]?.deliveriesStored([], othersWait: true) }
+            await dispatchers.deliveriesBecameDue(for: backends)
         }
         let control = GatewayOperator(
             queue: queue, health: health, records: records, current: current, dispatchers: dispatchers,

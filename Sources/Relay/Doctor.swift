@@ -153,11 +153,9 @@ package struct Doctor: Sendable {
 
     private func examine(_ backend: Backend) async -> Finding {
         let subject = "backends.\(backend.name)"
-        let challenge = String((0..<24).map { _ in "abcdefghijklmnopqrstuvwxyz0123456789".randomElement() ?? "x" })
         guard
             let verification = await sender.verifyURL(
-                of: backend.name, app: configuration.apps.first?.name ?? App.defaultName, challenge: challenge,
-                instance: .random(in: .min ... .max))
+                of: backend.name, app: configuration.apps.first?.name ?? App.defaultName)
         else {
             let connects = await sender.connects(to: backend)
             return connects

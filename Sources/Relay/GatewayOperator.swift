@@ -158,9 +158,7 @@ struct GatewayOperator: GatewayControl {
         guard configuration.backends.contains(where: { $0.name == name }) else { return nil }
         let start = clock.now
         let app = configuration.apps.first?.name ?? App.defaultName
-        let challenge = String(UInt64.random(in: .min ... .max), radix: 36) + "relay"
-        let verification = await current.value.sender.verifyURL(
-            of: name, app: app, challenge: challenge, instance: .random(in: .min ... .max))
+        let verification = await current.value.sender.verifyURL(of: name, app: app)
         let took = Int(max(0, start.duration(to: clock.now).milliseconds))
         guard let verification else {
             return API.BackendTest(
@@ -184,7 +182,7 @@ struct GatewayOperator: GatewayControl {
     }
 
     func deliveriesBecameDue(for backends: Set<BackendName>) async {
-        for backend in backends.sorted() { await dispatchers[backend]?.deliveriesStored([], othersWait: true) }
+        await dispatchers.deliveriesBecameDue(for: backends)
     }
 
     func replaysChanged() async { replays.replaysChanged() }

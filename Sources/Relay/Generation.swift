@@ -55,9 +55,6 @@ extension Configuration {
     /// The beginning of the SHA-256 of what `relay config show` prints: the same for gateways that run with the same
     /// configuration, but for where their secrets are found.
     package var fingerprint: String {
-        SHA256.digest(Array(redactedYAML().utf8)).prefix(6).map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
+        hexadecimal(Array(SHA256.digest(Array(redactedYAML().utf8)).prefix(6)))
     }
 }

@@ -35,3 +35,10 @@ package final class Roster<Thing, Member: AnyObject & Sendable>: Sendable, Expre
         }
     }
 }
+
+extension Roster where Thing == Backend, Member == Dispatcher {
+    /// Deliveries of these backends, stored long ago, are to be made now.
+    func deliveriesBecameDue(for backends: Set<BackendName>) async {
+        for backend in backends.sorted() { await self[backend]?.deliveriesStored([], othersWait: true) }
+    }
+}

@@ -13,6 +13,9 @@ package struct URLVerification: Sendable, Equatable {
 
     package var isVerified: Bool { result.outcome == .accepted && isChallengeReturned }
 
+    /// Random letters and digits.
+    package static func makeChallenge() -> String { String(UInt64.random(in: .min ... .max), radix: 36) + "relay" }
+
     package init(result: AttemptResult, isChallengeReturned: Bool) {
         self.result = result
         self.isChallengeReturned = isChallengeReturned
@@ -30,7 +33,8 @@ extension WebhookSender {
     ///   - challenge: random letters and digits.
     ///   - instance: the queue part of the request's delivery id, which names nothing stored.
     package func verifyURL(
-        of backend: BackendName, app: AppName = App.defaultName, challenge: String, instance: UInt32
+        of backend: BackendName, app: AppName = App.defaultName, challenge: String = URLVerification.makeChallenge(),
+        instance: UInt32 = .random(in: .min ... .max)
     ) async -> URLVerification? {
         guard url(of: backend, for: .event) != nil else { return nil }
         let payload = #"{"type":"url_verification","token":"relay","challenge":"\#(challenge)"}"#

@@ -86,8 +86,7 @@ struct DeadCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func validate() throws {
-            let ways = [!ids.isEmpty, !filter.isEmpty || !states.state.isEmpty, all].count { $0 }
-            guard ways == 1 else { throw ValidationError("say which: ids, or filters, or --all") }
+            try states.requireOneWay(ids: ids, filter: filter, all: all)
         }
 
         func run() async throws {
@@ -150,8 +149,7 @@ struct DeadCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func validate() throws {
-            let ways = [!ids.isEmpty, !filter.isEmpty || !states.state.isEmpty, all].count { $0 }
-            guard ways == 1 else { throw ValidationError("say which: ids, or filters, or --all") }
+            try states.requireOneWay(ids: ids, filter: filter, all: all)
         }
 
         func run() async throws {
@@ -186,6 +184,12 @@ struct DeadCommand: AsyncParsableCommand {
 struct DeadStates: ParsableArguments {
     @Option(help: ArgumentHelp("dead, expired or canceled; can be repeated.", valueName: "state"))
     var state: [String] = []
+
+    /// Deliveries are named in one way: by ids, by filters (states are one), or as all.
+    func requireOneWay(ids: [String], filter: FilterOptions, all: Bool) throws {
+        let ways = [!ids.isEmpty, !filter.isEmpty || !state.isEmpty, all].count { $0 }
+        guard ways == 1 else { throw ValidationError("say which: ids, or filters, or --all") }
+    }
 
     func given(or states: [String]) -> [String] { state.isEmpty ? states : state }
 }
