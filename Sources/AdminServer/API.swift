@@ -54,6 +54,8 @@ extension API {
         /// What `/readyz` says is wrong; empty: ready.
         package var problems: [String]
         package var apps: [App]
+        /// In the order of the configuration.
+        package var backends: [Backend]
         package var queue: Queue
         package var configuration: Loaded
 
@@ -71,7 +73,7 @@ extension API {
             package var connected: Int
             /// As many as the configuration wants.
             package var wanted: Int
-            /// Connections that Slack counts, those of others included.
+            /// Connections that Slack counted at the last hello, those of others included.
             package var reported: Int?
             /// Slack's word for why it lets this app not connect.
             package var refused: String?
@@ -105,14 +107,15 @@ extension API {
         }
 
         package init(
-            version: String, startedAt: String, state: State, problems: [String], apps: [App], queue: Queue,
-            configuration: Loaded
+            version: String, startedAt: String, state: State, problems: [String], apps: [App], backends: [Backend],
+            queue: Queue, configuration: Loaded
         ) {
             self.version = version
             self.startedAt = startedAt
             self.state = state
             self.problems = problems
             self.apps = apps
+            self.backends = backends
             self.queue = queue
             self.configuration = configuration
         }
@@ -125,11 +128,39 @@ extension API {
         /// The same for the same file; hexadecimal.
         package var fingerprint: String
         package var loadedAt: String
+        /// What stands in the file now and could not be taken over; absent when it was, or was not tried.
+        package var refused: Refused?
 
-        package init(generation: Int, fingerprint: String, loadedAt: String) {
+        package struct Refused: Codable, Sendable, Equatable {
+            package var at: String
+            /// For people, one per mistake, with its place in the file where it has one; no secret.
+            package var mistakes: [String]
+
+            package init(at: String, mistakes: [String]) {
+                self.at = at
+                self.mistakes = mistakes
+            }
+        }
+
+        package init(generation: Int, fingerprint: String, loadedAt: String, refused: Refused? = nil) {
             self.generation = generation
             self.fingerprint = fingerprint
             self.loadedAt = loadedAt
+            self.refused = refused
+        }
+    }
+
+    /// What came of a reload that was not refused.
+    package struct Reloaded: Codable, Sendable, Equatable {
+        package var generation: Int
+        package var fingerprint: String
+        /// The keys that differ from the configuration before; none: the file says what held already.
+        package var changed: [String]
+
+        package init(_ loaded: Loaded, changed: [String]) {
+            generation = loaded.generation
+            fingerprint = loaded.fingerprint
+            self.changed = changed
         }
     }
 

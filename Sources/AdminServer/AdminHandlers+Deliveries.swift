@@ -62,9 +62,10 @@ extension AdminHandlers {
         guard let record = try await archive.record(id) else { throw Problem.unknown(id) }
         var reply = try AdminReply(
             API.Delivery(record, held: await control.heldBackends(), withPayload: withPayload))
-        if withPayload {
+        // What a backend said can be as private as what it was sent.
+        if withPayload || record.response?.body.isEmpty == false {
             reply.isAudited = true
-            reply.change = "payload.read"
+            reply.change = withPayload ? "payload.read" : "response.read"
         }
         return reply
     }

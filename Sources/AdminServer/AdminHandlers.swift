@@ -68,15 +68,15 @@ struct AdminHandlers: Sendable {
 
     func reload(_ request: inout AdminRequest) async throws -> AdminReply {
         try request.query.finish()
-        let loaded: API.Loaded
+        let reloaded: API.Reloaded
         do throws(ReloadRefused) {
-            loaded = try await control.reload()
+            reloaded = try await control.reload()
         } catch {
             throw Problem(
                 .reloadRefused, "the configuration that holds stays as it is",
                 mistakes: error.mistakes.map { .init(name: nil, message: $0) })
         }
-        return try AdminReply(loaded)
+        return try AdminReply(reloaded)
     }
 
     func drain(_ request: inout AdminRequest) async throws -> AdminReply {

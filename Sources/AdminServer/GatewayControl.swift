@@ -30,7 +30,7 @@ package protocol GatewayControl: Sendable {
 
     func configuration() async -> API.Configuration
     /// Reads the configuration file again.
-    func reload() async throws(ReloadRefused) -> API.Loaded
+    func reload() async throws(ReloadRefused) -> API.Reloaded
     /// Ends the process as SIGTERM does. Returns at once.
     func drain() async
 }

@@ -44,17 +44,21 @@ struct GatewayOperator: GatewayControl {
     private var running: Configuration { current.value.configuration }
 
     private var loaded: API.Loaded {
-        let generation = current.value
-        return API.Loaded(
-            generation: generation.number, fingerprint: generation.configuration.fingerprint,
-            loadedAt: generation.loadedAt.rfc3339Milliseconds)
+        get async {
+            let refusal = await reloader.refusal
+            let generation = current.value
+            return API.Loaded(
+                generation: generation.number, fingerprint: generation.configuration.fingerprint,
+                loadedAt: generation.loadedAt.rfc3339Milliseconds,
+                refused: refusal.map { .init(at: $0.at.rfc3339Milliseconds, mistakes: $0.problems) })
+        }
     }
 
     func status() async -> API.Status {
         let configuration = running
         let statuses = connectors.sorted.map(\.status)
-        let statistics = (try? await queue.statistics()) ?? [:]
-        return API.Status(
+        let statistics = await statistics
+        return await API.Status(
             version: RelayVersion.text, startedAt: startedAt.rfc3339Milliseconds,
             state: state,
             problems: Readiness(apps: statuses, queueProblem: health.problem).problems,
@@ -64,6 +68,7 @@ struct GatewayOperator: GatewayControl {
                     wanted: configuration.apps.first { $0.name == status.app }?.connections ?? 0,
                     reported: status.reported, refused: status.fatal)
             },
+            backends: shown(statistics),
             queue: .init(
                 isWritable: health.problem == nil, waiting: statistics.values.reduce(0) { $0 + $1.waitingCount },
                 oldestReceivedAt: statistics.values.compactMap(\.oldestReceivedAt).min()?.rfc3339Milliseconds,
@@ -94,7 +99,10 @@ struct GatewayOperator: GatewayControl {
     // MARK: Backends
 
     func backends() async -> [API.Backend] {
-        let statistics = (try? await queue.statistics()) ?? [:]
+        await shown(await statistics)
+    }
+
+    private func shown(_ statistics: [BackendName: QueueStatistics]) async -> [API.Backend] {
         var shown: [API.Backend] = []
         for backend in running.backends {
             if let dispatcher = dispatchers[backend.name] {
@@ -104,12 +112,16 @@ struct GatewayOperator: GatewayControl {
         return shown
     }
 
+    /// Nothing where the queue cannot be read: that is among the problems of the status.
+    private var statistics: [BackendName: QueueStatistics] {
+        get async { (try? await queue.statistics()) ?? [:] }
+    }
+
     func backend(_ name: BackendName) async -> API.Backend? {
         guard let backend = running.backends.first(where: { $0.name == name }),
             let dispatcher = dispatchers[name]
         else { return nil }
-        let statistics = (try? await queue.statistics()) ?? [:]
-        return await show(backend, dispatcher, statistics[name] ?? QueueStatistics())
+        return await show(backend, dispatcher, await statistics[name] ?? QueueStatistics())
     }
 
     private func show(_ backend: Backend, _ dispatcher: Dispatcher, _ figures: QueueStatistics) async -> API.Backend {
@@ -190,12 +202,15 @@ struct GatewayOperator: GatewayControl {
     // MARK: Configuration and life
 
     func configuration() async -> API.Configuration {
-        API.Configuration(loaded, yaml: running.redactedYAML())
+        API.Configuration(await loaded, yaml: running.redactedYAML())
     }
 
-    func reload() async throws(ReloadRefused) -> API.Loaded {
-        if case .refused(let problems) = await reloader.reload() { throw ReloadRefused(mistakes: problems) }
-        return loaded
+    func reload() async throws(ReloadRefused) -> API.Reloaded {
+        switch await reloader.reload() {
+        case .changed(let keys, _): return API.Reloaded(await loaded, changed: keys)
+        case .unchanged: return API.Reloaded(await loaded, changed: [])
+        case .refused(let problems): throw ReloadRefused(mistakes: problems)
+        }
     }
 
     func drain() async { drainRequest.send() }

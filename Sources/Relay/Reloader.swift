@@ -17,6 +17,12 @@ package enum ReloadResult: Sendable, Equatable {
     case refused(problems: [String])
 }
 
+/// A file that could not be taken over.
+struct ReloadRefusal: Sendable, Equatable {
+    var at: Timestamp
+    var problems: [String]
+}
+
 /// Reads the configuration again and takes it over. What can fail comes before the first change.
 ///
 /// Envelopes that are being dealt with finish as they were routed. Connections to Slack stay open unless they were made
@@ -34,6 +40,8 @@ package actor Reloader {
     private let traffic: TrafficService
     private let failures: Counter
     private let logger: Logger
+    /// What came of the last reload, where it was refused.
+    private(set) var refusal: ReloadRefusal?
     private var isReloading = false
     private var line: [CheckedContinuation<Void, Never>] = []
 
@@ -72,8 +80,9 @@ package actor Reloader {
         }
         let result = await readAndApply()
         switch result {
-        case .changed, .unchanged: break
+        case .changed, .unchanged: refusal = nil
         case .refused(let problems):
+            refusal = ReloadRefusal(at: factory.clock.now, problems: problems)
             failures.increment()
             for problem in problems {
                 logger.error(

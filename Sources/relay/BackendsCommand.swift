@@ -6,7 +6,7 @@ import ArgumentParser
 struct BackendsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backends", abstract: "See how backends are doing; pause, resume and test them.",
-        subcommands: [List.self, Pause.self, Resume.self, Test.self])
+        subcommands: [List.self, Show.self, Pause.self, Resume.self, Test.self])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -41,6 +41,35 @@ struct BackendsCommand: AsyncParsableCommand {
                     "when it is mended: relay backends test \(paused.name); relay backends resume \(paused.name)")
             } else if let dead = backends.items.first(where: { $0.dead > 0 }) {
                 Terminal.hint("what was given up: relay dead list --backend \(dead.name)")
+            }
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show one backend: its state, what waits, since when and why it fails.",
+            discussion: """
+                Example:
+                  relay backends show orders
+
+                \(AdminOption.codes)
+                """)
+
+        @Argument(help: "The backend's name.")
+        var name: String
+        @OptionGroup var admin: AdminOption
+
+        func run() async throws {
+            let body = try await admin.connect().send(.get, "/backends/\(name.urlEncoded)")
+            guard admin.output == .table else { return printJSON(body) }
+            let backend: API.Backend = try AdminClient.decode(body)
+            Fields.print(backend.fields)
+            if backend.state == "paused" {
+                Terminal.hint("when it is mended: relay backends test \(name); relay backends resume \(name)")
+            } else if backend.dead > 0 {
+                Terminal.hint("what was given up: relay dead list --backend \(name)")
+            } else if backend.waiting.total > 0 {
+                Terminal.hint("what waits: relay deliveries list --backend \(name)")
             }
         }
     }
@@ -139,6 +168,22 @@ private func change(
 }
 
 extension API.Backend {
+    fileprivate var fields: [(name: String, value: String)] {
+        let parts = [
+            (waiting.inFlight, "in flight"), (waiting.pending, "pending"), (waiting.scheduled, "scheduled"),
+            (waiting.held, "held"),
+        ]
+        let waits = parts.filter { $0.0 > 0 }.map { "\($0) \($1)" }.joined(separator: ", ")
+        var fields = [("backend", name), ("url", url)]
+        if let unixSocket { fields.append(("unix socket", unixSocket)) }
+        fields += [
+            ("state", state), ("why", why),
+            ("waiting", waits.isEmpty ? "none" : "\(waits); the oldest for \(Age.since(oldestReceivedAt))"),
+            ("dead", "\(dead)"), ("last ok", Age.relative(lastAcceptedAt)),
+        ]
+        return fields
+    }
+
     /// Since when it does not do what it should, and why.
     var why: String {
         var words: [String] = []

@@ -218,7 +218,7 @@ extension API.Replay {
         let left = withoutPayload > 0 ? "; \(withoutPayload) passed over, because their payload was removed" : ""
         return switch state {
         case "running": "replay \(id) goes on: \(replayed) of \(matched) so far\(left)"
-        case "done": "replay \(id): \(replayed) of \(matched) are made again\(left)"
+        case "done": "replay \(id): \(replayed) of \(matched) wait to be made again\(left)"
         default: "replay \(id) was canceled after \(replayed) of \(matched)\(left)"
         }
     }

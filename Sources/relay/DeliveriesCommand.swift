@@ -268,9 +268,7 @@ enum DeliveryPage {
         }
         if delivery.replays > 0 { fields.append(("replays", "\(delivery.replays)")) }
         fields.append(("payload", delivery.payloadBytes.map { "\($0) bytes" } ?? "removed"))
-        var lines = fields.map { name, value in
-            Paint.dim((name + ":").padding(toLength: 14, withPad: " ", startingAt: 0)) + value.printable
-        }
+        var lines = Fields.lines(fields)
         lines += attempts(delivery)
         if let response = delivery.response {
             lines += ["", "the backend's last response that was not a success: HTTP \(response.status)"]

@@ -23,18 +23,18 @@ struct StatusCommand: AsyncParsableCommand {
         switch admin.output {
         case .json: printJSON(body)
         case .table:
-            let backends: API.Page<API.Backend> = try await client.get("/backends")
-            for line in Self.lines(status, backends.items) { print(line) }
+            for line in Self.lines(status) { print(line) }
+            Self.hint(status)
         }
         guard status.problems.isEmpty else {
             throw CommandFailure(.failed, "not ready: \(status.problems.joined(separator: "; "))")
         }
     }
 
-    private static func lines(_ status: API.Status, _ backends: [API.Backend]) -> [String] {
+    private static func lines(_ status: API.Status) -> [String] {
         var lines = ["relay \(status.version), \(status.state.rawValue) for \(Age.since(status.startedAt))"]
         for app in status.apps {
-            let reported = app.reported.map { ", Slack counts \($0)" } ?? ""
+            let reported = app.reported.map { ", Slack counted \($0) at the last hello" } ?? ""
             let text = "\(app.connected) of \(app.wanted) connections\(reported)"
             let refused = app.refused.map { "; Slack refuses the app: \($0)" } ?? ""
             lines.append("slack \(app.name): " + (app.connected > 0 ? Paint.green(text) : Paint.red(text)) + refused)
@@ -45,6 +45,7 @@ struct StatusCommand: AsyncParsableCommand {
             "queue: " + (queue.isWritable ? Paint.green("stores") : Paint.red("DOES NOT STORE"))
                 + ", \(queue.waiting) waiting\(waits), \(queue.dead) dead"
                 + (queue.dropped > 0 ? ", \(queue.dropped) dropped" : ""))
+        let backends = status.backends
         let held = backends.filter(\.isHeld)
         let failing = backends.filter { !$0.isHeld && $0.failing != nil }
         lines += held.map { "backend \($0.name): " + Paint.red($0.state) + ", \($0.why)" }
@@ -54,7 +55,18 @@ struct StatusCommand: AsyncParsableCommand {
         }
         let fine = backends.count - held.count - failing.count
         if fine > 0 { lines.append("backends: " + Paint.green("\(fine) of \(backends.count) fine")) }
+        if let refused = status.configuration.refused {
+            lines.append(
+                "configuration: "
+                    + Paint.red(
+                        "refused \(Age.relative(refused.at)), so generation \(status.configuration.generation) holds"))
+            lines += refused.mistakes.map { "  \($0)".printable }
+        }
         return lines
+    }
+
+    private static func hint(_ status: API.Status) {
+        if status.queue.dead > 0 { Terminal.hint("what was given up: relay dead list") }
     }
 }
 
@@ -75,8 +87,12 @@ struct ReloadCommand: AsyncParsableCommand {
     func run() async throws {
         let body = try await admin.connect().send(.post, "/reload")
         guard admin.output == .table else { return printJSON(body) }
-        let loaded: API.Loaded = try AdminClient.decode(body)
-        print("configuration \(loaded.fingerprint) holds, generation \(loaded.generation)")
+        let reloaded: API.Reloaded = try AdminClient.decode(body)
+        guard !reloaded.changed.isEmpty else {
+            return print("the file says what holds already: generation \(reloaded.generation)")
+        }
+        print("generation \(reloaded.generation) holds; changed:")
+        for key in reloaded.changed { print("  \(key)".printable) }
     }
 }
 

@@ -50,6 +50,21 @@ struct Table {
     }
 }
 
+/// One thing, a line per field.
+enum Fields {
+    /// Lines without their ends.
+    static func lines(_ fields: [(name: String, value: String)]) -> [String] {
+        let width = fields.reduce(0) { max($0, $1.name.count) } + 2
+        return fields.map { name, value in
+            Paint.dim((name + ":").padding(toLength: width, withPad: " ", startingAt: 0)) + value.printable
+        }
+    }
+
+    static func print(_ fields: [(name: String, value: String)]) {
+        for line in lines(fields) { Swift.print(line) }
+    }
+}
+
 enum Terminal {
     static var isOutput: Bool { isatty(STDOUT_FILENO) == 1 }
     static var isInput: Bool { isatty(STDIN_FILENO) == 1 }

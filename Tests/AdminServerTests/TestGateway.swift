@@ -23,6 +23,7 @@ actor TestGateway: GatewayControl {
             version: "1.2.3", startedAt: "2026-11-23T09:00:00.000Z",
             state: done.contains("drain") ? .draining : .running,
             problems: [], apps: [.init(name: "default", connected: 2, wanted: 2, reported: 2, refused: nil)],
+            backends: backends(),
             queue: .init(isWritable: true, waiting: 0, oldestReceivedAt: nil, dead: 0, dropped: 0),
             configuration: loaded)
     }
@@ -74,9 +75,9 @@ actor TestGateway: GatewayControl {
 
     func configuration() -> API.Configuration { API.Configuration(loaded, yaml: "version: 1\n") }
 
-    func reload() throws(ReloadRefused) -> API.Loaded {
+    func reload() throws(ReloadRefused) -> API.Reloaded {
         guard mistakes.isEmpty else { throw ReloadRefused(mistakes: mistakes) }
-        return loaded
+        return API.Reloaded(loaded, changed: ["routes"])
     }
 
     func drain() { done.append("drain") }

@@ -36,6 +36,8 @@ struct AdminTests {
             #expect(listed.output.contains(/ID +BACKEND +KIND +RECEIVED +ENDED +CLASS +REASON/))
             let backends = try await scene.relay("backends", "list")
             #expect(backends.output.contains(/orders +closed +0 +- +3 +- +http_400 for [0-9]+s, 3 attempts/))
+            let orders = try await scene.relay("backends", "show", "orders").output
+            #expect(orders.contains(/why: +http_400 for [0-9]+s, 3 attempts/) && orders.contains(/dead: +3/))
             #expect(try await scene.relay("backends", "test", "orders").code == 1)
 
             // Left alone: what comes is held.
@@ -60,7 +62,7 @@ struct AdminTests {
             #expect(try await scene.relay("dead", "replay", "--all", "--dry-run").output == "3 would be replayed")
             #expect(
                 try await scene.relay("dead", "replay", "--all", "--per-second", "50").output
-                    == "replay 1: 3 of 3 are made again")
+                    == "replay 1: 3 of 3 wait to be made again")
             for letter in dead {
                 let id = try #require(letter["id"] as? String)
                 _ = try #require(await tail.output.first { $0.contains("settled") && $0.contains(id) })
@@ -76,7 +78,7 @@ struct AdminTests {
             let changes = scene.running.log.filter { $0.message == "admin change" }
             #expect(
                 changes.compactMap { $0["action"] } == [
-                    "backend.test", "backend.pause", "backend.test", "backend.resume", "replay.create",
+                    "response.read", "backend.test", "backend.pause", "backend.test", "backend.resume", "replay.create",
                 ])
             #expect(Set(changes.map { $0["admin.remote"] }) == ["127.0.0.1"])
             #expect(!scene.running.process.errors.text.contains(Self.token))

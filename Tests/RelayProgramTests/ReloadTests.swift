@@ -75,6 +75,33 @@ struct ReloadTests {
         }
     }
 
+    @Test(
+        "the command says what changed, or every mistake, and the status shows a file that was refused until it is right"
+    )
+    func command() async throws {
+        try await with { scene in
+            #expect(
+                try await scene.relay.command("reload").output == "the file says what holds already: generation 1")
+            let good = try String(contentsOfFile: scene.home.configurationPath, encoding: .utf8)
+            try scene.home.edit { $0 = good.replacing("to: one", with: "to: nowhere") }
+            let refused = try await scene.relay.command("reload")
+            #expect(refused.code == 1)
+            #expect(refused.errors.contains("names no backend: \"nowhere\""))
+            let status = try await scene.relay.command("status")
+            #expect(status.code == 0)
+            #expect(status.output.contains(/configuration: refused [0-9]+s ago, so generation 1 holds/))
+            #expect(status.output.contains("names no backend: \"nowhere\""))
+
+            try scene.home.edit { $0 = good.replacing("to: one", with: "to: two") }
+            let reloaded = try await scene.relay.command("reload", "--output", "json")
+            // The file is looked at each second, too: one of both took it over.
+            #expect(
+                reloaded.output.contains(#""changed":["routes.all.to"]"#) || reloaded.output.contains(#""changed":[]"#))
+            #expect(reloaded.output.contains(#""generation":2"#))
+            #expect(try await !scene.relay.command("status").output.contains("refused"))
+        }
+    }
+
     @Test("under load a broken file changes nothing, and a good one loses nothing; nobody reconnects")
     func underLoad() async throws {
         try await with { scene in
