@@ -35,26 +35,34 @@ final class TrafficService: Service {
         self.drainTimeout = drainTimeout
         self.clock = clock
         (parts, newParts) = AsyncStream.makeStream()
+        for dispatcher in dispatchers.sorted { start(dispatcher) }
+        for connector in connectors.sorted { start(connector) }
     }
 
     /// Whether the end has begun: nothing is to be started any more.
     var isDraining: Bool { draining.withLock { $0 } }
 
     func run() async throws {
-        for dispatcher in dispatchers.sorted { start(dispatcher) }
-        for connector in connectors.sorted { start(connector) }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.runAll() }
+        /// What a child task has come to.
+        enum End { case isRequested, isHere }
+        try await withThrowingTaskGroup(of: End.self) { group in
             group.addTask {
-                guard (try? await gracefulShutdown()) != nil else { return }
+                try await self.runAll()
+                return .isHere
+            }
+            group.addTask {
+                guard (try? await gracefulShutdown()) != nil else { return .isRequested }
                 await self.drain()
+                return .isRequested
             }
             group.addTask {
-                guard (try? await gracefulShutdown()) != nil else { return }
+                guard (try? await gracefulShutdown()) != nil else { return .isRequested }
                 try? await self.clock.sleep(for: self.drainTimeout())
+                return .isHere
             }
-            // Drained, or out of time: what is still in flight is attempted again after the next start.
-            try await group.next()
+            // Every part has come to its end, or is out of time: what is still in flight then is attempted again after
+            // the next start.
+            while try await group.next() == .isRequested {}
             group.cancelAll()
         }
     }
@@ -77,7 +85,8 @@ final class TrafficService: Service {
         }
     }
 
-    /// Returns when everything is drained. Nothing here can be hurried: what is out of time is canceled in `runAll`.
+    /// Tells every part to come to its end, and returns when the connections have: dispatchers and late answers finish
+    /// what they have in flight in `runAll`. Nothing here can be hurried: what is out of time is canceled there.
     private func drain() async {
         draining.withLock { $0 = true }
         let timeout = drainTimeout()
@@ -99,14 +108,19 @@ final class TrafficService: Service {
 
     // MARK: With the configuration
 
-    func start(_ connector: SlackConnector) { newParts.yield { try await connector.run() } }
+    /// One that comes when the end has begun, and that the drain did not see, does nothing.
+    func start(_ connector: SlackConnector) {
+        newParts.yield {
+            guard !self.isDraining else { return }
+            try await connector.run()
+        }
+    }
 
-    /// Runs it until it is drained. What it gave back then is for the one that has taken its place.
+    /// Runs it until it is drained.
     func start(_ dispatcher: Dispatcher) {
-        newParts.yield { [dispatchers] in
+        newParts.yield {
+            if self.isDraining { await dispatcher.drain() }
             await dispatcher.run()
-            guard let next = dispatchers[dispatcher.backend.name], next !== dispatcher else { return }
-            await next.deliveriesStored([], othersWait: true)
         }
     }
 

@@ -23,6 +23,25 @@ struct ShutdownTests {
         }
     }
 
+    @Test("what is in flight at SIGTERM comes to its end, however much later than the connections")
+    func inFlight() async throws {
+        let gate = Gate()
+        let script: RecordingBackend.Script = { _ in
+            await gate.pass()
+            return .ok
+        }
+        try await Stage.with(relay: .init(logLevel: "debug"), backend: script) { stage in
+            try await stage.slack.waitForConnections(atLeast: 2)
+            _ = try await stage.slack.send(.message)
+            _ = await stage.backend.requests(atLeast: 1)
+            stage.relay.process.send(signal: SIGTERM)
+            try await stage.slack.wait(for: .ended, times: 2)
+            gate.open()
+            #expect(await stage.relay.process.waitForExit() == 0)
+            #expect(stage.relay.log.contains { $0.message == "delivered" })
+        }
+    }
+
     @Test("a drain is over when its time is, although somebody waits for a backend that does not reply")
     func answersEnd() async throws {
         let settings = RelaySettings(slack: ["drain_timeout: 300ms"], backend: "timeout: 10m")

@@ -10,6 +10,7 @@ struct RelaySettings {
     /// More keys of the backend, as `RelayHome` takes them; nil: none.
     var backend: String?
     var backoff = "{ initial: 50ms, max: 400ms, stable: 1s }"
+    var logLevel = "info"
     var environment: [String: String] = [:]
 }
 
@@ -33,7 +34,7 @@ final class RunningRelay: Sendable {
                     "app": (["url: \(backendURL)/slack/events"] + [settings.backend].compactMap { $0 }).joined(
                         separator: ", ")
                 ],
-                slack: ["backoff: \(settings.backoff)"] + settings.slack, logLevel: "info",
+                slack: ["backoff: \(settings.backoff)"] + settings.slack, logLevel: settings.logLevel,
                 environment: settings.environment))
     }
 
