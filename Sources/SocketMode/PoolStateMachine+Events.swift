@@ -68,17 +68,23 @@ extension PoolStateMachine {
         }
     }
 
-    /// What failed with the old settings says nothing of the new ones: nothing waits for it any more.
+    /// What failed with settings that no longer hold says nothing of the new ones: nothing waits for it any more. Nor
+    /// does anything when the waits themselves are others.
     mutating func reconfigured(
         _ configuration: PoolConfiguration, replacesConnections: Bool, _ turn: inout Turn
     ) {
+        let waitsOtherwise =
+            configuration.backoffInitial != self.configuration.backoffInitial
+            || configuration.backoffMaximum != self.configuration.backoffMaximum
         self.configuration = configuration
-        backoff = Backoff(initial: configuration.backoffInitial, maximum: configuration.backoffMaximum)
-        capacityBackoff = configuration.capacityBackoff
         while slots.count < wantedSlots { slots.append(Slot(emptySince: turn.now)) }
         guard phase == .running else { return }
-        if pause?.reason == .capacity { reported = nil }
-        if pause?.reason != .start { endPause(&turn) }
+        if replacesConnections || waitsOtherwise {
+            backoff = Backoff(initial: configuration.backoffInitial, maximum: configuration.backoffMaximum)
+            capacityBackoff = configuration.capacityBackoff
+            if pause?.reason == .capacity { reported = nil }
+            if pause?.reason != .start { endPause(&turn) }
+        }
         if replacesConnections {
             fatal = nil
             earlyRefreshes = 0

@@ -467,6 +467,16 @@ import Testing
         #expect(pool.fatal == nil)
     }
 
+    @Test("what Slack asked to wait for is waited for, although more connections are wanted")
+    func stillWaits() {
+        let pool = PoolHarness()
+        pool.send(.started)
+        pool.fire(.pause)
+        #expect(pool.fail(1, .rateLimited) == [])
+        #expect(pool.reconfigure(connections: 2) == [])
+        #expect(pool.wait(for: .pause) != nil)
+    }
+
     // MARK: Drain
 
     @Test("F7: drained, every connection is drained, nothing is dialed, and the end is said once")
