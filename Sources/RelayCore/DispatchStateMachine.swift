@@ -120,6 +120,8 @@ package struct DispatchStateMachine: Sendable {
     private var wakes: Set<Timestamp> = []
     private var isPaused = false
     private var isDraining = false
+    /// When attempts were let go on last: at the start, when its breaker closed, when it was resumed.
+    private var letGoAt: Timestamp?
 
     private struct Settling {
         var bytes: Int
@@ -181,7 +183,8 @@ package struct DispatchStateMachine: Sendable {
 
     /// The process started: look into the queue.
     package mutating func started(now: Timestamp) -> Actions {
-        next(now: now)
+        letGoAt = now
+        return next(now: now)
     }
 
     /// New deliveries were stored. `leased` holds those that the queue leased to us at once; `othersWait` says that
@@ -211,7 +214,10 @@ package struct DispatchStateMachine: Sendable {
     package mutating func leaseFinished(_ result: LeaseResult, now: Timestamp) -> Actions {
         let missed = leasing ?? Leasing()
         leasing = nil
-        guard !isDraining else { return next(now: now, releasing: result.deliveries.map(\.id)) }
+        guard !isDraining, !isHeldBack else {
+            if isHeldBack { noteMore() }
+            return next(now: now, releasing: result.deliveries.map(\.id))
+        }
         for delivery in result.deliveries { hold(delivery) }
         if !missed.mayMissMore {
             let latest = now.advanced(by: configuration.longestIdle)
@@ -241,7 +247,7 @@ package struct DispatchStateMachine: Sendable {
         if wait > .zero { leftAloneUntil = max(leftAloneUntil ?? now, now.advanced(by: wait)) }
 
         let settlement: Settlement
-        if wasProbe, case .failed = result.outcome {
+        if wasProbe, case .failed(let reason) = result.outcome, reason != .requestError {
             // No fault of the delivery. It lets others go first, for it may be the one that the backend cannot take.
             settlement = settle(delivery, attempt: nil, .reschedule(at: breaker.probeDue ?? now), now: now)
         } else {
@@ -266,7 +272,9 @@ package struct DispatchStateMachine: Sendable {
         case .retry(let wait):
             let due = attempt.finishedAt.advanced(by: wait)
             guard delivery.orderKey != nil, let reason = result.outcome.reason else { return .reschedule(at: due) }
-            let end = (delivery.firstAttemptAt ?? attempt.startedAt).advanced(by: configuration.orderBlockMax)
+            // While nothing was attempted it was not this one that held up the others.
+            let begin = max(delivery.firstAttemptAt ?? attempt.startedAt, letGoAt ?? attempt.startedAt)
+            let end = begin.advanced(by: configuration.orderBlockMax)
             return attempt.finishedAt < end
                 ? .reschedule(at: min(due, end)) : .deadLetter(.orderBlocked(reason))
         }
@@ -282,7 +290,10 @@ package struct DispatchStateMachine: Sendable {
     /// What an attempt says of the backend: any answer but a failing one says that it works.
     private mutating func judge(_ result: AttemptResult, wasProbe: Bool, now: Timestamp) -> CircuitBreaker.Change {
         switch result.outcome {
-        case .accepted, .rejected(.http): return breaker.attemptSucceeded(maximum: configuration.maxInFlight)
+        case .accepted, .rejected(.http):
+            let change = breaker.attemptSucceeded(maximum: configuration.maxInFlight)
+            if change == .closed { letGoAt = now }
+            return change
         case .rejected, .failed(.requestError):
             // It was not asked.
             if wasProbe { breaker.probeAbandoned() }
@@ -329,6 +340,7 @@ package struct DispatchStateMachine: Sendable {
     package mutating func resumed(now: Timestamp) -> Actions {
         guard isPaused else { return next(now: now) }
         isPaused = false
+        letGoAt = now
         noteMore()
         return next(now: now)
     }
@@ -445,7 +457,10 @@ package struct DispatchStateMachine: Sendable {
     private mutating func start(into actions: inout Actions, now: Timestamp) {
         guard leftAloneUntil == nil, !isPaused else { return }
         while let delivery = ready.first {
-            if let maxAge = configuration.maxAge[delivery.kind], delivery.receivedAt.duration(to: now) > maxAge {
+            // Who replays wants it made, however old it is.
+            if delivery.replays == 0, let maxAge = configuration.maxAge[delivery.kind],
+                delivery.receivedAt.duration(to: now) > maxAge
+            {
                 _ = ready.popFirst()
                 actions.settle.append(settle(delivery, attempt: nil, .expire, now: now))
                 continue

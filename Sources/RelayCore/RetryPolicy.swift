@@ -56,7 +56,7 @@ package enum DeadLetterReason: Hashable, Sendable, CustomStringConvertible {
     case rejected(AttemptReason)
     /// The last attempt that the schedule allows failed.
     case attemptsExhausted(AttemptReason)
-    /// It failed for longer than `order_block_max`, and others of its order key wait behind it.
+    /// It has an order key, and failed for longer than `order_block_max`: others may wait behind it.
     case orderBlocked(AttemptReason)
 
     package var description: String {

@@ -202,6 +202,14 @@ import Testing
         #expect(machine.deliveriesStored([.numbered(1)], othersWait: false, now: .seconds(5)).start.count == 1)
     }
 
+    @Test("one that is replayed is attempted however old it is")
+    func replayedLate() {
+        var machine = makeIdle(maxAge: [.event: .seconds(5)])
+        var delivery = Delivery.numbered(1)
+        delivery.replays = 1
+        #expect(machine.deliveriesStored([delivery], othersWait: false, now: .seconds(6)).start == [delivery])
+    }
+
     @Test("what is not yet recorded counts against the memory")
     func unsettledCounts() {
         var machine = makeIdle(maxInFlight: 1, maxHeld: 1)
@@ -339,6 +347,30 @@ extension DispatchStateMachine {
         #expect(machine.status.probeDue == .seconds(16))
     }
 
+    @Test("a probe that cannot be made says nothing of the backend, and is tried again on the schedule")
+    func probeNotMade() {
+        var (machine, _) = Self.makeOpen()
+        _ = machine.woke(.seconds(5), now: .seconds(5))
+        _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(5))
+        let failed = machine.attemptFinished(
+            .numbered(4), AttemptResult(.failed(.requestError)), startedAt: .seconds(5), now: .seconds(5), random: 0.5)
+        #expect(failed.settle.map(\.attempt?.number) == [1])
+        #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(6))])
+        #expect(machine.status.breaker == .halfOpen)
+    }
+
+    @Test("a lease that comes back when the breaker has opened is given back, and made anew for the probe")
+    func leasedWhileOpening() {
+        var machine = Self.makeIdle()
+        _ = machine.deliveriesStored([.numbered(1), .numbered(2)], othersWait: true, now: .zero)
+        for number in 1...2 { _ = machine.finish(Int64(number), .failed(.timeout)) }
+        let leased = machine.leaseFinished(.init(deliveries: [.numbered(3)], nextDue: nil), now: .zero)
+        #expect(leased.start == [] && leased.lease == nil)
+        #expect(leased.release.map(\.sequence) == [3])
+        _ = machine.released(now: .zero)
+        #expect(machine.woke(.seconds(5), now: .seconds(5)).lease?.count == 1)
+    }
+
     @Test("a good probe brings them back, more with each success")
     func recovers() {
         var (machine, _) = Self.makeOpen()
@@ -415,6 +447,18 @@ extension DispatchStateMachine {
         #expect(machine.released(now: .zero).lease == nil)
     }
 
+    @Test("a lease that comes back while it is paused is given back, and made anew when it is resumed")
+    func leasedWhilePausing() {
+        var machine = Self.makeIdle()
+        _ = machine.deliveriesStored([], othersWait: true, now: .zero)
+        _ = machine.paused(now: .zero)
+        let leased = machine.leaseFinished(.init(deliveries: [.numbered(1)], nextDue: nil), now: .zero)
+        #expect(leased.start == [] && leased.lease == nil)
+        #expect(leased.release.map(\.sequence) == [1])
+        _ = machine.released(now: .zero)
+        #expect(machine.resumed(now: .zero).lease != nil)
+    }
+
     @Test("one that was paused before the start does not look into the queue")
     func pausedAtStart() {
         var machine = DispatchStateMachine(.init())
@@ -461,9 +505,10 @@ extension DispatchStateMachine {
 }
 
 @Suite struct OrderTests {
-    private static func makeIdle() -> DispatchStateMachine {
+    private static func makeIdle(retries: Int = 1) -> DispatchStateMachine {
+        let schedule = Array(repeating: Duration.seconds(60), count: retries)
         var machine = DispatchStateMachine(
-            .init(retry: RetryPolicy(schedule: [.seconds(60)], jitter: 0), orderBlockMax: .seconds(100)))
+            .init(retry: RetryPolicy(schedule: schedule, jitter: 0), orderBlockMax: .seconds(100)))
         _ = machine.started(now: .zero)
         _ = machine.leaseFinished(.init(deliveries: [], nextDue: nil), now: .zero)
         return machine
@@ -507,6 +552,16 @@ extension DispatchStateMachine {
         #expect(Self.verdict(Self.ordered(), at: .seconds(10)) == .reschedule(at: .seconds(70)))
     }
 
+    @Test("however long ago the process started")
+    func firstFailure() {
+        var machine = Self.makeIdle(retries: 3)
+        let delivery = Self.ordered()
+        _ = machine.deliveriesStored([delivery], othersWait: false, now: .seconds(5_000))
+        let failed = machine.attemptFinished(
+            delivery, AttemptResult(.failed(.timeout)), startedAt: .seconds(5_000), now: .seconds(5_001), random: 0.5)
+        #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(5_061))])
+    }
+
     @Test("its last attempt is no later than order_block_max after its first")
     func lastAttempt() {
         let delivery = Self.ordered(firstAttemptAt: .seconds(10))
@@ -517,5 +572,17 @@ extension DispatchStateMachine {
     func blocked() {
         let delivery = Self.ordered(firstAttemptAt: .seconds(10))
         #expect(Self.verdict(delivery, at: .seconds(110)) == .deadLetter(.orderBlocked(.timeout)))
+    }
+
+    @Test("the time in which its backend was left alone does not count")
+    func heldMeanwhile() {
+        let delivery = Self.ordered(attemptsMade: 1, firstAttemptAt: .seconds(10))
+        var machine = Self.makeIdle(retries: 3)
+        _ = machine.paused(now: .seconds(20))
+        _ = machine.resumed(now: .seconds(2_000))
+        _ = machine.leaseFinished(.init(deliveries: [delivery], nextDue: nil), now: .seconds(2_000))
+        let failed = machine.attemptFinished(
+            delivery, AttemptResult(.failed(.timeout)), startedAt: .seconds(2_000), now: .seconds(2_001), random: 0.5)
+        #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(2_061))])
     }
 }
