@@ -35,6 +35,8 @@ package actor Dispatcher {
     private var unrecorded: [Settlement] = []
     private var isSettling = false
     private var isDraining = false
+    /// Called when something that it gave back or put off is another one's.
+    private var handOn: (@Sendable () async -> Void)?
     /// Since when it is left alone, and why; nil: it is not.
     package private(set) var pause: Pause?
 
@@ -126,9 +128,18 @@ package actor Dispatcher {
     /// How it stands with the backend.
     package var status: DispatchStateMachine.Status { machine.status }
 
+    /// Is left alone as the dispatcher was whose place it takes.
+    func takeOver(_ pause: Pause?) {
+        guard pause != self.pause else { return }
+        self.pause = pause
+        perform(pause == nil ? machine.resumed(now: clock.now) : machine.paused(now: clock.now))
+    }
+
     /// Starts nothing more; `run()` returns when what is in flight has been settled.
-    package func drain() {
+    /// - Parameter handOn: called whenever deliveries of the backend may be due that are this one's no more.
+    package func drain(handOn: (@Sendable () async -> Void)? = nil) {
         isDraining = true
+        if let handOn { self.handOn = handOn }
         perform(machine.drain(now: clock.now))
     }
 
@@ -137,7 +148,8 @@ package actor Dispatcher {
     private func perform(_ actions: DispatchStateMachine.Actions) {
         for delivery in actions.start { workToDo.yield(.attempt(delivery)) }
         note(actions.breaker)
-        if actions.isGone { noteGone() }
+        // One that is being replaced speaks for the backend no more.
+        if actions.isGone, !isDraining { noteGone() }
         if !actions.settle.isEmpty {
             noteExpired(actions.settle)
             unrecorded += actions.settle
@@ -161,6 +173,7 @@ package actor Dispatcher {
         case .release(let ids):
             await queue.release(ids)
             perform(machine.released(now: clock.now))
+            await handOn?()
         case .lease(let bounds):
             await lease(bounds)
         case .storePause:
@@ -205,6 +218,7 @@ package actor Dispatcher {
                 health.worked(.settle)
                 observer?.settled(batch, of: backend.name)
                 perform(machine.settled(batch, now: clock.now))
+                await handOn?()
             } catch {
                 health.failed(.settle, error)
                 unrecorded = batch + unrecorded
@@ -252,7 +266,6 @@ package actor Dispatcher {
         case .none: break
         case .opened:
             metrics.breakerOpened()
-            // One that is being replaced speaks for the backend no more.
             if !isDraining { alarms?.began(.init(.backendFailing, backend.name.text)) }
             let wait = machine.status.probeDue.map { clock.now.duration(to: $0).milliseconds } ?? 0
             logger.warning(

@@ -108,7 +108,13 @@ package actor Reloader {
             return .refused(problems: change.refusals.map { "\(source.name): \($0)" })
         }
         guard !traffic.isDraining else { return .refused(problems: ["the gateway is draining"]) }
-        let next = await apply(configuration, change)
+        let pauses: [BackendName: Pause]
+        do throws(QueueError) {
+            pauses = try await factory.queue.pauses()
+        } catch {
+            return .refused(problems: ["the queue does not say which backends are paused: \(error)"])
+        }
+        let next = await apply(configuration, change, pauses)
         source.setLogLevel(configuration.log.level)
         logger.notice(
             "the configuration has changed",
@@ -123,29 +129,29 @@ package actor Reloader {
     }
 
     /// Nothing here can fail. Backends are there before anything is routed to them, and go after the last that was.
-    private func apply(_ configuration: Configuration, _ change: ConfigurationChange) async -> Generation {
+    private func apply(
+        _ configuration: Configuration, _ change: ConfigurationChange, _ pauses: [BackendName: Pause]
+    ) async -> Generation {
         let old = current.value
         var configuration = configuration
         // As the queue was opened.
         configuration.queue = old.configuration.queue
         let next = factory.makeGeneration(configuration, after: old)
-        let storedPauses = (try? await factory.queue.pauses()) ?? [:]
         for backend in configuration.backends {
             if let dispatcher = dispatchers[backend.name], !change.backends.changed.contains(backend.name) {
                 await dispatcher.use(next.sender)
             } else {
-                // One that was added again after it was paused is paused.
-                let pause = await dispatchers[backend.name]?.pause ?? storedPauses[backend.name]
-                let dispatcher = factory.makeDispatcher(backend, next, pause: pause)
-                let before = dispatchers.set(dispatcher, for: backend.name)
-                traffic.start(dispatcher)
-                await before?.drain()
+                await replace(dispatchers[backend.name], backend, next, storedPause: pauses[backend.name])
                 // The new one begins with a closed breaker; paused it stays.
                 factory.alarms?.ended(.init(.backendFailing, backend.name.text))
             }
         }
-        await answerer.reconfigure(next.answerer(instance: 0), sender: next.sender, account: next.account)
+        // What was sorted by the old routes may still ask a backend that goes.
+        var both = next.answerer(instance: 0)
+        both.backends += old.configuration.backends.filter { change.backends.removed.contains($0.name) }
+        await answerer.reconfigure(both, sender: next.sender, account: next.account)
         await gateway.reconfigure(next.gateway, metrics: next.gatewayMetrics, account: next.account)
+        await answerer.reconfigure(next.answerer(instance: 0), sender: next.sender, account: next.account)
         current.set(next)
         for backend in change.backends.removed {
             await dispatchers.set(nil, for: backend)?.drain()
@@ -156,6 +162,23 @@ package actor Reloader {
         changeApps(from: old, to: next, change.apps)
         Self.show(next, in: factory.registry)
         return next
+    }
+
+    /// The new dispatcher starts when it knows whether the backend is paused.
+    /// - Parameter storedPause: of a backend that was added again after it was paused.
+    private func replace(_ old: Dispatcher?, _ backend: Backend, _ next: Generation, storedPause: Pause?) async {
+        let pause = if let old { await old.pause } else { storedPause }
+        let dispatcher = factory.makeDispatcher(backend, next, pause: pause)
+        dispatchers.set(dispatcher, for: backend.name)
+        if let old {
+            // Who paused or resumed it meanwhile told the old one alone, or both.
+            let last = await old.pause
+            if last != pause { await dispatcher.takeOver(last) }
+            await old.drain { [dispatchers] in
+                await dispatchers[backend.name]?.deliveriesStored([], othersWait: true)
+            }
+        }
+        traffic.start(dispatcher)
     }
 
     private func changeApps(from old: Generation, to next: Generation, _ change: ConfigurationChange.Names<AppName>) {
