@@ -46,7 +46,7 @@ enum MetricNames {
         info: "Always 1; the label tells the version.",
         queueDepth: "Deliveries that wait, by state.",
         queueOldestAge: "Age of the oldest delivery that waits.",
-        queueWritable: "1 while the queue stores what it is asked to, else 0.",
+        queueWritable: "1 while the queue does all that it is asked to (store, record, read, remove), else 0.",
         "relay_reported_connections":
             "Connections that Slack counts for the app, other processes' and ghosts included.",
         "relay_response_url_posts_total": "Posts of late answers to response URLs, by outcome.",
