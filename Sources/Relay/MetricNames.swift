@@ -12,6 +12,7 @@ enum MetricNames {
     static let info = "relay_info"
     static let configurationGeneration = "relay_configuration_generation"
     static let configurationInfo = "relay_configuration_info"
+    static let configurationRefused = "relay_configuration_refused"
     static let reloadFailures = "relay_configuration_reload_failures_total"
 
     static let help = [
@@ -28,6 +29,7 @@ enum MetricNames {
         "relay_breaker_openings_total": "How often the circuit breaker of a backend opened.",
         configurationGeneration: "Counts up, from 1, with each reload that changed the configuration.",
         configurationInfo: "Always 1; the label tells which configuration holds (SHA-256 of `relay config show`).",
+        configurationRefused: "1 after a reload that was refused, until the next one is not; else 0.",
         reloadFailures: "Reloads that were refused: the old configuration goes on.",
         "relay_connections": "Connections to Slack by state.",
         "relay_connects_total": "Attempts to connect to Slack by outcome.",
@@ -44,7 +46,7 @@ enum MetricNames {
         info: "Always 1; the label tells the version.",
         queueDepth: "Deliveries that wait, by state.",
         queueOldestAge: "Age of the oldest delivery that waits.",
-        queueWritable: "1 while the queue stores what it is asked to, else 0.",
+        queueWritable: "1 while the queue does all that it is asked to (store, record, read, remove), else 0.",
         "relay_reported_connections":
             "Connections that Slack counts for the app, other processes' and ghosts included.",
         "relay_response_url_posts_total": "Posts of late answers to response URLs, by outcome.",

@@ -39,6 +39,8 @@ package actor Reloader {
     private let connectors: Connectors
     private let traffic: TrafficService
     private let failures: Counter
+    /// 1 while there is a `refusal`.
+    private let isRefused: Gauge
     private let logger: Logger
     /// What came of the last reload, where it was refused.
     private(set) var refusal: ReloadRefusal?
@@ -60,6 +62,8 @@ package actor Reloader {
         self.traffic = traffic
         logger = factory.logger
         failures = Counter(label: MetricNames.reloadFailures, dimensions: [], factory: factory.registry)
+        isRefused = Gauge(label: MetricNames.configurationRefused, dimensions: [], factory: factory.registry)
+        isRefused.record(0)
         Self.show(current.value, in: factory.registry)
     }
 
@@ -91,6 +95,7 @@ package actor Reloader {
                 )
             }
         }
+        isRefused.record(refusal == nil ? 0 : 1)
         return result
     }
 

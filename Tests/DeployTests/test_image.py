@@ -33,6 +33,12 @@ def of(stage, name):
     return [arguments for each, arguments in stage if each == name]
 
 
+def copied():
+    """What the build copies, as (name, whether it must be there): `Package.resolve[d]` is copied where it is."""
+    sources = [source for arguments in of(BUILD, "COPY") for source in arguments.split()[:-1]]
+    return [(re.sub(r"\[(\w)\]", r"\1", source), "[" not in source) for source in sources]
+
+
 class DockerfileTests(unittest.TestCase):
     def test_its_base_images_have_a_version(self):
         for stage in [BUILD, RUNTIME]:
@@ -53,21 +59,24 @@ class DockerfileTests(unittest.TestCase):
 
     def test_what_it_copies_is_there_and_reaches_the_engine(self):
         ignore = (ROOT / ".dockerignore").read_text().split()
-        for arguments in of(BUILD, "COPY"):
-            for source in arguments.split()[:-1]:
-                self.assertTrue((ROOT / source).exists(), source)
-                self.assertIn("!" + source, ignore)
+        for source, is_needed in copied():
+            self.assertTrue(not is_needed or (ROOT / source).exists(), source)
+            self.assertIn("!" + source, ignore)
 
     def test_nothing_else_reaches_the_engine(self):
         lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
         self.assertEqual(lines[0], "*")
-        copied = {source for arguments in of(BUILD, "COPY") for source in arguments.split()[:-1]}
-        self.assertEqual({line[1:] for line in lines if line.startswith("!")}, copied)
+        self.assertEqual({line[1:] for line in lines if line.startswith("!")}, {source for source, _ in copied()})
 
-    def test_the_binary_comes_from_where_the_script_puts_it(self):
+    def test_the_binary_and_the_versions_in_it_come_from_where_the_script_puts_them(self):
         [command] = of(BUILD, "RUN")
-        [copy] = of(RUNTIME, "COPY")
-        self.assertEqual(copy, f"--from=build {command.split()[1]}/relay /usr/local/bin/relay")
+        directory = command.split()[1]
+        self.assertEqual(of(RUNTIME, "COPY"), [
+            f"--from=build {directory}/relay /usr/local/bin/relay",
+            f"--from=build {directory}/Package.resolved /usr/share/doc/relay/Package.resolved"])
+
+    def test_the_versions_that_are_given_are_built_with(self):
+        self.assertIn(("Package.resolved", False), copied())
 
     def test_it_has_the_libraries_that_the_build_uses(self):
         """Each -dev package of the build has its library at run time; `relay version` in the image proves that it loads."""

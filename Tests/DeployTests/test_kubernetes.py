@@ -108,6 +108,12 @@ class RelayContainerTests(unittest.TestCase):
                 self.assertEqual(config_map["data"], {"relay.yaml": text})
 
 
+def longest_drain(container):
+    """What `relay drain --timeout` of the preStop says."""
+    command = container["lifecycle"]["preStop"]["exec"]["command"]
+    return int(command[command.index("--timeout") + 1])
+
+
 class SidecarTests(unittest.TestCase):
     def test_it_is_a_native_sidecar_without_a_readiness_probe(self):
         container, pod = relay_container("sidecar")
@@ -132,15 +138,16 @@ class SidecarTests(unittest.TestCase):
         container, pod = relay_container("sidecar-without-shell")
         [app] = pod["containers"]
         admin = read_yaml(configuration_file("sidecar"))["admin"]["listen"]
-        name, most, *drain = container["lifecycle"]["preStop"]["exec"]["command"]
-        self.assertEqual(name, "timeout")
-        self.assertEqual(drain, ["relay", "drain", "--admin-url", f"http://{admin}"])
-        self.assertEqual(app["lifecycle"]["preStop"], {"sleep": {"seconds": int(most)}})
+        most = longest_drain(container)
+        self.assertEqual(
+            container["lifecycle"]["preStop"]["exec"]["command"],
+            ["relay", "drain", "--timeout", str(most), "--admin-url", f"http://{admin}"])
+        self.assertEqual(app["lifecycle"]["preStop"], {"sleep": {"seconds": most}})
         self.assertNotIn("preStop", relay_container("sidecar")[0].get("lifecycle", {}))
 
     def test_the_drain_has_the_time_it_may_take(self):
         container, pod = relay_container("sidecar-without-shell")
-        most = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+        most = longest_drain(container)
         drain = seconds(read_yaml(configuration_file("sidecar"))["slack"]["drain_timeout"])
         self.assertGreater(most, drain)
         self.assertGreater(pod["terminationGracePeriodSeconds"], most + drain)

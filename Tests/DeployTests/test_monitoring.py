@@ -13,6 +13,10 @@ from support import DEPLOY, ROOT, headings, read_yaml, run
 ALERTS = DEPLOY / "prometheus/alerts.yml"
 RULES = [rule for group in read_yaml(ALERTS)["groups"] for rule in group["rules"]]
 TESTS = read_yaml(DEPLOY / "prometheus/alerts_test.yml")["tests"]
+# In which the replicas of one deployment differ: of Prometheus, and of Pods where all of their labels are copied.
+REPLICA_LABELS = {
+    "instance", "pod", "node", "pod_template_hash", "controller_revision_hash", "statefulset_kubernetes_io_pod_name",
+    "apps_kubernetes_io_pod_index"}
 DASHBOARD = json.loads((DEPLOY / "grafana/dashboard.json").read_text())
 
 
@@ -65,6 +69,18 @@ class AlertsTests(unittest.TestCase):
         written = re.findall(r"^### (Relay\w+)$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
         self.assertEqual(sorted(written), sorted(rule["alert"] for rule in RULES))
 
+    def test_they_take_replicas_together_and_never_deployments(self):
+        lists = 0
+        for rule in RULES:
+            with self.subTest(alert=rule["alert"]):
+                self.assertNotRegex(rule["expr"], r"\bby \(", "`by` throws the labels away that tell deployments apart")
+                for labels in re.findall(r"without \(([^)]*)\)", rule["expr"]):
+                    labels = set(re.split(r",\s*", labels))
+                    if labels & REPLICA_LABELS:
+                        self.assertLessEqual(REPLICA_LABELS, labels)
+                        lists += 1
+        self.assertGreater(lists, 10)
+
     def test_their_metrics_exist(self):
         for rule in RULES:
             with self.subTest(alert=rule["alert"]):
@@ -80,6 +96,13 @@ class DashboardTests(unittest.TestCase):
                 found = metrics_in(expression)
                 self.assertTrue(found)
                 self.assertLessEqual(found, metrics_of_relay())
+
+    def test_its_variables_choose_a_deployment(self):
+        for expression in expressions_of_dashboard():
+            with self.subTest(expression=expression):
+                chosen = re.findall(r"\brelay_[a-z_]+\{job=~\"\$job\", namespace=~\"\$namespace\"[,}]", expression)
+                self.assertEqual(len(chosen), len(re.findall(r"\brelay_[a-z_]+", expression)))
+        self.assertLessEqual({"job", "namespace"}, {each["name"] for each in DASHBOARD["templating"]["list"]})
 
     def test_it_shows_every_metric_that_an_alert_is_about(self):
         shown = set().union(*map(metrics_in, expressions_of_dashboard()))

@@ -23,6 +23,7 @@ struct MetricsPageTests {
             #expect(page.value("relay_connects_total", #"outcome="connected""#) == 2)
             #expect(page.value("relay_acknowledgement_duration_seconds_count") == 5)
             #expect(page.value("relay_queue_writable") == 1)
+            #expect(page.value("relay_configuration_refused") == 0)
             #expect(!page.text.contains("C0SIMULATED"), "a label from traffic")
         }
     }

@@ -90,6 +90,7 @@ struct ReloadTests {
             let status = try await scene.relay.command("status")
             #expect(status.code == 0)
             #expect(status.output.contains(/configuration: refused [0-9]+s ago, so generation 1 holds/))
+            #expect(try await scene.relay.metric("relay_configuration_refused") == 1)
             #expect(status.output.contains("names no backend: \"nowhere\""))
 
             try scene.home.edit { $0 = good.replacing("to: one", with: "to: two") }
@@ -99,6 +100,7 @@ struct ReloadTests {
                 reloaded.output.contains(#""changed":["routes.all.to"]"#) || reloaded.output.contains(#""changed":[]"#))
             #expect(reloaded.output.contains(#""generation":2"#))
             #expect(try await !scene.relay.command("status").output.contains("refused"))
+            #expect(try await scene.relay.metric("relay_configuration_refused") == 0)
         }
     }
 
