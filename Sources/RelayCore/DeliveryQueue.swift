@@ -147,7 +147,8 @@ package struct LeaseResult: Sendable, Equatable {
 /// What became of a leased delivery.
 package struct Settlement: Sendable, Equatable {
     package var id: DeliveryID
-    /// nil when no attempt was made (expired, or its backend is gone).
+    /// nil when no attempt was made (expired, or its backend is gone). A probe that failed is kept in the history, and
+    /// is otherwise as if no attempt had been made.
     package var attempt: Attempt?
     package var verb: Verb
     /// When it was decided.

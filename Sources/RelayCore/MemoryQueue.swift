@@ -59,7 +59,7 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
 
     /// What is kept of a delivery that failed, beside its entry.
     struct Record {
-        /// Of the last attempt.
+        /// Of the last attempt that was no probe.
         var outcome: String?
         var reason: String?
         /// Not accepted; as `DeliveryRecord.kept`.
@@ -310,8 +310,10 @@ extension MemoryQueue {
         lines[backend]?.unfinished[entry.state, default: 0] -= 1
         entry.isLeased = false
         if let attempt = settlement.attempt {
-            entry.delivery.attemptsMade = attempt.number
-            entry.delivery.firstAttemptAt = entry.delivery.firstAttemptAt ?? attempt.startedAt
+            if !attempt.isProbe {
+                entry.delivery.attemptsMade = attempt.number
+                entry.delivery.firstAttemptAt = entry.delivery.firstAttemptAt ?? attempt.startedAt
+            }
             if attempt.outcome != .accepted { note(attempt, of: sequence, replay: entry.delivery.replays) }
         }
         switch settlement.verb {
@@ -396,8 +398,8 @@ extension MemoryQueue {
         var record = records[sequence] ?? Record()
         let before = record.historyBytes
         let recorded = RecordedAttempt(attempt, replay: replay)
-        (record.outcome, record.reason) = (recorded.outcome, recorded.reason)
-        if record.attempts.last.map({ ($0.replay, $0.number) < (replay, attempt.number) }) ?? true {
+        if !attempt.isProbe { (record.outcome, record.reason) = (recorded.outcome, recorded.reason) }
+        if !record.attempts.contains(where: { $0.position == recorded.position }) {
             record.attempts = DeliveryRecord.kept(record.attempts + [recorded])
         }
         record.response = attempt.response ?? record.response

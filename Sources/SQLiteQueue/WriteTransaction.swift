@@ -356,7 +356,7 @@ extension WriteTransaction {
         _ attempt: Attempt, of delivery: Int64, replay: Int, hasHistory: Bool, in store: QueueStore
     ) throws {
         effects.ledger.historyBytes += try store.history.add(RecordedAttempt(attempt, replay: replay), to: delivery)
-        if replay > 0 || attempt.number > DeliveryRecord.maxAttempts {
+        if hasHistory {
             effects.ledger.historyBytes -= try store.history.trimAttempts(of: delivery)
         }
         if let response = attempt.response {

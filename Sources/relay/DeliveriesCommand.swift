@@ -285,7 +285,9 @@ enum DeliveryPage {
         guard let attempts = delivery.attempts, !attempts.isEmpty else { return ["", "no attempt yet"] }
         var table = Table("ATTEMPT", "STARTED", "TOOK", "OUTCOME", "REASON", "DETAIL")
         for attempt in attempts {
-            let number = attempt.replay > 0 ? "\(attempt.number) (replay \(attempt.replay))" : "\(attempt.number)"
+            let notes = [attempt.replay > 0 ? "replay \(attempt.replay)" : nil, attempt.isProbe ? "probe" : nil]
+                .compactMap(\.self)
+            let number = "\(attempt.number)" + (notes.isEmpty ? "" : " (\(notes.joined(separator: ", ")))")
             table.add(
                 .init(number), .init(Age.relative(attempt.startedAt)), .init("\(attempt.durationMs) ms"),
                 .init(attempt.outcome, Paint.state(attempt.outcome)), .init(attempt.reason ?? "-"),

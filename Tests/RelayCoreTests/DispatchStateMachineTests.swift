@@ -327,14 +327,16 @@ extension DispatchStateMachine {
         #expect(probe.lease == nil)
     }
 
-    @Test("a probe that fails burns no attempt, and lets others go first")
+    @Test("a probe that fails burns no attempt, lets others go first, and is told as what it was")
     func failedProbe() {
         var (machine, _) = Self.makeOpen()
         _ = machine.woke(.seconds(5), now: .seconds(5))
         _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(5))
         let failed = machine.attemptFinished(
             .numbered(4), AttemptResult(.failed(.timeout)), startedAt: .seconds(5), now: .seconds(6), random: 0.5)
-        #expect(failed.settle.map(\.attempt) == [nil])
+        let probe = Attempt(
+            number: 1, isProbe: true, startedAt: .seconds(5), finishedAt: .seconds(6), outcome: .failed(.timeout))
+        #expect(failed.settle.map(\.attempt) == [probe])
         #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(16))])
         #expect(machine.status.probeDue == .seconds(16))
     }

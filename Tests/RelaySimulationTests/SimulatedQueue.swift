@@ -110,7 +110,7 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
             return
         }
         world.guarantees.settling(settlement, row: disk[sequence], by: process)
-        if let attempt = settlement.attempt {
+        if let attempt = settlement.attempt, !attempt.isProbe {
             disk[sequence].delivery.attemptsMade = attempt.number
             if disk[sequence].delivery.firstAttemptAt == nil {
                 disk[sequence].delivery.firstAttemptAt = attempt.startedAt
