@@ -243,7 +243,7 @@ package struct DispatchStateMachine: Sendable {
         var attempt = Attempt(
             number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: now, result: result)
         let verb: Settlement.Verb
-        if wasProbe, case .failed = result.outcome {
+        if wasProbe, case .failed(let reason) = result.outcome, reason != .requestError {
             // No fault of the delivery. It lets others go first, for it may be the one that the backend cannot take.
             attempt.isProbe = true
             verb = .reschedule(at: breaker.probeDue ?? now)

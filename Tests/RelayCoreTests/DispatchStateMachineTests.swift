@@ -341,6 +341,18 @@ extension DispatchStateMachine {
         #expect(machine.status.probeDue == .seconds(16))
     }
 
+    @Test("a probe whose request could not be made asked nobody: it counts, and waits, as any attempt")
+    func probeWithoutRequest() {
+        var (machine, _) = Self.makeOpen()
+        _ = machine.woke(.seconds(5), now: .seconds(5))
+        _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(5))
+        let failed = machine.attemptFinished(
+            .numbered(4), AttemptResult(.failed(.requestError)), startedAt: .seconds(5), now: .seconds(6), random: 0.5)
+        #expect(failed.settle.map(\.attempt?.isProbe) == [false])
+        #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(7))])
+        #expect(machine.status.breaker == .halfOpen)
+    }
+
     @Test("a good probe brings them back, more with each success")
     func recovers() {
         var (machine, _) = Self.makeOpen()
