@@ -114,7 +114,8 @@ package actor Dispatcher {
         perform(machine.paused(now: clock.now))
     }
 
-    /// Attempts the backend's deliveries again. When it throws, nothing has changed.
+    /// Attempts the backend's deliveries again, or makes a probe where its breaker is open, at once. When it throws,
+    /// nothing has changed.
     package func resume() async throws(QueueError) {
         try await pauses.setPause(nil, of: backend.name)
         if pause != nil { logger.notice("backend resumed") }
@@ -291,7 +292,8 @@ package actor Dispatcher {
         if let reason = result.outcome.reason { metadata[LogKey.attemptReason] = "\(reason)" }
         if !result.detail.isEmpty { metadata[LogKey.attemptDetail] = "\(result.detail)" }
         if case .reschedule(let due) = verb {
-            metadata[LogKey.retryIn] = "\(clock.now.duration(to: due).milliseconds)"
+            let next = max(due, machine.status.probeDue ?? due)
+            metadata[LogKey.retryIn] = "\(clock.now.duration(to: next).milliseconds)"
         }
         logger.log(level: level, message, metadata: metadata)
     }

@@ -244,9 +244,10 @@ package struct DispatchStateMachine: Sendable {
             number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: now, result: result)
         let verb: Settlement.Verb
         if wasProbe, case .failed(let reason) = result.outcome, reason != .requestError {
-            // No fault of the delivery. It lets others go first, for it may be the one that the backend cannot take.
+            // No fault of the delivery. It lets those go first that wait already, for it may be the one that the backend
+            // cannot take; and no longer, for it may be the only one that the next probe can be made with.
             attempt.isProbe = true
-            verb = .reschedule(at: breaker.probeDue ?? now)
+            verb = .reschedule(at: now)
         } else {
             verb = decide(delivery, attempt, result, random)
         }
@@ -328,9 +329,12 @@ package struct DispatchStateMachine: Sendable {
         return next(now: now, releasing: takeUnstartedIfHeldBack())
     }
 
+    /// A person wants it tried now, paused or not: an open breaker makes its probe, and what the backend asked for with
+    /// `Retry-After` is over.
     package mutating func resumed(now: Timestamp) -> Actions {
-        guard isPaused else { return next(now: now) }
         isPaused = false
+        leftAloneUntil = nil
+        breaker.probeAsked()
         noteMore()
         return next(now: now)
     }
