@@ -34,6 +34,7 @@ package actor Reloader {
     private let traffic: TrafficService
     private let failures: Counter
     private let logger: Logger
+    private var refusals = RefusalMemory()
     private var isReloading = false
     private var line: [CheckedContinuation<Void, Never>] = []
 
@@ -63,26 +64,34 @@ package actor Reloader {
     package nonisolated var fingerprint: String { current.value.configuration.fingerprint }
 
     /// Reads the file and takes over what it says. One at a time: a second call waits, and reads the file anew.
-    package func reload() async -> ReloadResult {
+    ///
+    /// A refusal is logged once, however often the same file is read.
+    /// - Parameter isToldByLog: who asked learns of a refusal from the log alone: it is logged again.
+    package func reload(isToldByLog: Bool = false) async -> ReloadResult {
         if isReloading { await withCheckedContinuation { line.append($0) } }
         isReloading = true
         defer {
             isReloading = !line.isEmpty
             if isReloading { line.removeFirst().resume() }
         }
+        let version = source?.version()
         let result = await readAndApply()
         switch result {
-        case .changed, .unchanged: break
+        case .changed, .unchanged:
+            refusals.accepted()
         case .refused(let problems):
+            if refusals.refused(problems, version: version) || isToldByLog { log(problems) }
             failures.increment()
-            for problem in problems {
-                logger.error(
-                    "the configuration cannot be taken over: the old one goes on",
-                    metadata: [LogKey.error: "\(problem)"]
-                )
-            }
         }
         return result
+    }
+
+    private func log(_ problems: [String]) {
+        for problem in problems {
+            logger.error(
+                "the configuration cannot be taken over: the old one goes on",
+                metadata: [LogKey.error: "\(problem)"])
+        }
     }
 
     private func readAndApply() async -> ReloadResult {
