@@ -100,7 +100,7 @@ package actor Dispatcher {
 
     /// The backend was asked for an answer, and this came of it.
     func answerFinished(_ result: AttemptResult, wasProbe: Bool) {
-        perform(machine.answerFinished(result, wasProbe: wasProbe, now: clock.now))
+        perform(machine.answerFinished(result, wasProbe: wasProbe, now: clock.now), after: result)
     }
 
     /// Leaves the backend alone until `resume`, over restarts. What is in flight comes to its end; what waits is held.
@@ -135,9 +135,10 @@ package actor Dispatcher {
 
     // MARK: -
 
-    private func perform(_ actions: DispatchStateMachine.Actions) {
+    /// - Parameter result: of the attempt or answer that they follow from.
+    private func perform(_ actions: DispatchStateMachine.Actions, after result: AttemptResult? = nil) {
         for delivery in actions.start { workToDo.yield(.attempt(delivery)) }
-        note(actions.breaker)
+        note(actions.breaker, after: result)
         if actions.isGone { noteGone() }
         if !actions.settle.isEmpty {
             noteExpired(actions.settle)
@@ -192,7 +193,7 @@ package actor Dispatcher {
         }
         log(delivery, result, number: number, duration: startedAt.duration(to: now), actions.settle.first?.verb)
         observer?.attemptFinished(delivery, result, number: number, duration: startedAt.duration(to: now))
-        perform(actions)
+        perform(actions, after: result)
     }
 
     /// Records what has been decided, over and over until nothing is left: settlements that come while one write is
@@ -248,7 +249,7 @@ package actor Dispatcher {
         }
     }
 
-    private func note(_ change: CircuitBreaker.Change) {
+    private func note(_ change: CircuitBreaker.Change, after result: AttemptResult?) {
         switch change {
         case .none: break
         case .opened:
@@ -256,9 +257,9 @@ package actor Dispatcher {
             // One that is being replaced speaks for the backend no more.
             if !isDraining { alarms?.began(.init(.backendFailing, backend.name.text)) }
             let wait = machine.status.probeDue.map { clock.now.duration(to: $0).milliseconds } ?? 0
-            logger.warning(
-                "backend fails: its deliveries are held until a probe succeeds",
-                metadata: [LogKey.waitMilliseconds: "\(wait)"])
+            var metadata = result.map(Self.metadata(of:)) ?? [:]
+            metadata[LogKey.waitMilliseconds] = "\(wait)"
+            logger.warning("backend fails: its deliveries are held until a probe succeeds", metadata: metadata)
         case .closed:
             alarms?.ended(.init(.backendFailing, backend.name.text))
             logger.notice("backend works again: its deliveries are released, slowly at first")
@@ -288,13 +289,19 @@ package actor Dispatcher {
             LogKey.envelopeKind: "\(delivery.kind.rawValue)", LogKey.attemptNumber: "\(number)",
             LogKey.attemptDuration: "\(duration.milliseconds)",
         ]
-        if let status = result.status { metadata[LogKey.attemptStatus] = "\(status)" }
-        if let reason = result.outcome.reason { metadata[LogKey.attemptReason] = "\(reason)" }
-        if !result.detail.isEmpty { metadata[LogKey.attemptDetail] = "\(result.detail)" }
+        metadata.merge(Self.metadata(of: result)) { $1 }
         if case .reschedule(let due) = verb {
             let next = max(due, machine.status.probeDue ?? due)
             metadata[LogKey.retryIn] = "\(clock.now.duration(to: next).milliseconds)"
         }
         logger.log(level: level, message, metadata: metadata)
+    }
+
+    private static func metadata(of result: AttemptResult) -> Logger.Metadata {
+        var metadata: Logger.Metadata = [:]
+        if let status = result.status { metadata[LogKey.attemptStatus] = "\(status)" }
+        if let reason = result.outcome.reason { metadata[LogKey.attemptReason] = "\(reason)" }
+        if !result.detail.isEmpty { metadata[LogKey.attemptDetail] = "\(result.detail)" }
+        return metadata
     }
 }

@@ -179,7 +179,9 @@ struct DeliveryTests {
         let relay = try await home.serve()
         try await slack.waitForConnections(atLeast: 2)
         _ = try await slack.send(.message)
-        try await relay.logged("backend fails: its deliveries are held until a probe succeeds")
+        let failing = try await relay.logged("backend fails: its deliveries are held until a probe succeeds")
+        #expect(failing["attempt.reason"] == "http_500" && failing["attempt.status"] == "500")
+        #expect(failing["backend.name"] == "app" && failing["wait_ms"] != nil)
         for probe in 2...3 {
             let resumed = try await relay.command("backends", "resume", "app")
             #expect(resumed.output.contains(/app (fails: it is tried now|was tried, and still fails: http_500)/))
