@@ -78,6 +78,25 @@ struct AdminServerTests {
         }
     }
 
+    @Test("the log says what came of a test")
+    func testIsAudited() async throws {
+        try await AdminStage.with { stage in
+            _ = try await stage.post("/backends/orders/test")
+            #expect(try await stage.post("/backends/audit/test").status == 200)
+            #expect(
+                stage.log.changes == [
+                    [
+                        "action": "backend.test", "admin.subject": "orders", "outcome": "done", "attempt.status": "200",
+                    ],
+                    [
+                        "action": "backend.test", "admin.subject": "audit", "outcome": "failed",
+                        "attempt.status": "500", "attempt.reason": "http_500",
+                        "attempt.detail": "Internal Server Error",
+                    ],
+                ])
+        }
+    }
+
     @Test("a backend is tested")
     func test() async throws {
         try await AdminStage.with { stage in
