@@ -33,7 +33,7 @@ package protocol DeliveryArchive: Sendable {
     // MARK: Replays
 
     /// Stores a replay job. It covers the deliveries that the filter takes and that were stored before now; those that
-    /// are settled when its cursor comes to them are replayed, each once.
+    /// are settled when its cursor comes to them are replayed, each once. What was deleted before that is passed over.
     func createReplay(_ request: ReplayRequest, now: Timestamp) async throws(QueueError) -> Replay
 
     /// The newest first; finished ones are kept for the retention of dead letters.
