@@ -239,6 +239,22 @@ struct ReloadTests {
         }
     }
 
+    @Test("a SIGHUP that comes while the gateway starts ends nothing")
+    func early() async throws {
+        let slack = try await Stage.makeSlack()
+        let home = try RelayHome(apiURL: slack.apiURL, backends: ["app": "url: http://127.0.0.1:9/"])
+        let relay = try RunningRelay(in: home)
+        // It is about to open its queue; nothing takes signals yet.
+        while !FileManager.default.fileExists(atPath: home.path("relay.db.lock")) {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+        relay.process.send(signal: SIGHUP)
+        try await relay.logged("health is served")
+        await relay.stop()
+        await slack.stop()
+    }
+
     @Test("log.level holds from the reload on")
     func logLevel() async throws {
         try await with { scene in
