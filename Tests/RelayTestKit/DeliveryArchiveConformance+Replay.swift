@@ -135,7 +135,7 @@ extension DeliveryArchiveConformance {
             let queue = try await make(.init())
             for _ in 0..<4 {
                 let stored = try await queue.enqueue((0..<1_000).map { _ in .event() })
-                let leased = stored.flatMap { if case .stored(let leased) = $0 { leased } else { [Delivery]() } }
+                let leased = stored.flatMap { if case .stored(let leased, _) = $0 { leased } else { [Delivery]() } }
                 try await queue.settle(leased.map { .deadLetter($0.id) })
             }
             try await queue.storeDead(.event(to: "b"))

@@ -357,7 +357,7 @@ struct ArchiveTests {
         for _ in 0..<20 {
             let stored = try await queue.enqueue((0..<40).map { _ in .event(at: 1, to: ["b"], bytes: 20_000) })
             try await queue.complete(
-                stored.flatMap { if case .stored(let leased) = $0 { leased.map(\.id) } else { [DeliveryID]() } })
+                stored.flatMap { if case .stored(let leased, _) = $0 { leased.map(\.id) } else { [DeliveryID]() } })
         }
         try await checkpoint()
         #expect(try fileBytes() > before + 15_000_000)
