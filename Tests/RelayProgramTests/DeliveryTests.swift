@@ -295,7 +295,10 @@ struct DeliveryTests {
         // Both wait in the queue until a process comes that has a backend to bring them to.
         let gone = try RelayHome(
             apiURL: slack.apiURL,
-            backends: ["app": "url: http://127.0.0.1:9/, retry: { schedule: [500ms], jitter: 0 }"],
+            backends: [
+                "app": "url: http://127.0.0.1:9/, circuit_breaker: { consecutive: 10000 }, "
+                    + "retry: { schedule: [\(Array(repeating: "500ms", count: 60).joined(separator: ", "))], jitter: 0 }"
+            ],
             routes: ["name: all, to: app, mode: queue"], queue: "path: \(home.path("relay.db"))")
         let first = try await gone.serve()
         try await slack.waitForConnections(atLeast: 1)
