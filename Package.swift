@@ -159,7 +159,8 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "RelayTests", dependencies: ["Relay", "RelayCore", "RelayTestKit", logging, metrics],
+            name: "RelayTests",
+            dependencies: ["Relay", "RelayConfiguration", "RelayCore", "RelayTestKit", logging, metrics],
             swiftSettings: settings),
         .testTarget(
             name: "RelaySimulationTests",

@@ -28,7 +28,7 @@ extension API {
         /// Whose matter that is: `DeadLetterClass`; of dead and expired ones.
         package var `class`: String?
         package var payloadBytes: Int?
-        /// The first and the last nine; absent in lists.
+        /// The first and the last nine, probes among them; absent in lists.
         package var attempts: [Attempt]?
         /// The last one that was not a success; absent in lists.
         package var response: Response?
@@ -41,6 +41,9 @@ extension API {
         package var replay: Int
         /// From 1, anew with each replay.
         package var number: Int
+        /// It found out that the backend still fails, and burned none of the attempts that the delivery has: the next
+        /// attempt has the same number.
+        package var isProbe: Bool
         package var startedAt: String
         package var durationMs: Int
         package var outcome: String
@@ -168,6 +171,7 @@ extension API.Attempt {
     init(_ attempt: RecordedAttempt) {
         replay = attempt.replay
         number = attempt.number
+        isProbe = attempt.isProbe
         startedAt = attempt.startedAt.rfc3339Milliseconds
         durationMs = Int(max(0, attempt.startedAt.duration(to: attempt.finishedAt).milliseconds))
         outcome = attempt.outcome

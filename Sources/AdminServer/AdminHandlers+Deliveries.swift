@@ -81,7 +81,12 @@ extension AdminHandlers {
     func cancelDelivery(_ request: inout AdminRequest) async throws -> AdminReply {
         try request.query.finish()
         let id = try request.delivery()
-        let backend = try Self.done(try await archive.cancel(id, now: request.now), id, "be canceled")
+        let change = try await archive.cancel(id, now: request.now)
+        if case .refused(let state) = change, state.isFinal {
+            let consequence = state == .canceled ? "" : ": there is nothing to cancel"
+            throw Problem(.wrongState, "delivery \(id) is already \(state.rawValue)\(consequence)")
+        }
+        let backend = try Self.done(change, id, "be canceled")
         // The next of its order key may be made now.
         await control.deliveriesBecameDue(for: [backend])
         return try await shown(id)

@@ -1,6 +1,7 @@
 // What each route does, of the gateway: status, connections, backends, configuration, life.
 
 import HTTPTypes
+import Logging
 import RelayCore
 
 /// The methods behind `AdminRoute.all`. Each takes what it knows of a request and refuses the rest.
@@ -53,7 +54,12 @@ struct AdminHandlers: Sendable {
     func testBackend(_ request: inout AdminRequest) async throws -> AdminReply {
         try request.query.finish()
         guard let test = await control.test(request.backend) else { throw Problem.unknown(request.backend) }
-        return try AdminReply(test)
+        var reply = try AdminReply(test)
+        reply.outcome = test.isOk ? "done" : "failed"
+        reply.audit[LogKey.attemptStatus] = test.status.map { "\($0)" }
+        reply.audit[LogKey.attemptReason] = test.reason.map { "\($0)" }
+        reply.audit[LogKey.attemptDetail] = test.detail.map { "\($0)" }
+        return reply
     }
 
     private func shown(_ name: BackendName) async throws(Problem) -> API.Backend {

@@ -62,7 +62,7 @@ struct AdminResponder: HTTPResponder {
             if reply.isAudited ?? (route.change != nil) {
                 audit.merge(reply.audit) { $1 }
                 if let change = reply.change { audit[LogKey.action] = "\(change)" }
-                audit[LogKey.outcome] = "done"
+                audit[LogKey.outcome] = "\(reply.outcome)"
                 logger.notice("admin change", metadata: audit)
             }
             return response(reply, to: request)

@@ -113,6 +113,8 @@ struct AdminReply: Sendable {
     var location: String?
     /// For the log, beside the path: what was changed, how much.
     var audit: Logger.Metadata = [:]
+    /// For the log: what came of it.
+    var outcome = "done"
     /// Nothing was changed after all; or (true, where the route only looks) something was seen that is to be logged.
     var isAudited: Bool?
     /// What the log calls it, in place of the route's own word.

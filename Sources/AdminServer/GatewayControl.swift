@@ -18,6 +18,8 @@ package protocol GatewayControl: Sendable {
     /// Leaves a backend alone until it is resumed, over restarts, too. Pausing twice changes nothing.
     /// - Returns: false: there is none of this name.
     func pause(_ backend: BackendName) async throws(QueueError) -> Bool
+    /// Attempts its deliveries again, or makes a probe where its breaker is open, at once; paused or not.
+    /// - Returns: false: there is none of this name.
     func resume(_ backend: BackendName) async throws(QueueError) -> Bool
     /// Sends a signed `url_verification`, paused or not. nil: there is none of this name.
     func test(_ backend: BackendName) async -> API.BackendTest?

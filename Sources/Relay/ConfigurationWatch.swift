@@ -28,7 +28,7 @@ struct ConfigurationWatch: Service {
     private func takeSignals() async {
         for await _ in await UnixSignalsSequence(trapping: .sighup) {
             logger.info("SIGHUP: reading the configuration again")
-            guard await reloader.reload() == .unchanged else { continue }
+            guard await reloader.reload(isToldByLog: true) == .unchanged else { continue }
             logger.notice("the configuration is as it was")
         }
     }

@@ -102,7 +102,7 @@ package actor Dispatcher {
 
     /// The backend was asked for an answer, and this came of it.
     func answerFinished(_ result: AttemptResult, wasProbe: Bool) {
-        perform(machine.answerFinished(result, wasProbe: wasProbe, now: clock.now))
+        perform(machine.answerFinished(result, wasProbe: wasProbe, now: clock.now), after: result)
     }
 
     /// Leaves the backend alone until `resume`, over restarts. What is in flight comes to its end; what waits is held.
@@ -116,7 +116,8 @@ package actor Dispatcher {
         perform(machine.paused(now: clock.now))
     }
 
-    /// Attempts the backend's deliveries again. When it throws, nothing has changed.
+    /// Attempts the backend's deliveries again, or makes a probe where its breaker is open, at once. When it throws,
+    /// nothing has changed.
     package func resume() async throws(QueueError) {
         try await pauses.setPause(nil, of: backend.name)
         if pause != nil { logger.notice("backend resumed") }
@@ -145,9 +146,10 @@ package actor Dispatcher {
 
     // MARK: -
 
-    private func perform(_ actions: DispatchStateMachine.Actions) {
+    /// - Parameter result: of the attempt or answer that they follow from.
+    private func perform(_ actions: DispatchStateMachine.Actions, after result: AttemptResult? = nil) {
         for delivery in actions.start { workToDo.yield(.attempt(delivery)) }
-        note(actions.breaker)
+        note(actions.breaker, after: result)
         // One that is being replaced speaks for the backend no more.
         if actions.isGone, !isDraining { noteGone() }
         if !actions.settle.isEmpty {
@@ -204,7 +206,7 @@ package actor Dispatcher {
         }
         log(delivery, result, number: number, duration: startedAt.duration(to: now), actions.settle.first?.verb)
         observer?.attemptFinished(delivery, result, number: number, duration: startedAt.duration(to: now))
-        perform(actions)
+        perform(actions, after: result)
     }
 
     /// Records what has been decided, over and over until nothing is left: settlements that come while one write is
@@ -261,16 +263,16 @@ package actor Dispatcher {
         }
     }
 
-    private func note(_ change: CircuitBreaker.Change) {
+    private func note(_ change: CircuitBreaker.Change, after result: AttemptResult?) {
         switch change {
         case .none: break
         case .opened:
             metrics.breakerOpened()
             if !isDraining { alarms?.began(.init(.backendFailing, backend.name.text)) }
             let wait = machine.status.probeDue.map { clock.now.duration(to: $0).milliseconds } ?? 0
-            logger.warning(
-                "backend fails: its deliveries are held until a probe succeeds",
-                metadata: [LogKey.waitMilliseconds: "\(wait)"])
+            var metadata = result.map(Self.metadata(of:)) ?? [:]
+            metadata[LogKey.waitMilliseconds] = "\(wait)"
+            logger.warning("backend fails: its deliveries are held until a probe succeeds", metadata: metadata)
         case .closed:
             alarms?.ended(.init(.backendFailing, backend.name.text))
             logger.notice("backend works again: its deliveries are released, slowly at first")
@@ -300,12 +302,19 @@ package actor Dispatcher {
             LogKey.envelopeKind: "\(delivery.kind.rawValue)", LogKey.attemptNumber: "\(number)",
             LogKey.attemptDuration: "\(duration.milliseconds)",
         ]
+        metadata.merge(Self.metadata(of: result)) { $1 }
+        if case .reschedule(let due) = verb {
+            let next = max(due, machine.status.probeDue ?? due)
+            metadata[LogKey.retryIn] = "\(clock.now.duration(to: next).milliseconds)"
+        }
+        logger.log(level: level, message, metadata: metadata)
+    }
+
+    private static func metadata(of result: AttemptResult) -> Logger.Metadata {
+        var metadata: Logger.Metadata = [:]
         if let status = result.status { metadata[LogKey.attemptStatus] = "\(status)" }
         if let reason = result.outcome.reason { metadata[LogKey.attemptReason] = "\(reason)" }
         if !result.detail.isEmpty { metadata[LogKey.attemptDetail] = "\(result.detail)" }
-        if case .reschedule(let due) = verb {
-            metadata[LogKey.retryIn] = "\(clock.now.duration(to: due).milliseconds)"
-        }
-        logger.log(level: level, message, metadata: metadata)
+        return metadata
     }
 }

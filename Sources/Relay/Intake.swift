@@ -31,7 +31,8 @@ package struct Intake: Sendable {
         var leased: [BackendName: [Delivery]] = [:]
         var waiting: Set<BackendName> = []
         for (request, result) in zip(requests, results) {
-            guard case .stored(let deliveries) = result else { continue }
+            guard case .stored(let deliveries, let becameDue) = result else { continue }
+            waiting.formUnion(becameDue)
             for delivery in deliveries { leased[delivery.backend, default: []].append(delivery) }
             guard deliveries.count < request.targets.count else { continue }
             for target in request.targets where !deliveries.contains(where: { $0.backend == target.backend }) {

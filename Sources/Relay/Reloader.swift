@@ -21,6 +21,8 @@ package enum ReloadResult: Sendable, Equatable {
 struct ReloadRefusal: Sendable, Equatable {
     var at: Timestamp
     var problems: [String]
+    /// As the file was before it was read; nil: it could not be looked at.
+    var version: FileVersion?
 }
 
 /// Reads the configuration again and takes it over. What can fail comes before the first change.
@@ -75,28 +77,37 @@ package actor Reloader {
     package nonisolated var fingerprint: String { current.value.configuration.fingerprint }
 
     /// Reads the file and takes over what it says. One at a time: a second call waits, and reads the file anew.
-    package func reload() async -> ReloadResult {
+    ///
+    /// A refusal is logged once, however often the same file is read.
+    /// - Parameter isToldByLog: who asked learns of a refusal from the log alone: it is logged again.
+    package func reload(isToldByLog: Bool = false) async -> ReloadResult {
         if isReloading { await withCheckedContinuation { line.append($0) } }
         isReloading = true
         defer {
             isReloading = !line.isEmpty
             if isReloading { line.removeFirst().resume() }
         }
+        let version = source?.version()
         let result = await readAndApply()
         switch result {
-        case .changed, .unchanged: refusal = nil
+        case .changed, .unchanged:
+            refusal = nil
         case .refused(let problems):
-            refusal = ReloadRefusal(at: factory.clock.now, problems: problems)
+            let isNews = refusal?.problems != problems || refusal?.version != version
+            refusal = ReloadRefusal(at: factory.clock.now, problems: problems, version: version)
+            if isNews || isToldByLog { log(problems) }
             failures.increment()
-            for problem in problems {
-                logger.error(
-                    "the configuration cannot be taken over: the old one goes on",
-                    metadata: [LogKey.error: "\(problem)"]
-                )
-            }
         }
         isRefused.record(refusal == nil ? 0 : 1)
         return result
+    }
+
+    private func log(_ problems: [String]) {
+        for problem in problems {
+            logger.error(
+                "the configuration cannot be taken over: the old one goes on",
+                metadata: [LogKey.error: "\(problem)"])
+        }
     }
 
     private func readAndApply() async -> ReloadResult {

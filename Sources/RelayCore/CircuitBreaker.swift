@@ -145,8 +145,11 @@ package struct CircuitBreaker: Sendable, Equatable {
         }
     }
 
-    /// Forgets everything: a person says that the backend works.
-    package mutating func reset() { state = .closed(failures: 0) }
+    /// A person wants it tried now: a probe is due. When it fails, the wait goes on growing.
+    package mutating func probeAsked() {
+        guard case .open(_, let wait) = state else { return }
+        state = .halfOpen(isProbing: false, wait: wait)
+    }
 
     private mutating func open(_ wait: Duration, now: Timestamp) {
         state = .open(until: now.advanced(by: wait), wait: wait)

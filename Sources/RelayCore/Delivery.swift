@@ -193,6 +193,9 @@ package struct AttemptResult: Sendable, Equatable {
 package struct Attempt: Sendable, Equatable {
     /// From 1.
     package var number: Int
+    /// It was a probe that failed, and burned none of the delivery's attempts: `number` is the one that it would have
+    /// been, and that the next attempt has.
+    package var isProbe: Bool
     package var startedAt: Timestamp
     package var finishedAt: Timestamp
     package var outcome: AttemptOutcome
@@ -201,10 +204,11 @@ package struct Attempt: Sendable, Equatable {
     package var response: RecordedResponse?
 
     package init(
-        number: Int, startedAt: Timestamp, finishedAt: Timestamp, outcome: AttemptOutcome, detail: String = "",
-        response: RecordedResponse? = nil
+        number: Int, isProbe: Bool = false, startedAt: Timestamp, finishedAt: Timestamp, outcome: AttemptOutcome,
+        detail: String = "", response: RecordedResponse? = nil
     ) {
         self.number = number
+        self.isProbe = isProbe
         self.startedAt = startedAt
         self.finishedAt = finishedAt
         self.outcome = outcome
@@ -213,9 +217,11 @@ package struct Attempt: Sendable, Equatable {
     }
 
     /// As an attempt's result is recorded.
-    package init(number: Int, startedAt: Timestamp, finishedAt: Timestamp, result: AttemptResult) {
+    package init(
+        number: Int, isProbe: Bool = false, startedAt: Timestamp, finishedAt: Timestamp, result: AttemptResult
+    ) {
         self.init(
-            number: number, startedAt: startedAt, finishedAt: finishedAt, outcome: result.outcome,
+            number: number, isProbe: isProbe, startedAt: startedAt, finishedAt: finishedAt, outcome: result.outcome,
             detail: result.detail, response: result.response)
     }
 }

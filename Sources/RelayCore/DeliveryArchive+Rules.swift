@@ -49,9 +49,15 @@ extension RecordedAttempt {
     /// - Parameter replay: `Delivery.replays`
     package init(_ attempt: Attempt, replay: Int) {
         self.init(
-            replay: replay, number: attempt.number, startedAt: attempt.startedAt, finishedAt: attempt.finishedAt,
-            outcome: attempt.outcome.word, reason: attempt.outcome.reason?.description,
+            replay: replay, number: attempt.number, isProbe: attempt.isProbe, startedAt: attempt.startedAt,
+            finishedAt: attempt.finishedAt, outcome: attempt.outcome.word, reason: attempt.outcome.reason?.description,
             detail: String(String.UnicodeScalarView(attempt.detail.unicodeScalars.prefix(Self.maxDetailLength))))
+    }
+
+    /// Its place in a history: no two attempts of a delivery have the same. Probes come before the attempt that burned
+    /// their number, in the order made.
+    package var position: (replay: Int, number: Int, isCounted: Int, startedAt: Timestamp) {
+        (replay, number, isProbe ? 0 : 1, startedAt)
     }
 
     /// Of `detail`, in Unicode scalars.
@@ -72,8 +78,8 @@ extension RecordedResponse {
 
 extension DeliveryRecord {
     /// What is kept of a history.
-    /// - Parameter attempts: oldest first.
     package static func kept(_ attempts: [RecordedAttempt]) -> [RecordedAttempt] {
+        let attempts = attempts.sorted { $0.position < $1.position }
         guard attempts.count > maxAttempts else { return attempts }
         return Array(attempts.prefix(1) + attempts.suffix(maxAttempts - 1))
     }

@@ -33,7 +33,7 @@ package protocol DeliveryArchive: Sendable {
     // MARK: Replays
 
     /// Stores a replay job. It covers the deliveries that the filter takes and that were stored before now; those that
-    /// are settled when its cursor comes to them are replayed, each once.
+    /// are settled when its cursor comes to them are replayed, each once. What was deleted before that is passed over.
     func createReplay(_ request: ReplayRequest, now: Timestamp) async throws(QueueError) -> Replay
 
     /// The newest first; finished ones are kept for the retention of dead letters.
@@ -140,10 +140,10 @@ package struct DeliverySummary: Sendable, Equatable, Identifiable {
     /// When the next attempt is due; nil when settled, and while it waits for its order key.
     package var due: Timestamp?
     package var settledAt: Timestamp?
-    /// Since it was received, or since its last replay.
+    /// Since it was received, or since its last replay; without probes that failed.
     package var attemptsMade: Int
     package var replays: Int
-    /// Of the last attempt; nil when none was made.
+    /// Of the last of these; nil when none was made.
     package var outcome: String?
     package var reason: String?
     /// Why it was given up; nil unless dead.
@@ -181,7 +181,7 @@ package struct DeliverySummary: Sendable, Equatable, Identifiable {
 /// One delivery with its history.
 package struct DeliveryRecord: Sendable, Equatable {
     package var summary: DeliverySummary
-    /// The first one and the last nine, oldest first.
+    /// The first one and the last nine, oldest first, probes that failed among them.
     package var attempts: [RecordedAttempt]
     /// Of the last attempt that had one and was not accepted.
     package var response: RecordedResponse?
@@ -208,6 +208,8 @@ package struct RecordedAttempt: Sendable, Equatable {
     package var replay: Int
     /// From 1, anew with each replay.
     package var number: Int
+    /// `Attempt.isProbe`: the attempt that burned the number stands behind it.
+    package var isProbe: Bool
     package var startedAt: Timestamp
     package var finishedAt: Timestamp
     /// `AttemptOutcome.word`
@@ -217,11 +219,12 @@ package struct RecordedAttempt: Sendable, Equatable {
     package var detail: String
 
     package init(
-        replay: Int = 0, number: Int, startedAt: Timestamp, finishedAt: Timestamp, outcome: String, reason: String?,
-        detail: String = ""
+        replay: Int = 0, number: Int, isProbe: Bool = false, startedAt: Timestamp, finishedAt: Timestamp,
+        outcome: String, reason: String?, detail: String = ""
     ) {
         self.replay = replay
         self.number = number
+        self.isProbe = isProbe
         self.startedAt = startedAt
         self.finishedAt = finishedAt
         self.outcome = outcome

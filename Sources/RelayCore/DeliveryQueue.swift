@@ -114,7 +114,10 @@ package struct EnqueueRequest: Sendable, Equatable {
 package enum EnqueueResult: Sendable, Equatable {
     /// Stored. `leased` holds the deliveries that the queue leased to the caller at once, so that they need not be read
     /// again: all of them (SQLite, memory) or none (a replicated log), but for those that wait for their order key.
-    case stored(leased: [Delivery])
+    ///
+    /// `becameDue` are the backends of which a delivery that waited for its order key goes on, because `drop_oldest`
+    /// removed the one before it to make room; with the first envelope of a call that was stored.
+    case stored(leased: [Delivery], becameDue: Set<BackendName> = [])
     /// Stored before, within the deduplication window. To be acknowledged all the same.
     case duplicate
 }
@@ -147,7 +150,8 @@ package struct LeaseResult: Sendable, Equatable {
 /// What became of a leased delivery.
 package struct Settlement: Sendable, Equatable {
     package var id: DeliveryID
-    /// nil when no attempt was made (expired, or its backend is gone).
+    /// nil when no attempt was made (expired, or its backend is gone). A probe that failed is kept in the history, and
+    /// is otherwise as if no attempt had been made.
     package var attempt: Attempt?
     package var verb: Verb
     /// When it was decided.

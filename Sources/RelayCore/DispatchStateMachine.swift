@@ -246,22 +246,25 @@ package struct DispatchStateMachine: Sendable {
         let wait = configuration.retry.cappedRetryAfter(of: result)
         if wait > .zero { leftAloneUntil = max(leftAloneUntil ?? now, now.advanced(by: wait)) }
 
-        let settlement: Settlement
+        var attempt = Attempt(
+            number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: now, result: result)
+        let verb: Settlement.Verb
         if wasProbe, case .failed(let reason) = result.outcome, reason != .requestError {
-            // No fault of the delivery. It lets others go first, for it may be the one that the backend cannot take.
-            settlement = settle(delivery, attempt: nil, .reschedule(at: breaker.probeDue ?? now), now: now)
+            // No fault of the delivery. It lets those go first that wait already, for it may be the one that the backend
+            // cannot take; and no longer, for it may be the only one that the next probe can be made with.
+            attempt.isProbe = true
+            verb = .reschedule(at: now)
         } else {
-            let attempt = Attempt(
-                number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: now, result: result)
-            settlement = settle(delivery, attempt: attempt, verb(delivery, attempt, result, random), now: now)
+            verb = decide(delivery, attempt, result, random)
         }
+        let settlement = settle(delivery, attempt: attempt, verb, now: now)
         var actions = next(now: now, settling: [settlement], releasing: takeUnstartedIfHeldBack())
         actions.breaker = change
         actions.isGone = isGone
         return actions
     }
 
-    private func verb(
+    private func decide(
         _ delivery: Delivery, _ attempt: Attempt, _ result: AttemptResult, _ random: Double
     ) -> Settlement.Verb {
         switch configuration.retry.decide(result, attempt: attempt.number, random: random) {
@@ -337,10 +340,13 @@ package struct DispatchStateMachine: Sendable {
         return next(now: now, releasing: takeUnstartedIfHeldBack())
     }
 
+    /// A person wants it tried now, paused or not: an open breaker makes its probe, and what the backend asked for with
+    /// `Retry-After` is over.
     package mutating func resumed(now: Timestamp) -> Actions {
-        guard isPaused else { return next(now: now) }
         isPaused = false
         letGoAt = now
+        leftAloneUntil = nil
+        breaker.probeAsked()
         noteMore()
         return next(now: now)
     }

@@ -59,7 +59,7 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
 
     /// What is kept of a delivery that failed, beside its entry.
     struct Record {
-        /// Of the last attempt.
+        /// Of the last attempt that was no probe.
         var outcome: String?
         var reason: String?
         /// Not accepted; as `DeliveryRecord.kept`.
@@ -107,11 +107,13 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
         let isDuplicate = keys.duplicates(among: requests)
         let needed = zip(requests, isDuplicate).reduce(0) { $1.1 ? $0 : $0 + $1.0.heldBytes }
         // A mere record costs nobody's delivery.
-        try makeRoom(
+        var becameDue = try makeRoom(
             for: needed, mayDrop: requests.contains { !$0.targets.isEmpty },
             now: requests.map(\.envelope.receivedAt).max() ?? Timestamp(nanosecondsSinceEpoch: 0))
         return zip(requests, isDuplicate).map { request, isDuplicate in
-            isDuplicate ? .duplicate : .stored(leased: store(request))
+            guard !isDuplicate else { return .duplicate }
+            defer { becameDue = [] }
+            return .stored(leased: store(request), becameDue: becameDue)
         }
     }
 
@@ -234,16 +236,19 @@ extension MemoryQueue {
 
     /// A delivery is not unfinished any more: the next of its order key goes on.
     /// - Parameter entry: as it was.
-    func leaveOrder(_ entry: Entry, now: Timestamp) {
+    /// - Returns: whether there is one.
+    @discardableResult
+    func leaveOrder(_ entry: Entry, now: Timestamp) -> Bool {
         let backend = entry.delivery.backend
-        guard let key = entry.delivery.orderKey else { return }
+        guard let key = entry.delivery.orderKey else { return false }
         let next = lines[backend]?.orders[key]?.leave(wasFirst: !entry.isBlocked) { entries[$0]?.isBlocked ?? false }
         if lines[backend]?.orders[key]?.count == 0 { lines[backend]?.orders[key] = nil }
-        guard let sequence = next ?? nil, var next = entries[sequence] else { return }
+        guard let sequence = next ?? nil, var next = entries[sequence] else { return false }
         next.isBlocked = false
         next.due = next.delivery.replays > 0 ? now : min(now, next.delivery.receivedAt)
         entries[sequence] = next
         lines[backend]?.positions.insert(next.position)
+        return true
     }
 
     private func storeDeadLetter(
@@ -310,8 +315,10 @@ extension MemoryQueue {
         lines[backend]?.unfinished[entry.state, default: 0] -= 1
         entry.isLeased = false
         if let attempt = settlement.attempt {
-            entry.delivery.attemptsMade = attempt.number
-            entry.delivery.firstAttemptAt = entry.delivery.firstAttemptAt ?? attempt.startedAt
+            if !attempt.isProbe {
+                entry.delivery.attemptsMade = attempt.number
+                entry.delivery.firstAttemptAt = entry.delivery.firstAttemptAt ?? attempt.startedAt
+            }
             if attempt.outcome != .accepted { note(attempt, of: sequence, replay: entry.delivery.replays) }
         }
         switch settlement.verb {
@@ -396,8 +403,8 @@ extension MemoryQueue {
         var record = records[sequence] ?? Record()
         let before = record.historyBytes
         let recorded = RecordedAttempt(attempt, replay: replay)
-        (record.outcome, record.reason) = (recorded.outcome, recorded.reason)
-        if record.attempts.last.map({ ($0.replay, $0.number) < (replay, attempt.number) }) ?? true {
+        if !attempt.isProbe { (record.outcome, record.reason) = (recorded.outcome, recorded.reason) }
+        if !record.attempts.contains(where: { $0.position == recorded.position }) {
             record.attempts = DeliveryRecord.kept(record.attempts + [recorded])
         }
         record.response = attempt.response ?? record.response
@@ -480,13 +487,14 @@ extension EnqueueRequest {
 }
 
 extension MemoryQueue {
-    /// Makes room for new envelopes, or changes nothing and throws `full`.
-    private func makeRoom(for needed: Int64, mayDrop: Bool, now: Timestamp) throws(QueueError) {
-        guard bytes + needed > limits.maxBytes, needed > 0 else { return }
+    /// Makes room for new envelopes, or changes nothing and throws `full`. Returns the backends of which a delivery goes
+    /// on that waited for one that was dropped.
+    private func makeRoom(for needed: Int64, mayDrop: Bool, now: Timestamp) throws(QueueError) -> Set<BackendName> {
+        guard bytes + needed > limits.maxBytes, needed > 0 else { return [] }
         guard mayDrop, limits.whenFull == .dropOldest, needed <= limits.maxBytes,
             let victims = victims(freeing: bytes + needed - limits.maxBytes)
         else { throw .full(needed: needed, held: bytes, limit: limits.maxBytes) }
-        for sequence in victims { drop(sequence, now: now) }
+        return Set(victims.compactMap { drop($0, now: now) })
     }
 
     /// The oldest waiting deliveries whose removal frees that many bytes; nil when all of them together do not.
@@ -506,19 +514,25 @@ extension MemoryQueue {
         return freed >= excess ? victims : nil
     }
 
-    private func drop(_ sequence: Int64, now: Timestamp) {
-        guard let entry = entries[sequence] else { return }
-        lines[entry.delivery.backend]?.unfinished[entry.state, default: 0] -= 1
-        lines[entry.delivery.backend]?.dropped += 1
+    /// Returns the backend, when a delivery of it goes on.
+    private func drop(_ sequence: Int64, now: Timestamp) -> BackendName? {
+        guard let entry = entries[sequence] else { return nil }
+        let backend = entry.delivery.backend
+        lines[backend]?.unfinished[entry.state, default: 0] -= 1
+        lines[backend]?.dropped += 1
         forget(sequence)
-        leaveOrder(entry, now: now)
-        guard var line = lines[entry.delivery.backend],
-            line.positions.count > 2 * line.unfinishedCount + 64
-        else { return }
-        lines[entry.delivery.backend] = nil  // so that the heap is not copied
+        let goesOn = leaveOrder(entry, now: now)
+        trimPositions(of: backend)
+        return goesOn ? backend : nil
+    }
+
+    /// Keeps the positions in proportion to what is unfinished.
+    private func trimPositions(of backend: BackendName) {
+        guard var line = lines[backend], line.positions.count > 2 * line.unfinishedCount + 64 else { return }
+        lines[backend] = nil  // so that the heap is not copied
         line.positions = MinHeap(
             line.arrivals.sequences.compactMap { entries[$0] }.filter(\.canBeLeased).map(\.position))
-        lines[entry.delivery.backend] = line
+        lines[backend] = line
     }
 }
 

@@ -157,7 +157,7 @@ extension ArchiveReader {
         }
         guard let (summary, last, payload) = found ?? nil else { return nil }
         var attempts = try readAttempts(sequence, db)
-        if let last, attempts.last.map({ ($0.replay, $0.number) < (last.replay, last.number) }) ?? true {
+        if let last, attempts.allSatisfy({ $0.position < last.position }) {
             attempts.append(last)
         }
         return DeliveryRecord(
@@ -178,7 +178,7 @@ extension ArchiveReader {
 
     private func readAttempts(_ sequence: Int64, _ db: Database) throws -> [RecordedAttempt] {
         let statement = try db.cachedStatement(
-            sql: "SELECT \(RecordedAttempt.columns) FROM attempt WHERE delivery = ? ORDER BY replay, number")
+            sql: "SELECT \(RecordedAttempt.columns) FROM attempt WHERE delivery = ?")
         var attempts: [RecordedAttempt] = []
         try statement.forEach([sequence.databaseValue]) {
             attempts.append(RecordedAttempt($0))

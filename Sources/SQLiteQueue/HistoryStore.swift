@@ -17,21 +17,22 @@ struct HistoryStore {
         insertAttempt = try prepare(
             """
             INSERT OR IGNORE INTO attempt
-                (delivery, replay, number, started_at, finished_at, outcome, reason, detail, size)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                (delivery, replay, number, is_counted, started_at, finished_at, outcome, reason, detail, size)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         insertLastAttempt = try prepare(
             """
             INSERT OR IGNORE INTO attempt
-                (delivery, replay, number, started_at, finished_at, outcome, reason, detail, size)
-            SELECT id, replays, attempts, attempt_started_at, attempt_finished_at, outcome, reason, '', ?
+                (delivery, replay, number, is_counted, started_at, finished_at, outcome, reason, detail, size)
+            SELECT id, replays, attempts, 1, attempt_started_at, attempt_finished_at, outcome, reason, '', ?
             FROM delivery WHERE id = ? AND attempts > 0 AND outcome IS NOT NULL
             """)
         trimAttempts = try prepare(
             """
             DELETE FROM attempt
-            WHERE delivery = ?1 AND (replay, number) IN (
-                SELECT replay, number FROM attempt WHERE delivery = ?1 ORDER BY replay, number
+            WHERE delivery = ?1 AND (replay, number, is_counted, started_at) IN (
+                SELECT replay, number, is_counted, started_at FROM attempt WHERE delivery = ?1
+                ORDER BY replay, number, is_counted, started_at
                 LIMIT max(0, (SELECT COUNT(*) FROM attempt WHERE delivery = ?1) - ?2) OFFSET 1)
             RETURNING size
             """)
@@ -48,6 +49,7 @@ struct HistoryStore {
     func add(_ attempt: RecordedAttempt, to delivery: Int64) throws -> Int64 {
         try insertAttempt.run([
             delivery.databaseValue, attempt.replay.databaseValue, attempt.number.databaseValue,
+            (!attempt.isProbe).databaseValue,
             attempt.startedAt.databaseValue, attempt.finishedAt.databaseValue, attempt.outcome.databaseValue,
             attempt.reason?.databaseValue ?? .null, attempt.detail.databaseValue, attempt.storedBytes.databaseValue,
         ])
@@ -102,12 +104,12 @@ struct HistoryStore {
 
 extension RecordedAttempt {
     /// The columns that `init(_ row:)` reads.
-    static let columns = "replay, number, started_at, finished_at, outcome, reason, detail"
+    static let columns = "replay, number, is_counted, started_at, finished_at, outcome, reason, detail"
 
     init(_ row: Row) {
         self.init(
-            replay: row[0], number: row[1], startedAt: Timestamp(nanosecondsSinceEpoch: row[2]),
-            finishedAt: Timestamp(nanosecondsSinceEpoch: row[3]), outcome: row[4], reason: row[5], detail: row[6])
+            replay: row[0], number: row[1], isProbe: !row[2], startedAt: Timestamp(nanosecondsSinceEpoch: row[3]),
+            finishedAt: Timestamp(nanosecondsSinceEpoch: row[4]), outcome: row[5], reason: row[6], detail: row[7])
     }
 }
 

@@ -26,6 +26,9 @@ enum QueueSchema {
         migrator.registerMigration("5: history of deliveries, replays") { db in
             try db.execute(sql: fifth)
         }
+        migrator.registerMigration("6: probes in the history of deliveries") { db in
+            try db.execute(sql: sixth)
+        }
         return migrator
     }
 
@@ -157,5 +160,26 @@ enum QueueSchema {
             cursor INTEGER NOT NULL,          -- all up to this sequence were looked at
             end_sequence INTEGER NOT NULL     -- deliveries from it on were stored after the job
         ) STRICT;
+        """
+
+    /// Several probes can fail in the place of one attempt, so their start is part of the key.
+    private static let sixth = """
+        CREATE TABLE attempt_with_probes (
+            delivery INTEGER NOT NULL,
+            replay INTEGER NOT NULL,          -- which replay made it; 0: none
+            number INTEGER NOT NULL,          -- from 1, anew with each replay
+            is_counted INTEGER NOT NULL,      -- 0: a probe that failed, and burned no number
+            started_at INTEGER NOT NULL,
+            finished_at INTEGER NOT NULL,
+            outcome TEXT NOT NULL,
+            reason TEXT,
+            detail TEXT NOT NULL,
+            size INTEGER NOT NULL,            -- counted in meta.history_bytes
+            PRIMARY KEY (delivery, replay, number, is_counted, started_at)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO attempt_with_probes
+            SELECT delivery, replay, number, 1, started_at, finished_at, outcome, reason, detail, size FROM attempt;
+        DROP TABLE attempt;
+        ALTER TABLE attempt_with_probes RENAME TO attempt;
         """
 }

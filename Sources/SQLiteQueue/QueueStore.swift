@@ -72,7 +72,11 @@ final class QueueStore {
             WHERE id = ?
             """)
         settleUnattempted = try prepare(
-            "UPDATE delivery SET due_at = ?, state = ?, settled_at = ?, dead_reason = ? WHERE id = ?")
+            """
+            UPDATE delivery
+            SET due_at = ?, state = ?, settled_at = ?, dead_reason = ?, has_history = max(has_history, ?)
+            WHERE id = ?
+            """)
         removeDelivery = try prepare("DELETE FROM delivery WHERE id = ?")
         settledDeliveries = try prepare(
             """
@@ -218,11 +222,12 @@ extension QueueStore {
     ///   - due: of the next attempt, or as it was.
     ///   - hasHistory: whether its attempt is kept.
     func settle(_ settlement: Settlement, due: Timestamp, hasHistory: Bool) throws {
-        let change = [due.databaseValue] + settlement.stateValues
+        let change = [due.databaseValue] + settlement.stateValues + [hasHistory.databaseValue]
         let id = settlement.id.sequence.databaseValue
-        guard let attempt = settlement.attempt else { return try settleUnattempted.run(change + [id]) }
-        try settleAttempted.run(
-            change + [hasHistory.databaseValue] + attempt.databaseValues + [attempt.startedAt.databaseValue, id])
+        guard let attempt = settlement.attempt, !attempt.isProbe else {
+            return try settleUnattempted.run(change + [id])
+        }
+        try settleAttempted.run(change + attempt.databaseValues + [attempt.startedAt.databaseValue, id])
     }
 
     /// Returns how many bytes became free.

@@ -71,10 +71,11 @@ extension WriteTransaction {
     /// all are written by this one transaction.
     /// - Throws: `QueueError.full`, before anything was stored for these requests.
     mutating func enqueue(_ requests: [EnqueueRequest], in store: QueueStore) throws -> [EnqueueResult] {
-        try makeRoom(for: requests, in: store)
+        var becameDue = try makeRoom(for: requests, in: store)
         return try requests.map { request in
             guard try remember(request.envelope, in: store) else { return .duplicate }
-            return .stored(leased: try insert(request, in: store))
+            defer { becameDue = [] }
+            return .stored(leased: try insert(request, in: store), becameDue: becameDue)
         }
     }
 
@@ -158,28 +159,33 @@ extension WriteTransaction {
 
 extension WriteTransaction {
     /// Makes room, or throws `full` before anything was stored. What was removed of settled deliveries stays removed
-    /// either way.
-    private mutating func makeRoom(for requests: [EnqueueRequest], in store: QueueStore) throws {
+    /// either way. Returns the backends of which a delivery goes on that waited for one that was dropped.
+    private mutating func makeRoom(
+        for requests: [EnqueueRequest], in store: QueueStore
+    ) throws -> Set<BackendName> {
         let most = requests.reduce(0) { $0 + bytes(of: $1) }
-        guard effects.ledger.bytes + most > limits.maxBytes else { return }
+        guard effects.ledger.bytes + most > limits.maxBytes else { return [] }
         // A mere record costs nobody's delivery.
         let mayDrop = requests.contains { !$0.targets.isEmpty }
         let now = requests.map(\.envelope.receivedAt).max()
-        try makeRoom(try neededBytes(of: requests, in: store), droppingAt: mayDrop ? now : nil, in: store)
+        return try makeRoom(try neededBytes(of: requests, in: store), droppingAt: mayDrop ? now : nil, in: store)
     }
 
     /// - Parameter droppingAt: the present time, when waiting deliveries may be dropped.
-    private mutating func makeRoom(_ needed: Int64, droppingAt now: Timestamp? = nil, in store: QueueStore) throws {
-        guard needed > 0, effects.ledger.bytes + needed > limits.maxBytes else { return }
+    @discardableResult
+    private mutating func makeRoom(
+        _ needed: Int64, droppingAt now: Timestamp? = nil, in store: QueueStore
+    ) throws -> Set<BackendName> {
+        guard needed > 0, effects.ledger.bytes + needed > limits.maxBytes else { return [] }
         if needed <= limits.maxBytes {
             var allowance = RemovalAllowance.unlimited
             try removeSettled(
                 [.delivered, .expired, .canceled], downTo: limits.maxBytes - needed, allowance: &allowance, in: store)
-            if effects.ledger.bytes + needed <= limits.maxBytes { return }
+            if effects.ledger.bytes + needed <= limits.maxBytes { return [] }
             if let now, limits.whenFull == .dropOldest,
-                try dropOldest(downTo: limits.maxBytes - needed, now: now, in: store)
+                let becameDue = try dropOldest(downTo: limits.maxBytes - needed, now: now, in: store)
             {
-                return
+                return becameDue
             }
         }
         throw QueueError.full(needed: needed, held: effects.ledger.bytes, limit: limits.maxBytes)
@@ -244,8 +250,11 @@ extension WriteTransaction {
     }
 
     /// Removes the oldest waiting deliveries until no more than so many bytes are held; removes nothing and returns
-    /// false when that many are leased, dead, or settled.
-    private mutating func dropOldest(downTo goal: Int64, now: Timestamp, in store: QueueStore) throws -> Bool {
+    /// nil when that many are leased, dead, or settled. Returns the backends of which a delivery goes on that waited for
+    /// one of these.
+    private mutating func dropOldest(
+        downTo goal: Int64, now: Timestamp, in store: QueueStore
+    ) throws -> Set<BackendName>? {
         var victims: [QueueStore.UnfinishedDelivery] = []
         var chosen: Set<Int64> = []
         var bytes = effects.ledger.bytes
@@ -258,14 +267,16 @@ extension WriteTransaction {
         }
         guard bytes <= goal else {
             state.withTable { $0.unclaim(chosen) }
-            return false
+            return nil
         }
         effects.claimed.formUnion(chosen)
         for victim in victims { try drop(victim, in: store) }
+        var becameDue: Set<BackendName> = []
         for victim in victims where !victim.isBlocked {
-            try unblockNext(of: victim.orderKey, victim.backend, now: now, in: store)
+            guard try unblockNext(of: victim.orderKey, victim.backend, now: now, in: store) else { continue }
+            becameDue.insert(victim.backend)
         }
-        return true
+        return becameDue
     }
 
     /// Whether an envelope is not needed once the chosen deliveries are gone.
@@ -327,12 +338,15 @@ extension WriteTransaction {
         try unblockNext(of: lease.orderKey, lease.backend, now: settlement.at, in: store)
     }
 
-    /// The delivery that the others of its order key waited for is settled for good, or gone.
+    /// The delivery that the others of its order key waited for is settled for good, or gone. Returns whether there is
+    /// another one.
+    @discardableResult
     mutating func unblockNext(
         of orderKey: String?, _ backend: BackendName, now: Timestamp, in store: QueueStore
-    ) throws {
-        guard let orderKey, let next = try store.unblockNext(of: orderKey, backend, now: now) else { return }
+    ) throws -> Bool {
+        guard let orderKey, let next = try store.unblockNext(of: orderKey, backend, now: now) else { return false }
         effects.appeared.append((next, backend))
+        return true
     }
 
     /// One of the deliveries of an envelope, to a backend without records, does not need the payload any more: removes
@@ -356,7 +370,7 @@ extension WriteTransaction {
         _ attempt: Attempt, of delivery: Int64, replay: Int, hasHistory: Bool, in store: QueueStore
     ) throws {
         effects.ledger.historyBytes += try store.history.add(RecordedAttempt(attempt, replay: replay), to: delivery)
-        if replay > 0 || attempt.number > DeliveryRecord.maxAttempts {
+        if hasHistory {
             effects.ledger.historyBytes -= try store.history.trimAttempts(of: delivery)
         }
         if let response = attempt.response {

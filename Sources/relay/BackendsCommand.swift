@@ -92,14 +92,18 @@ struct BackendsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            try await change(names, "pause", "is paused: what comes for it is held", try admin.connect(), admin.output)
+            try await change(names, "pause", try admin.connect(), admin.output) { _ in
+                "is paused: what comes for it is held"
+            }
         }
     }
 
     struct Resume: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Attempt a backend's deliveries again.",
+            abstract: "Attempt a backend's deliveries again, now.",
             discussion: """
+                A backend that fails is not waited for: it is tried at once with one delivery, whether it was paused or not.
+
                 Example:
                   relay backends resume orders
 
@@ -111,9 +115,7 @@ struct BackendsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            try await change(
-                names, "resume", "is attempted again, at its next probe where its breaker is open", try admin.connect(),
-                admin.output)
+            try await change(names, "resume", try admin.connect(), admin.output, \.resumed)
         }
     }
 
@@ -151,14 +153,14 @@ struct BackendsCommand: AsyncParsableCommand {
 }
 
 private func change(
-    _ names: [String], _ verb: String, _ done: String, _ client: AdminClient, _ output: Output
+    _ names: [String], _ verb: String, _ client: AdminClient, _ output: Output, _ done: (API.Backend) -> String
 ) async throws {
     for name in names {
         let body = try await client.send(.post, "/backends/\(name.urlEncoded)/\(verb)")
         switch output {
         case .table:
-            print("\(name) \(done)")
             let backend: API.Backend = try AdminClient.decode(body)
+            print("\(name) \(done(backend))")
             if verb == "resume", backend.dead > 0 {
                 Terminal.hint("\(backend.dead) were given up: relay dead list --backend \(name)")
             }
@@ -182,6 +184,16 @@ extension API.Backend {
             ("dead", "\(dead)"), ("last ok", Age.relative(lastAcceptedAt)),
         ]
         return fields
+    }
+
+    /// What was done at `resume`, which is answered when its probe has begun, or ended.
+    fileprivate var resumed: String {
+        switch state {
+        case "closed": "is attempted again"
+        case "half_open": "fails: it is tried now with one delivery; the others follow when that one succeeds"
+        case "open": "was tried, and still fails: \(why)"
+        default: "is \(state): \(why)"
+        }
     }
 
     /// Since when it does not do what it should, and why.

@@ -73,7 +73,22 @@ struct DeliveriesCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            try await change(ids, "retry", "is due now", try admin.connect(), admin.output)
+            let client = try admin.connect()
+            try await change(ids, "retry", client, admin.output) { delivery in
+                guard let delivery, delivery.state == "held" else { return "is due now" }
+                return await Self.wait(of: delivery, client)
+            }
+        }
+
+        /// What holds a delivery that is due, and what releases it.
+        private static func wait(of delivery: API.Delivery, _ client: AdminClient) async -> String {
+            let name = delivery.backend
+            let backend: API.Backend? = try? await client.get("/backends/\(name.urlEncoded)")
+            let why = backend.map { " (\($0.why))" } ?? ""
+            return backend?.state == "paused"
+                ? "waits, because \(name) is paused\(why): relay backends resume \(name) releases it"
+                : "waits, because \(name) fails\(why): a probe that succeeds releases it; "
+                    + "relay backends resume \(name) makes one now"
         }
     }
 
@@ -92,7 +107,7 @@ struct DeliveriesCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            try await change(ids, "cancel", "is canceled", try admin.connect(), admin.output)
+            try await change(ids, "cancel", try admin.connect(), admin.output) { _ in "is canceled" }
         }
     }
 
@@ -134,15 +149,17 @@ struct DeliveriesCommand: AsyncParsableCommand {
 }
 
 /// Asks for one thing of each delivery; goes on after one that is refused.
+/// - Parameter done: what to say of one; nil: nothing is kept of it any more.
 private func change(
-    _ ids: [String], _ verb: String, _ done: String, _ client: AdminClient, _ output: Output
+    _ ids: [String], _ verb: String, _ client: AdminClient, _ output: Output,
+    _ done: (API.Delivery?) async throws -> String
 ) async throws {
     var failures: [CommandFailure] = []
     for id in ids {
         do {
             let body = try await client.send(.post, "/deliveries/\(id.urlEncoded)/\(verb)")
             switch output {
-            case .table: print("\(id) \(done)")
+            case .table: print("\(id) \(try await done(body.isEmpty ? nil : AdminClient.decode(body)))")
             case .json: printJSON(body.isEmpty ? Array("{}".utf8) : body)
             }
         } catch let failure as CommandFailure where failure.code == .failed {
@@ -283,7 +300,9 @@ enum DeliveryPage {
         guard let attempts = delivery.attempts, !attempts.isEmpty else { return ["", "no attempt yet"] }
         var table = Table("ATTEMPT", "STARTED", "TOOK", "OUTCOME", "REASON", "DETAIL")
         for attempt in attempts {
-            let number = attempt.replay > 0 ? "\(attempt.number) (replay \(attempt.replay))" : "\(attempt.number)"
+            let notes = [attempt.replay > 0 ? "replay \(attempt.replay)" : nil, attempt.isProbe ? "probe" : nil]
+                .compactMap(\.self)
+            let number = "\(attempt.number)" + (notes.isEmpty ? "" : " (\(notes.joined(separator: ", ")))")
             table.add(
                 .init(number), .init(Age.relative(attempt.startedAt)), .init("\(attempt.durationMs) ms"),
                 .init(attempt.outcome, Paint.state(attempt.outcome)), .init(attempt.reason ?? "-"),

@@ -9,6 +9,9 @@ enum Main {
     static func main() async {
         // A backend, a pipe or a terminal that goes away must not end the process.
         signal(SIGPIPE, SIG_IGN)
+        // Whoever wants a configuration read that is not read yet gets what is wanted: `serve` looks at the file once
+        // more when it has started, and takes the signal from then on.
+        if CommandLine.arguments.dropFirst().first == "serve" { signal(SIGHUP, SIG_IGN) }
         do {
             var command = try RelayCommand.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

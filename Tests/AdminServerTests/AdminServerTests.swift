@@ -78,6 +78,25 @@ struct AdminServerTests {
         }
     }
 
+    @Test("the log says what came of a test")
+    func testIsAudited() async throws {
+        try await AdminStage.with { stage in
+            _ = try await stage.post("/backends/orders/test")
+            #expect(try await stage.post("/backends/audit/test").status == 200)
+            #expect(
+                stage.log.changes == [
+                    [
+                        "action": "backend.test", "admin.subject": "orders", "outcome": "done", "attempt.status": "200",
+                    ],
+                    [
+                        "action": "backend.test", "admin.subject": "audit", "outcome": "failed",
+                        "attempt.status": "500", "attempt.reason": "http_500",
+                        "attempt.detail": "Internal Server Error",
+                    ],
+                ])
+        }
+    }
+
     @Test("a backend is tested")
     func test() async throws {
         try await AdminStage.with { stage in
@@ -252,7 +271,12 @@ struct AdminServerTests {
             await stage.archive.fill([.scheduled, .delivered, .dead])
             #expect(
                 try await stage.post("/deliveries/000000ab-1/cancel").decoded(API.Delivery.self).state == "canceled")
-            #expect(try await stage.post("/deliveries/000000ab-2/cancel").problem.code == "wrong_state")
+            let delivered = try await stage.post("/deliveries/000000ab-2/cancel").problem
+            #expect(delivered.code == "wrong_state")
+            #expect(delivered.detail == "delivery 000000ab-2 is already delivered: there is nothing to cancel")
+            #expect(
+                try await stage.post("/deliveries/000000ab-1/cancel").problem.detail
+                    == "delivery 000000ab-1 is already canceled")
             let deleted = try await stage.delete("/deliveries/000000ab-3")
             #expect(deleted.status == 204 && deleted.body.isEmpty)
             #expect(try await stage.get("/deliveries/000000ab-3").status == 404)

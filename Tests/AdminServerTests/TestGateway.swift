@@ -62,10 +62,15 @@ actor TestGateway: GatewayControl {
         return self.backend(backend) != nil
     }
 
+    /// Only `orders` is right.
     func test(_ backend: BackendName) -> API.BackendTest? {
-        self.backend(backend).map { _ in
-            API.BackendTest(
-                isOk: true, status: 200, challengeReturned: true, durationMs: 3, reason: nil, detail: nil)
+        self.backend(backend).map { shown in
+            shown.name == "orders"
+                ? API.BackendTest(
+                    isOk: true, status: 200, challengeReturned: true, durationMs: 3, reason: nil, detail: nil)
+                : API.BackendTest(
+                    isOk: false, status: 500, challengeReturned: false, durationMs: 4, reason: "http_500",
+                    detail: "Internal Server Error")
         }
     }
 

@@ -136,12 +136,25 @@ import Testing
         #expect(result1 == 1)
     }
 
-    @Test("a person's word closes it")
-    mutating func reset() {
+    @Test("at a person's word the probe is due at once, and the next wait is as long as if it had come by itself")
+    mutating func probeAsked() {
         _ = fails(3)
-        breaker.reset()
-        let result1 = startable(at: .zero)
-        #expect(result1 == 4)
+        breaker.probeAsked()
+        let result1 = startable(at: .seconds(1))
+        #expect(result1 == 1)
+        _ = fails(at: .seconds(2), probe: true)
+        #expect(breaker.probeDue == .at(.seconds(12)))
+    }
+
+    @Test("while it is closed, or a probe is under way, a person's word changes nothing")
+    mutating func probeAskedInVain() {
+        breaker.probeAsked()
+        #expect(breaker.condition == .closed)
+        _ = fails(3)
+        _ = startable(at: .seconds(5))
+        breaker.probeAsked()
+        let result1 = startable(at: .seconds(5))
+        #expect(result1 == 0)
     }
 
     @Test("one in flight at most: recovery is over with the probe")

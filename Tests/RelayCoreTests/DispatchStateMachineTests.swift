@@ -335,27 +335,29 @@ extension DispatchStateMachine {
         #expect(probe.lease == nil)
     }
 
-    @Test("a probe that fails burns no attempt, and lets others go first")
+    @Test("a probe that fails burns no attempt, lets others go first, and is told as what it was")
     func failedProbe() {
         var (machine, _) = Self.makeOpen()
         _ = machine.woke(.seconds(5), now: .seconds(5))
         _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(5))
         let failed = machine.attemptFinished(
             .numbered(4), AttemptResult(.failed(.timeout)), startedAt: .seconds(5), now: .seconds(6), random: 0.5)
-        #expect(failed.settle.map(\.attempt) == [nil])
-        #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(16))])
+        let probe = Attempt(
+            number: 1, isProbe: true, startedAt: .seconds(5), finishedAt: .seconds(6), outcome: .failed(.timeout))
+        #expect(failed.settle.map(\.attempt) == [probe])
+        #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(6))])
         #expect(machine.status.probeDue == .seconds(16))
     }
 
-    @Test("a probe that cannot be made says nothing of the backend, and is tried again on the schedule")
-    func probeNotMade() {
+    @Test("a probe whose request could not be made asked nobody: it counts, and waits, as any attempt")
+    func probeWithoutRequest() {
         var (machine, _) = Self.makeOpen()
         _ = machine.woke(.seconds(5), now: .seconds(5))
         _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(5))
         let failed = machine.attemptFinished(
-            .numbered(4), AttemptResult(.failed(.requestError)), startedAt: .seconds(5), now: .seconds(5), random: 0.5)
-        #expect(failed.settle.map(\.attempt?.number) == [1])
-        #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(6))])
+            .numbered(4), AttemptResult(.failed(.requestError)), startedAt: .seconds(5), now: .seconds(6), random: 0.5)
+        #expect(failed.settle.map(\.attempt?.isProbe) == [false])
+        #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(7))])
         #expect(machine.status.breaker == .halfOpen)
     }
 
@@ -472,6 +474,39 @@ extension DispatchStateMachine {
         _ = machine.paused(now: .zero)
         #expect(machine.resumed(now: .seconds(1)).lease != nil)
         #expect(machine.status.word == "closed")
+    }
+
+    @Test("resumed while its breaker is open, paused or not, it makes a probe at once", arguments: [true, false])
+    func resumeProbes(wasPaused: Bool) {
+        var (machine, _) = HoldingTests.makeOpen()
+        _ = machine.released(now: .zero)
+        if wasPaused { _ = machine.paused(now: .zero) }
+        #expect(machine.resumed(now: .seconds(1)).lease?.count == 1)
+        let probe = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(1))
+        #expect(probe.start.map(\.id.sequence) == [4])
+        #expect(machine.status.word == "half_open")
+    }
+
+    @Test("resumed when the probe has failed, it is tried with the same delivery, where no other waits")
+    func resumeAgain() {
+        var (machine, _) = HoldingTests.makeOpen()
+        _ = machine.released(now: .zero)
+        _ = machine.resumed(now: .seconds(1))
+        _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(1))
+        let failed = machine.finish(4, .failed(.timeout))
+        #expect(failed.settle.map(\.verb) == [.reschedule(at: .zero)])
+        _ = machine.settled(failed.settle, now: .seconds(2))
+        #expect(machine.resumed(now: .seconds(3)).lease?.count == 1)
+    }
+
+    @Test("resumed, it is not left alone any longer because it asked for it")
+    func resumeEndsRetryAfter() {
+        var machine = Self.makeIdle()
+        _ = machine.deliveriesStored([.numbered(1)], othersWait: false, now: .zero)
+        let busy = AttemptResult(.failed(.http(status: 503)), status: 503, retryAfter: .seconds(60))
+        _ = machine.attemptFinished(.numbered(1), busy, startedAt: .zero, now: .zero, random: 0.5)
+        #expect(machine.deliveriesStored([.numbered(2)], othersWait: false, now: .zero).start == [])
+        #expect(machine.resumed(now: .seconds(1)).start.map(\.id.sequence) == [2])
     }
 
     @Test("nobody's answer is asked for while it is paused")

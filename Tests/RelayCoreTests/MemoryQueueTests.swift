@@ -44,7 +44,7 @@ struct MemoryQueueTests {
 
     /// Stores and completes one.
     private func store(_ key: String, in queue: MemoryQueue) async throws {
-        guard case .stored(let deliveries) = try await queue.enqueue([request(key)])[0] else { return }
+        guard case .stored(let deliveries, _) = try await queue.enqueue([request(key)])[0] else { return }
         try await queue.settle(
             deliveries.map { Settlement(id: $0.id, attempt: nil, verb: .complete, at: $0.receivedAt) })
     }

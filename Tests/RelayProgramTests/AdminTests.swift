@@ -112,7 +112,8 @@ struct AdminTests {
             let waiting = try await scene.json("deliveries", "list", "--state", "scheduled", until: { $0.count == 2 })
             let ids = waiting.compactMap { $0["id"] as? String }
             #expect(try await scene.relay("deliveries", "cancel", ids[0]).output == "\(ids[0]) is canceled")
-            #expect(try await scene.relay("deliveries", "cancel", ids[0]).code == 1)
+            let again = try await scene.relay("deliveries", "cancel", ids[0])
+            #expect(again.code == 1 && again.errors.contains("delivery \(ids[0]) is already canceled"))
             // A name that is misspelled is said so.
             let other = try await scene.relay("deliveries", "list", "--backend", "order")
             #expect(other.output == "none")
@@ -126,6 +127,24 @@ struct AdminTests {
             #expect(refused.errors.contains("Delete 1 for good? Nobody can be asked without a terminal"))
             #expect(try await scene.relay("dead", "delete", "--all", "--yes").output == "deleted 1")
             #expect(try await scene.relay("dead", "list", "--output", "json").output == #"{"items":[]}"#)
+        }
+    }
+
+    @Test("a delivery that is made now, and held all the same, says what it waits for and what releases it")
+    func heldRetry() async throws {
+        let settings = "{ schedule: [1h] }, circuit_breaker: { consecutive: 1, probe_after: 1h, probe_max: 1h }"
+        try await AdminScene.with(retry: settings, backend: { _ in .status(500) }) { scene in
+            _ = try await scene.slack.send(.message)
+            let held = try await scene.json("deliveries", "list", "--state", "held", until: { $0.count == 1 })
+            let id = try #require(held.first?["id"] as? String)
+            let failing = try await scene.relay("deliveries", "retry", id).output
+            #expect(failing.hasPrefix("\(id) waits, because orders fails (http_500 for "))
+            #expect(failing.hasSuffix("; relay backends resume orders makes one now"))
+            #expect(try await scene.relay("backends", "pause", "orders").code == 0)
+            let paused = try await scene.relay("deliveries", "retry", id).output
+            #expect(paused.hasPrefix("\(id) waits, because orders is paused (by a person "))
+            #expect(paused.hasSuffix("): relay backends resume orders releases it"))
+            #expect(scene.backend.requests.count == 1)
         }
     }
 

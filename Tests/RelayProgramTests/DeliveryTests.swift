@@ -168,6 +168,43 @@ struct DeliveryTests {
         await slack.stop()
     }
 
+    @Test("a person who resumes a backend that fails has it tried at once, and sees its probes that failed")
+    func resumeProbes() async throws {
+        let slack = try await Stage.makeSlack()
+        let isWell = Mutex(false)
+        let backend = try await RecordingBackend { _ in isWell.withLock { $0 } ? .ok : .status(500) }
+        let breaker = "circuit_breaker: { consecutive: 1, probe_after: 1h, probe_max: 1h }"
+        let home = try RelayHome(
+            apiURL: slack.apiURL, backends: ["app": "url: \(backend.url), retry: { schedule: [1ms] }, \(breaker)"])
+        let relay = try await home.serve()
+        try await slack.waitForConnections(atLeast: 2)
+        _ = try await slack.send(.message)
+        let failing = try await relay.logged("backend fails: its deliveries are held until a probe succeeds")
+        #expect(failing["attempt.reason"] == "http_500" && failing["attempt.status"] == "500")
+        #expect(failing["backend.name"] == "app" && failing["wait_ms"] != nil)
+        for probe in 2...3 {
+            let resumed = try await relay.command("backends", "resume", "app")
+            #expect(resumed.output.contains(/app (fails: it is tried now|was tried, and still fails: http_500)/))
+            #expect(
+                await backend.requests(atLeast: probe).map(\.attempt) == [1] + Array(repeating: 2, count: probe - 1))
+            _ = try await relay.metrics {
+                $0.value("relay_backend_state", #"state="open""#) == 1
+                    && $0.value("relay_attempts_total", #"outcome="failed""#) == Double(probe)
+                    && $0.value("relay_queue_depth", #"state="held""#) == 1
+            }
+        }
+        let id = try #require(backend.requests.first?.deliveryID)
+        let shown = try await relay.command("deliveries", "show", id)
+        #expect(shown.output.contains(/1 +[0-9]+s ago .*http_500/))
+        #expect(shown.output.split(separator: "\n").count { $0.contains(/^2 \(probe\) .*http_500/) } == 2)
+        isWell.withLock { $0 = true }
+        #expect(try await relay.command("backends", "resume", "app").code == 0)
+        try await relay.logged("backend works again: its deliveries are released, slowly at first")
+        await relay.stop()
+        await backend.shutDown()
+        await slack.stop()
+    }
+
     @Test("Retry-After of a 503 holds the whole backend back, more than the schedule asks for")
     func retryAfter() async throws {
         let slack = try await Stage.makeSlack()
@@ -258,7 +295,10 @@ struct DeliveryTests {
         // Both wait in the queue until a process comes that has a backend to bring them to.
         let gone = try RelayHome(
             apiURL: slack.apiURL,
-            backends: ["app": "url: http://127.0.0.1:9/, retry: { schedule: [500ms], jitter: 0 }"],
+            backends: [
+                "app": "url: http://127.0.0.1:9/, circuit_breaker: { consecutive: 10000 }, "
+                    + "retry: { schedule: [\(Array(repeating: "500ms", count: 60).joined(separator: ", "))], jitter: 0 }"
+            ],
             routes: ["name: all, to: app, mode: queue"], queue: "path: \(home.path("relay.db"))")
         let first = try await gone.serve()
         try await slack.waitForConnections(atLeast: 1)

@@ -217,6 +217,35 @@ struct ReloadTests {
         }
     }
 
+    @Test(
+        "a refusal is told to whoever asks, and logged once for a file; at SIGHUP, which has no other answer, each time"
+    )
+    func refusedOnce() async throws {
+        try await with { scene in
+            func logged() -> Int {
+                scene.relay.log.count { $0.message == "the configuration cannot be taken over: the old one goes on" }
+            }
+            func waitForRefusals(_ count: Double) async throws {
+                _ = try await scene.relay.metrics {
+                    $0.value("relay_configuration_reload_failures_total") == count
+                }
+            }
+            try scene.home.edit { $0 = $0.replacing("to: one", with: "to: nowhere") }
+            let answer = try await scene.relay.command("reload")
+            #expect(answer.code == 1 && answer.errors.contains("names no backend: \"nowhere\""))
+            // The watch over the file finds the same.
+            try await waitForRefusals(2)
+            #expect(logged() == 1)
+            scene.relay.process.send(signal: SIGHUP)
+            try await waitForRefusals(3)
+            #expect(logged() == 2)
+            // Another file is another refusal.
+            try scene.home.edit { $0 = "# a comment\n" + $0 }
+            try await waitForRefusals(4)
+            #expect(logged() == 3)
+        }
+    }
+
     @Test("a secret that is not there is refused")
     func missingSecret() async throws {
         try await with { scene in
@@ -237,6 +266,22 @@ struct ReloadTests {
             try await scene.relay.logged("the configuration is as it was")
             #expect(try await scene.generation() == 1)
         }
+    }
+
+    @Test("a SIGHUP that comes while the gateway starts ends nothing")
+    func early() async throws {
+        let slack = try await Stage.makeSlack()
+        let home = try RelayHome(apiURL: slack.apiURL, backends: ["app": "url: http://127.0.0.1:9/"])
+        let relay = try RunningRelay(in: home)
+        // It is about to open its queue; nothing takes signals yet.
+        while !FileManager.default.fileExists(atPath: home.path("relay.db.lock")) {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+        relay.process.send(signal: SIGHUP)
+        try await relay.logged("health is served")
+        await relay.stop()
+        await slack.stop()
     }
 
     @Test("log.level holds from the reload on")

@@ -40,7 +40,7 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
         storingBytes += bytes
         defer { storingBytes -= bytes }
         let results = try await write(grows: true) { isKnown in requests.map { self.store($0, leases: isKnown) } }
-        for case .stored(let deliveries) in results { hold(deliveries) }
+        for case .stored(let deliveries, _) in results { hold(deliveries) }
         return results
     }
 
@@ -110,7 +110,7 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
             return
         }
         world.guarantees.settling(settlement, row: disk[sequence], by: process)
-        if let attempt = settlement.attempt {
+        if let attempt = settlement.attempt, !attempt.isProbe {
             disk[sequence].delivery.attemptsMade = attempt.number
             if disk[sequence].delivery.firstAttemptAt == nil {
                 disk[sequence].delivery.firstAttemptAt = attempt.startedAt

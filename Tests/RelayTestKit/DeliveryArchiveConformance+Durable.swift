@@ -65,6 +65,18 @@ extension DeliveryArchiveConformance {
             expected.remove(at: 1)
             #expect(try await queue.record(id)?.attempts == expected + [RecordedAttempt(again, replay: 1)])
         },
+        Fact("a success stands behind the probes that failed in its place") { make in
+            let queue = try await make(.init())
+            let id = try await queue.store(.event())[0].id
+            let (probe, success) = (Attempt.probe(1, at: 10), Attempt.failing(1, at: 20, .accepted))
+            try await queue.settle([.init(id, probe, .reschedule(at: probe.finishedAt))])
+            #expect(try await queue.leasedIDs(at: 20) == [id])
+            try await queue.settle([.init(id, success, .complete)])
+            let expected = [probe, success].map { RecordedAttempt($0, replay: 0) }
+            #expect(try await queue.record(id)?.attempts == expected)
+            _ = try await queue.retry(id, now: .second(30))
+            #expect(try await queue.record(id)?.attempts == expected)
+        },
         Fact("a delivery that succeeds at once has its attempt in its record") { make in
             let queue = try await make(.init())
             let id = try await queue.store(.event())[0].id

@@ -72,6 +72,40 @@ extension DeliveryArchiveConformance {
             #expect(replayed.map(\.firstAttemptAt) == [nil] && replayed.map(\.attemptsMade) == [0])
             #expect(replayed.map(\.replays) == [1])
         },
+        Fact("a probe that failed stands in the history, before the attempt of its number, and burns none") { make in
+            let queue = try await make(.init())
+            let id = try await queue.store(.event())[0].id
+            let attempts = [
+                Attempt.failing(1, at: 10), .probe(2, at: 20, response: .page("down")), .probe(2, at: 30),
+                .failing(2, at: 40),
+            ]
+            for attempt in attempts.dropLast() {
+                try await queue.settle([.init(id, attempt, .reschedule(at: attempt.finishedAt))])
+                let leased = try await queue.lease("a", limit: 1, now: .second(90)).deliveries
+                #expect(leased.map(\.attemptsMade) == [1] && leased.map(\.firstAttemptAt) == [.second(10)])
+            }
+            let held = try #require(try await queue.record(id))
+            #expect(held.attempts == attempts.dropLast().map { RecordedAttempt($0, replay: 0) })
+            #expect(held.response == .page("down"))
+            #expect(held.summary.attemptsMade == 1 && held.summary.reason == "http_500")
+            try await queue.settle([.init(id, attempts[3], Settlement.exhausted)])
+            let record = try #require(try await queue.record(id))
+            #expect(record.attempts == attempts.map { RecordedAttempt($0, replay: 0) })
+            #expect(record.summary.attemptsMade == 2)
+        },
+        Fact("of a delivery that was only probed with, the probes are kept, the first one and the last nine") { make in
+            let queue = try await make(.init())
+            let id = try await queue.store(.event())[0].id
+            let probes = (1...14).map { Attempt.probe(1, at: Int64($0 * 10)) }
+            for probe in probes {
+                try await queue.settle([.init(id, probe, .reschedule(at: probe.finishedAt))])
+                let leased = try await queue.lease("a", limit: 1, now: .second(900)).deliveries
+                #expect(leased.map(\.attemptsMade) == [0] && leased.map(\.firstAttemptAt) == [nil])
+            }
+            let record = try #require(try await queue.record(id))
+            #expect(record.attempts == ([probes[0]] + probes[5...]).map { RecordedAttempt($0, replay: 0) })
+            #expect(record.summary.attemptsMade == 0 && record.summary.outcome == nil)
+        },
         Fact("a rescheduling without an attempt leaves no trace in the history") { make in
             let queue = try await make(.init())
             let id = try await queue.store(.event())[0].id

@@ -51,6 +51,40 @@ extension DeliveryArchiveConformance {
             #expect(try await queue.listed(.states(.pending)) == [early.sequence])
             #expect(try await queue.listed(.states(.dead)) == [late.sequence])
         },
+        Fact("what is deleted while a replay goes on is passed over, and the replay ends with what it replayed") {
+            make in
+            let queue = try await make(.init())
+            var ids: [DeliveryID] = []
+            for second in 1...6 as ClosedRange<Int64> { ids += try await queue.storeDead(.event(at: second)) }
+            let replay = try await queue.createReplay(.init(filter: .init()), now: .second(10))
+            _ = try await queue.advanceReplay(replay.id, limit: 2, now: .second(10))
+            // The next one, one by a filter, and the last one.
+            #expect(try await queue.delete(ids[2]) == .done("a"))
+            #expect(try await queue.delete(.init { $0.ids = [ids[4]] }, limit: 9) == 1)
+            #expect(try await queue.delete(ids[5]) == .done("a"))
+            #expect(try await queue.finish(replay.id, limit: 1) <= 3)
+            let done = try #require(try await queue.replay(replay.id))
+            #expect(done.state == .done && done.matched == 6 && done.replayed == 3 && done.withoutPayload == 0)
+            #expect(try await queue.listed() == [4, 2, 1])
+        },
+        Fact("a replay whose deliveries are all deleted before it begins ends with none") { make in
+            let queue = try await make(.init())
+            var ids: [DeliveryID] = []
+            for second in 1...3 as ClosedRange<Int64> { ids += try await queue.storeDead(.event(at: second)) }
+            let filters = [DeliveryFilter(), .init { $0.ids = Set(ids) }]
+            var replays: [Replay] = []
+            for filter in filters {
+                replays.append(try await queue.createReplay(.init(filter: filter), now: .second(10)))
+            }
+            #expect(try await queue.delete(.init(), limit: 9) == 3)
+            try await queue.storeDead(.event(at: 11))
+            for replay in replays {
+                #expect(try await queue.finish(replay.id) <= 1)
+                let done = try #require(try await queue.replay(replay.id))
+                #expect(done.state == .done && done.matched == 3 && done.replayed == 0 && done.endedAt == .second(100))
+            }
+            #expect(try await queue.listed(.states(.dead)) == [4])
+        },
         Fact("what is given up again while the replay goes on is not replayed twice") { make in
             let queue = try await make(.init())
             for second in 1...2 as ClosedRange<Int64> { try await queue.storeDead(.event(at: second)) }
@@ -101,7 +135,7 @@ extension DeliveryArchiveConformance {
             let queue = try await make(.init())
             for _ in 0..<4 {
                 let stored = try await queue.enqueue((0..<1_000).map { _ in .event() })
-                let leased = stored.flatMap { if case .stored(let leased) = $0 { leased } else { [Delivery]() } }
+                let leased = stored.flatMap { if case .stored(let leased, _) = $0 { leased } else { [Delivery]() } }
                 try await queue.settle(leased.map { .deadLetter($0.id) })
             }
             try await queue.storeDead(.event(to: "b"))

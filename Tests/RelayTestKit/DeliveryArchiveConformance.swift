@@ -47,6 +47,13 @@ extension Attempt {
             number: number, startedAt: .second(second), finishedAt: .second(second + 1), outcome: outcome,
             detail: detail, response: response)
     }
+
+    /// A probe in the place of an attempt, that failed with a timeout after a second.
+    static func probe(_ number: Int, at second: Int64, response: RecordedResponse? = nil) -> Attempt {
+        Attempt(
+            number: number, isProbe: true, startedAt: .second(second), finishedAt: .second(second + 1),
+            outcome: .failed(.timeout), response: response)
+    }
 }
 
 extension Settlement {

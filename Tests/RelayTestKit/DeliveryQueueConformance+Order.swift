@@ -10,7 +10,7 @@ extension DeliveryQueueConformance {
             make in
             let queue = try await make(.init())
             let stored = try await queue.enqueue((1...3).map { .event(at: $0).ordered("k") })
-            let leased = stored.flatMap { if case .stored(let leased) = $0 { leased } else { [Delivery]() } }
+            let leased = stored.flatMap { if case .stored(let leased, _) = $0 { leased } else { [Delivery]() } }
             #expect(leased.map(\.receivedAt) == [.second(1)] && leased.map(\.orderKey) == ["k"])
             await queue.release(leased.map(\.id))
             #expect(try await queue.lease("a", limit: 9, now: .second(9)).deliveries == leased)
@@ -117,15 +117,35 @@ extension DeliveryQueueConformance {
             try await queue.settle([.complete(first), .complete(first), .complete(other[0])])
             #expect(try await queue.leasedIDs(at: 9).count == 1)
         },
-        Fact("when drop_oldest removes the first of an order key, the oldest that is left goes on") { make in
+        Fact("when drop_oldest removes the first of an order key, the oldest that is left goes on, and is told of") {
+            make in
             let request = EnqueueRequest.event(bytes: 100).ordered("k")
             let queue = try await make(.init(maxBytes: 2 * request.storedBytes, whenFull: .dropOldest))
             let first = try await queue.store(.event(at: 1, bytes: 100).ordered("k")).map(\.id)
             _ = try await queue.enqueue([.event(at: 2, bytes: 100).ordered("k")])
             await queue.release(first)
-            #expect(try await queue.enqueue([.event(at: 3, bytes: 100).ordered("k")]) == [.stored(leased: [])])
+            #expect(
+                try await queue.enqueue([.event(at: 3, bytes: 100).ordered("k")])
+                    == [.stored(leased: [], becameDue: ["a"])])
             #expect(try await queue.statistics()["a"]?.dropped == 1)
             #expect(try await queue.lease("a", limit: 9, now: .second(9)).deliveries.map(\.receivedAt) == [.second(2)])
+        },
+        Fact("what became due because another backend needed room is told once in a call") { make in
+            let request = EnqueueRequest.event(bytes: 100).ordered("k")
+            let queue = try await make(.init(maxBytes: 3 * request.storedBytes, whenFull: .dropOldest))
+            let first = try await queue.store(.event(at: 1, bytes: 100).ordered("k")).map(\.id)
+            for second in 2...3 as ClosedRange<Int64> {
+                _ = try await queue.enqueue([.event(at: second, bytes: 100).ordered("k")])
+            }
+            await queue.release(first)
+            let results = try await queue.enqueue([
+                .event(at: 4, to: "b", bytes: 100), .event(at: 5, to: "b", bytes: 100),
+            ])
+            let becameDue = results.map {
+                if case .stored(_, let becameDue) = $0 { becameDue } else { Set<BackendName>() }
+            }
+            #expect(becameDue == [["a"], []])
+            #expect(try await queue.lease("a", limit: 9, now: .second(9)).deliveries.map(\.receivedAt) == [.second(3)])
         },
         Fact("when drop_oldest removes all of an order key, the new one is its first") { make in
             let request = EnqueueRequest.event(bytes: 100).ordered("k")
@@ -151,7 +171,7 @@ extension DeliveryQueueConformance {
             let keys = ["k", "l", "m"]
             for second in 0..<60 as Range<Int64> {
                 let request = EnqueueRequest.event(at: second).ordered(keys[Int(second) % 3])
-                if case .stored(let leased)? = try await queue.enqueue([request]).first {
+                if case .stored(let leased, _)? = try await queue.enqueue([request]).first {
                     await queue.release(leased.map(\.id))
                 }
             }

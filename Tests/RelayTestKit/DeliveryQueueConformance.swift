@@ -56,7 +56,7 @@ extension EnqueueRequest {
 extension DeliveryQueue {
     /// Stores one request and holds the leases on its deliveries, whether the adapter gave them back at once or not.
     func store(_ request: EnqueueRequest) async throws -> [Delivery] {
-        guard case .stored(let leased) = try #require(try await enqueue([request]).first) else {
+        guard case .stored(let leased, _) = try #require(try await enqueue([request]).first) else {
             Issue.record("taken for a duplicate: \(request.envelope.id)")
             return []
         }

@@ -99,7 +99,7 @@ struct ReplayServiceTests {
             let stored = try await queue.enqueue([
                 EnqueueRequest(envelope: envelope, targets: [.init(backend: "app", route: "all")])
             ])
-            guard case .stored(let leased)? = stored.first, let delivery = leased.first else { continue }
+            guard case .stored(let leased, _)? = stored.first, let delivery = leased.first else { continue }
             try await queue.settle([
                 Settlement(
                     id: delivery.id,

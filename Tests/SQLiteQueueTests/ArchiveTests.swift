@@ -152,6 +152,28 @@ struct ArchiveTests {
         #expect(try await number("SELECT COUNT(*) FROM envelope") == 1)
     }
 
+    @Test("A history of before probes were in it is kept")
+    func historyBeforeProbes() async throws {
+        try await makeSecondVersion()
+        let database = try DatabaseQueue(path: directory.database)
+        try QueueSchema.migrator.migrate(database, upTo: "5: history of deliveries, replays")
+        try await database.write { db in
+            try db.execute(
+                sql: """
+                    UPDATE meta SET history_bytes = 200;
+                    UPDATE delivery SET has_history = 1 WHERE id = 2;
+                    INSERT INTO attempt VALUES (2, 0, 3, 2000000000, 3000000000, 'failed', 'timeout', 'no answer', 200);
+                    """)
+        }
+        try database.close()
+        let attempt = RecordedAttempt(
+            number: 3, startedAt: .second(2), finishedAt: .second(3), outcome: "failed", reason: "timeout",
+            detail: "no answer")
+        let queue = try await directory.open()
+        #expect(try await queue.record(DeliveryID(queue: 9, sequence: 2))?.attempts == [attempt])
+        #expect(try await number("SELECT SUM(size) - history_bytes FROM attempt, meta") == 0)
+    }
+
     /// A queue as Relay made it before it kept a history: an envelope with a delivery that is scheduled and one that is
     /// dead, in a file that does not shrink.
     private func makeSecondVersion() async throws {
@@ -263,7 +285,9 @@ struct ArchiveTests {
             ]
             for delivery in leased {
                 guard let verb = verbs.randomElement(using: &random) else { continue }
-                try await queue.settle([settlement(delivery.id, delivery.attemptsMade + 1, verb, at: second)])
+                var settlement = settlement(delivery.id, delivery.attemptsMade + 1, verb, at: second)
+                if !verb.state.isFinal { settlement.attempt?.isProbe = second.isMultiple(of: 3) }
+                try await queue.settle([settlement])
             }
         case 7: _ = try await queue.retry(one(), now: now)
         case 8: _ = try await queue.cancel(one(), now: now)
@@ -333,7 +357,7 @@ struct ArchiveTests {
         for _ in 0..<20 {
             let stored = try await queue.enqueue((0..<40).map { _ in .event(at: 1, to: ["b"], bytes: 20_000) })
             try await queue.complete(
-                stored.flatMap { if case .stored(let leased) = $0 { leased.map(\.id) } else { [DeliveryID]() } })
+                stored.flatMap { if case .stored(let leased, _) = $0 { leased.map(\.id) } else { [DeliveryID]() } })
         }
         try await checkpoint()
         #expect(try fileBytes() > before + 15_000_000)

@@ -156,7 +156,7 @@ struct SQLiteQueueTests {
         let queue = try await directory.open(.init(deliveredRetention: .seconds(10)))
         let requests = (0..<600).map { EnqueueRequest.event("\($0)", to: $0 == 0 ? ["a", "b"] : ["a"]) }
         let results = try await queue.enqueue(requests)
-        let ids = results.flatMap { if case .stored(let leased) = $0 { leased.map(\.id) } else { [DeliveryID]() } }
+        let ids = results.flatMap { if case .stored(let leased, _) = $0 { leased.map(\.id) } else { [DeliveryID]() } }
         try await queue.complete(ids.filter { $0 != ids[1] }, at: 5)
         #expect(try await queue.prune(now: .second(14)) == false)
         #expect(try await rows("delivery") == 601)
@@ -177,7 +177,9 @@ struct SQLiteQueueTests {
         let queue = try await directory.open(.init(maxBytes: 1_000 * one))
         for round in 0..<3 {
             let results = try await queue.enqueue((0..<900).map { .event("\(round)-\($0)") })
-            let ids = results.flatMap { if case .stored(let leased) = $0 { leased.map(\.id) } else { [DeliveryID]() } }
+            let ids = results.flatMap {
+                if case .stored(let leased, _) = $0 { leased.map(\.id) } else { [DeliveryID]() }
+            }
             try await queue.complete(ids)
         }
         #expect(try await rows("envelope") == 1_000)

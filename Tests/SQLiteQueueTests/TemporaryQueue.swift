@@ -68,7 +68,7 @@ extension LateAnswer {
 
 extension DeliveryQueue {
     func store(_ request: EnqueueRequest) async throws -> [DeliveryID] {
-        guard case .stored(let leased) = try await enqueue([request])[0] else { return [] }
+        guard case .stored(let leased, _) = try await enqueue([request])[0] else { return [] }
         return leased.map(\.id)
     }
 
