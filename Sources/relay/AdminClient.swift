@@ -66,40 +66,52 @@ final class AdminClient: Sendable {
         self.isOnLoopback = isOnLoopback
     }
 
-    enum Method {
-        case get
-        case post
-        case delete
-    }
-
     typealias Query = [(name: String, value: String)]
 
-    func get<Value: Decodable>(_ path: String, _ query: Query = []) async throws -> Value {
-        try Self.decode(try await send(.get, path, query))
+    /// The body of a success; anything else ends the command. So with the other methods.
+    func get(_ path: String, _ query: Query = []) async throws -> [UInt8] {
+        try await send(makeRequest(.get, path, query))
     }
 
-    func post<Value: Decodable>(_ path: String, _ query: Query = [], body: (any Encodable)? = nil) async throws -> Value
-    {
-        try Self.decode(try await send(.post, path, query, body: body))
-    }
-
-    /// The body of a success; anything else ends the command.
-    func send(
-        _ method: Method, _ path: String, _ query: Query = [], body: (any Encodable)? = nil
-    ) async throws -> [UInt8] {
-        var request = try makeRequest(method, path, query)
+    func post(_ path: String, _ query: Query = [], body: (any Encodable)? = nil) async throws -> [UInt8] {
+        var request = makeRequest(.post, path, query)
         if let body {
             request.headers.append(("Content-Type", "application/json"))
             request.body = Array(try AdminJSON.encode(body))
         }
+        return try await send(request)
+    }
+
+    func delete(_ path: String, _ query: Query = []) async throws -> [UInt8] {
+        try await send(makeRequest(.delete, path, query))
+    }
+
+    private func send(_ request: CurlRequest) async throws -> [UInt8] {
         let response = try await perform(request)
         guard (200..<300).contains(response.status) else { throw failure(response.status, response.body) }
         return response.body
     }
 
+    /// Asks for one thing of each in turn. One that is refused keeps none of the others from it; what all the others would
+    /// meet, too (no relay, no token), ends it. Fails at the end, with everything that was not done.
+    static func forEach(_ subjects: [String], _ ask: (String) async throws -> Void) async throws {
+        var failures: [CommandFailure] = []
+        for (index, subject) in subjects.enumerated() {
+            do {
+                try await ask(subject)
+            } catch let failure as CommandFailure {
+                failures.append(failure)
+                guard failure.code != .failed else { continue }
+                let rest = subjects[(index + 1)...].joined(separator: ", ")
+                throw failures.joined(with: rest.isEmpty ? nil : "not tried: \(rest)", failure.code)
+            }
+        }
+        if !failures.isEmpty { throw failures.joined() }
+    }
+
     /// Reads a stream until it ends, or the reader says so by returning false.
     func stream(_ path: String, _ query: Query, _ read: @escaping @Sendable ([UInt8]) -> Bool) async throws {
-        var request = try makeRequest(.get, path, query)
+        var request = makeRequest(.get, path, query)
         request.timeout = .seconds(365 * 86_400)
         // What is no stream is the problem instead: it has no event, and is short.
         let beginning = Beginning()
@@ -111,16 +123,10 @@ final class AdminClient: Sendable {
         guard response.status == 200 else { throw failure(response.status, beginning.bytes) }
     }
 
-    private func makeRequest(_ method: Method, _ path: String, _ query: Query) throws -> CurlRequest {
+    private func makeRequest(_ method: CurlRequest.Method, _ path: String, _ query: Query) -> CurlRequest {
         let parameters = query.map { "\($0.name.urlEncoded)=\($0.value.urlEncoded)" }.joined(separator: "&")
-        let verb: CurlRequest.Method =
-            switch method {
-            case .get: .get
-            case .post: .post
-            case .delete: .delete
-            }
         return CurlRequest(
-            url: url + API.root + path + (parameters.isEmpty ? "" : "?" + parameters), method: verb,
+            url: url + API.root + path + (parameters.isEmpty ? "" : "?" + parameters), method: method,
             headers: [("Accept", "application/json"), ("User-Agent", "relay")]
                 + (token.map { [("Authorization", "Bearer \($0)")] } ?? []),
             timeout: Self.timeout, connectTimeout: .seconds(5), proxy: isOnLoopback ? .none : .environment,
@@ -185,6 +191,12 @@ final class AdminClient: Sendable {
         func keep(_ piece: [UInt8]) {
             kept.withLock { $0 += piece.prefix(max(0, 16_384 - $0.count)) }
         }
+    }
+}
+
+extension [CommandFailure] {
+    fileprivate func joined(with line: String? = nil, _ code: CommandFailure.Code = .failed) -> CommandFailure {
+        CommandFailure(code, (map(\.message) + [line].compactMap(\.self)).joined(separator: "\n"))
     }
 }
 

@@ -24,7 +24,7 @@ struct BackendsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().send(.get, "/backends")
+            let body = try await admin.connect().get("/backends")
             guard admin.output == .table else { return printJSON(body) }
             let backends: API.Page<API.Backend> = try AdminClient.decode(body)
             var table = Table("NAME", "STATE", "WAITING", "OLDEST", "DEAD", "LAST OK", "WHY")
@@ -60,7 +60,7 @@ struct BackendsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().send(.get, "/backends/\(name.urlEncoded)")
+            let body = try await admin.connect().get("/backends/\(name.urlEncoded)")
             guard admin.output == .table else { return printJSON(body) }
             let backend: API.Backend = try AdminClient.decode(body)
             Fields.print(backend.fields)
@@ -135,7 +135,7 @@ struct BackendsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().send(.post, "/backends/\(name.urlEncoded)/test")
+            let body = try await admin.connect().post("/backends/\(name.urlEncoded)/test")
             let test: API.BackendTest = try AdminClient.decode(body)
             if admin.output == .json { printJSON(body) }
             guard test.isOk else {
@@ -153,12 +153,12 @@ struct BackendsCommand: AsyncParsableCommand {
 private func change(
     _ names: [String], _ verb: String, _ done: String, _ client: AdminClient, _ output: Output
 ) async throws {
-    for name in names {
-        let body = try await client.send(.post, "/backends/\(name.urlEncoded)/\(verb)")
+    try await AdminClient.forEach(names) { name in
+        let body = try await client.post("/backends/\(name.urlEncoded)/\(verb)")
         switch output {
         case .table:
-            print("\(name) \(done)")
             let backend: API.Backend = try AdminClient.decode(body)
+            print("\(name) \(done)")
             if verb == "resume", backend.dead > 0 {
                 Terminal.hint("\(backend.dead) were given up: relay dead list --backend \(name)")
             }

@@ -96,20 +96,20 @@ struct DeadCommand: AsyncParsableCommand {
             if ids.isEmpty { order.filter = filter.filter(states: states.given(or: ["dead"])) } else { order.ids = ids }
             if dryRun {
                 order.dryRun = true
-                let body = try await client.send(.post, "/replays", body: order)
+                let body = try await client.post("/replays", body: order)
                 guard admin.output == .table else { return printJSON(body) }
                 let found: API.Matched = try AdminClient.decode(body)
                 print("\(found.isAtLeast ? "at least " : "")\(found.matched) would be replayed")
                 return
             }
-            var body = try await client.send(.post, "/replays", body: order)
+            var body = try await client.post("/replays", body: order)
             var replay: API.Replay = try AdminClient.decode(body)
             if !noWait {
                 let progress = ReplayProgress()
                 while replay.state == "running" {
                     progress.show(replay)
                     try await Task.sleep(for: .milliseconds(250))
-                    body = try await client.send(.get, "/replays/\(replay.id)")
+                    body = try await client.get("/replays/\(replay.id)")
                     replay = try AdminClient.decode(body)
                 }
                 progress.end()
@@ -154,28 +154,36 @@ struct DeadCommand: AsyncParsableCommand {
 
         func run() async throws {
             let client = try admin.connect()
-            let deleted = ids.isEmpty ? try await deleteByFilter(client) : try await deleteByIDs(client)
+            if ids.isEmpty { say(try await deleteByFilter(client)) } else { try await deleteByIDs(client) }
+        }
+
+        private func say(_ deleted: Int) {
             switch admin.output {
             case .table: print("deleted \(deleted)")
             case .json: print("{\"deleted\":\(deleted)}")
             }
         }
 
-        private func deleteByIDs(_ client: AdminClient) async throws -> Int {
+        /// Says how many it were also when not all could be.
+        private func deleteByIDs(_ client: AdminClient) async throws {
             try Terminal.confirm("Delete \(ids.count) for good?", isConfirmed: yes)
-            for id in ids { _ = try await client.send(.delete, "/deliveries/\(id.urlEncoded)") }
-            return ids.count
+            var deleted = 0
+            defer { say(deleted) }
+            try await AdminClient.forEach(ids) { id in
+                _ = try await client.delete("/deliveries/\(id.urlEncoded)")
+                deleted += 1
+            }
         }
 
         private func deleteByFilter(_ client: AdminClient) async throws -> Int {
             let query = filter.query(states: states.given(or: ["dead", "expired"]))
             let found: API.Matched = try AdminClient.decode(
-                try await client.send(.delete, "/deliveries", query + [("dry_run", "true")]))
+                try await client.delete("/deliveries", query + [("dry_run", "true")]))
             guard found.matched > 0 else { return 0 }
             try Terminal.confirm(
                 "Delete \(found.isAtLeast ? "at least " : "")\(found.matched) for good?", isConfirmed: yes)
             let deleted: API.Deleted = try AdminClient.decode(
-                try await client.send(.delete, "/deliveries", query + [("count", "\(found.matched)")]))
+                try await client.delete("/deliveries", query + [("count", "\(found.matched)")]))
             return deleted.deleted
         }
     }

@@ -133,24 +133,15 @@ struct DeliveriesCommand: AsyncParsableCommand {
     }
 }
 
-/// Asks for one thing of each delivery; goes on after one that is refused.
 private func change(
     _ ids: [String], _ verb: String, _ done: String, _ client: AdminClient, _ output: Output
 ) async throws {
-    var failures: [CommandFailure] = []
-    for id in ids {
-        do {
-            let body = try await client.send(.post, "/deliveries/\(id.urlEncoded)/\(verb)")
-            switch output {
-            case .table: print("\(id) \(done)")
-            case .json: printJSON(body.isEmpty ? Array("{}".utf8) : body)
-            }
-        } catch let failure as CommandFailure where failure.code == .failed {
-            failures.append(failure)
+    try await AdminClient.forEach(ids) { id in
+        let body = try await client.post("/deliveries/\(id.urlEncoded)/\(verb)")
+        switch output {
+        case .table: print("\(id) \(done)")
+        case .json: printJSON(body.isEmpty ? Array("{}".utf8) : body)
         }
-    }
-    guard failures.isEmpty else {
-        throw CommandFailure(.failed, failures.map(\.message).joined(separator: "\n"))
     }
 }
 
@@ -233,8 +224,7 @@ extension Paint {
 /// One delivery with all that is known of it.
 enum DeliveryPage {
     static func print(_ client: AdminClient, _ id: String, withPayload: Bool, _ output: Output) async throws {
-        let body = try await client.send(
-            .get, "/deliveries/\(id.urlEncoded)", withPayload ? [("payload", "true")] : [])
+        let body = try await client.get("/deliveries/\(id.urlEncoded)", withPayload ? [("payload", "true")] : [])
         guard output == .table else { return printJSON(body) }
         let delivery: API.Delivery = try AdminClient.decode(body)
         for line in lines(delivery, withPayload: withPayload) { Swift.print(line) }

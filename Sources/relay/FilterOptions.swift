@@ -25,12 +25,7 @@ struct FilterOptions: ParsableArguments {
     var until: String?
 
     func query(states: [String]) -> AdminClient.Query {
-        let lists = [
-            ("state", states), ("backend", backend), ("route", route), ("app", app), ("kind", kind), ("reason", reason),
-            ("class", deadClass.map { [$0] } ?? []), ("since", since.map { [$0] } ?? []),
-            ("until", until.map { [$0] } ?? []),
-        ]
-        return lists.flatMap { name, values in values.map { (name, $0) } }
+        filter(states: states).words.flatMap { name, values in values.map { (name, $0) } }
     }
 
     func filter(states: [String]) -> API.Filter {
@@ -50,7 +45,7 @@ struct FilterOptions: ParsableArguments {
     /// Says which of the backends named are not configured: misspelled, or gone. Their deliveries may still be there.
     func warnOfUnknownBackends(_ client: AdminClient) async throws {
         guard !backend.isEmpty else { return }
-        let known: API.Page<API.Backend> = try await client.get("/backends")
+        let known: API.Page<API.Backend> = try AdminClient.decode(try await client.get("/backends"))
         for name in backend where !known.items.contains(where: { $0.name == name }) {
             printError(
                 "note: no backend \(name) is configured; known: \(known.items.map(\.name).joined(separator: ", "))")
@@ -58,6 +53,17 @@ struct FilterOptions: ParsableArguments {
     }
 
     var isEmpty: Bool { query(states: []).isEmpty }
+}
+
+extension API.Filter {
+    /// Those that are there, each with its values.
+    var words: [(name: String, values: [String])] {
+        let lists = [
+            ("state", state), ("backend", backend), ("route", route), ("app", app), ("kind", kind), ("reason", reason),
+            ("class", `class`), ("since", since.map { [$0] }), ("until", until.map { [$0] }),
+        ]
+        return lists.compactMap { name, values in values.map { (name, $0) } }
+    }
 }
 
 /// How much of a list.
@@ -79,7 +85,7 @@ struct PageOptions: ParsableArguments {
         var cursor: String?
         while true {
             let page = query + [("limit", "\(all ? 1_000 : limit)")] + (cursor.map { [("cursor", $0)] } ?? [])
-            let body = try await client.send(.get, "/deliveries", page)
+            let body = try await client.get("/deliveries", page)
             let found: API.Page<API.Delivery> = try AdminClient.decode(body)
             try show(found, body)
             guard all, let next = found.next else { return found.next != nil }

@@ -18,7 +18,7 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let client = try admin.connect()
-        let body = try await client.send(.get, "/status")
+        let body = try await client.get("/status")
         let status: API.Status = try AdminClient.decode(body)
         switch admin.output {
         case .json: printJSON(body)
@@ -85,7 +85,7 @@ struct ReloadCommand: AsyncParsableCommand {
     @OptionGroup var admin: AdminOption
 
     func run() async throws {
-        let body = try await admin.connect().send(.post, "/reload")
+        let body = try await admin.connect().post("/reload")
         guard admin.output == .table else { return printJSON(body) }
         let reloaded: API.Reloaded = try AdminClient.decode(body)
         guard !reloaded.changed.isEmpty else {
@@ -117,7 +117,7 @@ struct DrainCommand: AsyncParsableCommand {
 
     func run() async throws {
         let client = try admin.connect()
-        let body = try await client.send(.post, "/drain")
+        let body = try await client.post("/drain")
         if noWait {
             admin.output == .table ? print("it drains") : printJSON(body)
             return
@@ -135,7 +135,7 @@ struct DrainCommand: AsyncParsableCommand {
     /// Not any more when it is drained, or gone.
     private func isDraining(_ client: AdminClient) async -> Bool {
         do {
-            let status: API.Status = try await client.get("/status")
+            let status: API.Status = try AdminClient.decode(try await client.get("/status"))
             return status.state != .drained
         } catch let failure as CommandFailure {
             return failure.code != .unreachable

@@ -91,7 +91,9 @@ struct AdminTests {
         let backend = try await RecordingBackend()
         let home = try RelayHome(apiURL: slack.apiURL, backends: ["orders": "url: \(backend.url)/slack/events"])
         let first = try await home.serve()
-        #expect(try await first.command("backends", "pause", "orders").code == 0)
+        let paused = try await first.command("backends", "pause", "order", "orders")
+        #expect(paused.code == 1 && paused.output == "orders is paused: what comes for it is held")
+        #expect(paused.errors.contains(#"there is no backend "order""#))
         await first.stop()
         let second = try await home.serve()
         try await slack.waitForConnections(atLeast: 1)
@@ -124,7 +126,10 @@ struct AdminTests {
             let refused = try await scene.relay("dead", "delete", "--all")
             #expect(refused.code == 2)
             #expect(refused.errors.contains("Delete 1 for good? Nobody can be asked without a terminal"))
-            #expect(try await scene.relay("dead", "delete", "--all", "--yes").output == "deleted 1")
+            let some = try await scene.relay("dead", "delete", ids[0], "3f9c2a1b-1", ids[1], "--yes")
+            #expect(some.code == 1 && some.output == "deleted 2")
+            #expect(some.errors.contains("there is no delivery 3f9c2a1b-1"))
+            #expect(try await scene.relay("dead", "delete", "--all", "--yes").output == "deleted 0")
             #expect(try await scene.relay("dead", "list", "--output", "json").output == #"{"items":[]}"#)
         }
     }
