@@ -135,7 +135,8 @@ struct BackendsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().post("/backends/\(name.urlEncoded)/test")
+            let body = try await admin.connect().post(
+                "/backends/\(name.urlEncoded)/test", timeout: AdminClient.longTimeout)
             let test: API.BackendTest = try AdminClient.decode(body)
             if admin.output == .json { printJSON(body) }
             guard test.isOk else {

@@ -96,13 +96,13 @@ struct DeadCommand: AsyncParsableCommand {
             if ids.isEmpty { order.filter = filter.filter(states: states.given(or: ["dead"])) } else { order.ids = ids }
             if dryRun {
                 order.dryRun = true
-                let body = try await client.post("/replays", body: order)
+                let body = try await client.post("/replays", body: order, timeout: AdminClient.longTimeout)
                 guard admin.output == .table else { return printJSON(body) }
                 let found: API.Matched = try AdminClient.decode(body)
                 print("\(found.isAtLeast ? "at least " : "")\(found.matched) would be replayed")
                 return
             }
-            var body = try await client.post("/replays", body: order)
+            var body = try await client.post("/replays", body: order, timeout: AdminClient.longTimeout)
             var replay: API.Replay = try AdminClient.decode(body)
             if !noWait {
                 let progress = ReplayProgress()
@@ -178,12 +178,12 @@ struct DeadCommand: AsyncParsableCommand {
         private func deleteByFilter(_ client: AdminClient) async throws -> Int {
             let query = filter.query(states: states.given(or: ["dead", "expired"]))
             let found: API.Matched = try AdminClient.decode(
-                try await client.delete("/deliveries", query + [("dry_run", "true")]))
+                try await client.delete("/deliveries", query + [("dry_run", "true")], timeout: AdminClient.longTimeout))
             guard found.matched > 0 else { return 0 }
             try Terminal.confirm(
                 "Delete \(found.isAtLeast ? "at least " : "")\(found.matched) for good?", isConfirmed: yes)
             let deleted: API.Deleted = try AdminClient.decode(
-                try await client.delete("/deliveries", query + [("count", "\(found.matched)")]))
+                try await client.delete("/deliveries", query + [("count", "\(found.matched)")], timeout: AdminClient.longTimeout))
             return deleted.deleted
         }
     }

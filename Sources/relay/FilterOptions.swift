@@ -85,7 +85,7 @@ struct PageOptions: ParsableArguments {
         var cursor: String?
         while true {
             let page = query + [("limit", "\(all ? 1_000 : limit)")] + (cursor.map { [("cursor", $0)] } ?? [])
-            let body = try await client.get("/deliveries", page)
+            let body = try await client.get("/deliveries", page, timeout: AdminClient.longTimeout)
             let found: API.Page<API.Delivery> = try AdminClient.decode(body)
             try show(found, body)
             guard all, let next = found.next else { return found.next != nil }

@@ -1,4 +1,4 @@
-// `relay status`, `relay reload` and `relay drain`: the process as a whole.
+// `relay status` and `relay reload`: the process as a whole.
 
 import AdminServer
 import ArgumentParser
@@ -93,54 +93,5 @@ struct ReloadCommand: AsyncParsableCommand {
         }
         print("generation \(reloaded.generation) holds; changed:")
         for key in reloaded.changed { print("  \(key)".printable) }
-    }
-}
-
-struct DrainCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "drain", abstract: "Have a running relay close its connections and finish what is in flight.",
-        discussion: """
-            As SIGTERM does, but the process then waits for its end: for a signal, at most a minute. For a preStop hook: it \
-            returns when nothing is in flight any more, at the latest after --timeout.
-
-            Example:
-              relay drain
-
-            \(AdminOption.codes)
-            """)
-
-    @Flag(help: "Do not wait until it is drained.")
-    var noWait = false
-    @Option(help: ArgumentHelp("How long to wait.", valueName: "seconds"))
-    var timeout = 60
-    @OptionGroup var admin: AdminOption
-
-    func run() async throws {
-        let client = try admin.connect()
-        let body = try await client.post("/drain")
-        if noWait {
-            admin.output == .table ? print("it drains") : printJSON(body)
-            return
-        }
-        let end = ContinuousClock.now + .seconds(timeout)
-        while await isDraining(client) {
-            guard ContinuousClock.now < end else {
-                throw CommandFailure(.failed, "it still drains after \(timeout) s")
-            }
-            try await Task.sleep(for: .milliseconds(100))
-        }
-        if admin.output == .table { print("it is drained") } else { printJSON(body) }
-    }
-
-    /// Not any more when it is drained, or gone.
-    private func isDraining(_ client: AdminClient) async -> Bool {
-        do {
-            let status: API.Status = try AdminClient.decode(try await client.get("/status"))
-            return status.state != .drained
-        } catch let failure as CommandFailure {
-            return failure.code != .unreachable
-        } catch {
-            return false
-        }
     }
 }
