@@ -231,16 +231,6 @@ extension CurlResponse {
 extension String {
     /// As a part of a path, or of a query.
     var urlEncoded: String { addingPercentEncoding(withAllowedCharacters: .unreserved) ?? "" }
-
-    /// Without what could steer a terminal.
-    var printable: String {
-        String(
-            unicodeScalars.map { scalar in
-                let isControl =
-                    scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format
-                return isControl ? Character("?") : Character(scalar)
-            })
-    }
 }
 
 extension CharacterSet {

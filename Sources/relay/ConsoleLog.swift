@@ -90,28 +90,12 @@ struct JSONLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         var line =
-            "{\"time\":\"\(LogTime.now())\",\"level\":\"\(event.level)\",\"message\":\(quoted("\(event.message)"))"
+            "{\"time\":\"\(LogTime.now())\",\"level\":\"\(event.level)\",\"message\":\("\(event.message)".quoted)"
         let metadata = metadata.merging(event.metadata ?? [:]) { _, new in new }
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
-            line += ",\(quoted(key)):\(quoted("\(value)"))"
+            line += ",\(key.quoted):\("\(value)".quoted)"
         }
         ConsoleLog.write(line + "}")
-    }
-
-    private func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": quoted += "\\\""
-            case "\\": quoted += "\\\\"
-            case "\n": quoted += "\\n"
-            case "\r": quoted += "\\r"
-            case "\t": quoted += "\\t"
-            case _ where scalar.value < 0x20: quoted += String(format: "\\u%04x", scalar.value)
-            default: quoted.unicodeScalars.append(scalar)
-            }
-        }
-        return quoted + "\""
     }
 }
 
@@ -137,16 +121,10 @@ struct TextLogHandler: LogHandler {
     func log(event: LogEvent) {
         let metadata = metadata.merging(event.metadata ?? [:]) { _, new in new }
             .sorted { $0.key < $1.key }
-            .map { " \($0.key)=\(printable("\($0.value)"))" }
+            .map { " \($0.key)=\("\($0.value)".quotedWhereUnclear)" }
         let level = "\(event.level)".uppercased().padding(toLength: 8, withPad: " ", startingAt: 0)
         let time = LogTime.now().dropFirst(11).prefix(12)
         ConsoleLog.write("\(time) \(level) \(event.message)\(metadata.joined())")
-    }
-
-    /// Quoted where blanks would make it unclear; control characters, which could steer a terminal, are escaped.
-    private func printable(_ value: String) -> String {
-        let isPlain = value.unicodeScalars.allSatisfy { $0.value > 0x20 && $0.value != 0x7F && $0 != "\"" }
-        return isPlain ? value : value.debugDescription
     }
 }
 

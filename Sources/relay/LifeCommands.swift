@@ -27,7 +27,7 @@ struct StatusCommand: AsyncParsableCommand {
             Self.hint(status)
         }
         guard status.problems.isEmpty else {
-            throw CommandFailure(.failed, "not ready: \(status.problems.joined(separator: "; "))")
+            throw CommandFailure(.failed, "not ready: \(status.problems.joined(separator: "; ").printable)")
         }
     }
 
@@ -36,7 +36,7 @@ struct StatusCommand: AsyncParsableCommand {
         for app in status.apps {
             let reported = app.reported.map { ", Slack counted \($0) at the last hello" } ?? ""
             let text = "\(app.connected) of \(app.wanted) connections\(reported)"
-            let refused = app.refused.map { "; Slack refuses the app: \($0)" } ?? ""
+            let refused = app.refused.map { "; Slack refuses the app: \($0.printable)" } ?? ""
             lines.append("slack \(app.name): " + (app.connected > 0 ? Paint.green(text) : Paint.red(text)) + refused)
         }
         let queue = status.queue
@@ -48,10 +48,11 @@ struct StatusCommand: AsyncParsableCommand {
         let backends = status.backends
         let held = backends.filter(\.isHeld)
         let failing = backends.filter { !$0.isHeld && $0.failing != nil }
-        lines += held.map { "backend \($0.name): " + Paint.red($0.state) + ", \($0.why)" }
+        lines += held.map { "backend \($0.name): " + Paint.red($0.state.printable) + ", \($0.why.printable)" }
         lines += failing.map { backend in
             "backend \(backend.name): "
-                + Paint.yellow("fails: \(backend.failing?.reason ?? "") for \(Age.since(backend.failing?.since))")
+                + Paint.yellow(
+                    "fails: \(backend.failing?.reason.printable ?? "") for \(Age.since(backend.failing?.since))")
         }
         let fine = backends.count - held.count - failing.count
         if fine > 0 { lines.append("backends: " + Paint.green("\(fine) of \(backends.count) fine")) }

@@ -126,5 +126,8 @@ enum Age {
     }
 }
 
-/// Prints a response of the admin API as it is.
-func printJSON(_ body: [UInt8]) { print(String(decoding: body, as: UTF8.self)) }
+/// Prints a response of the admin API as it is; on a terminal with nothing raw in it that could steer that.
+func printJSON(_ body: [UInt8]) {
+    let text = String(decoding: body, as: UTF8.self)
+    print(Terminal.isOutput ? text.printableJSON : text)
+}
