@@ -115,17 +115,27 @@ final class AdminClient: Sendable {
     }
 
     /// Reads a stream until it ends, or the reader says so by returning false.
-    func stream(_ path: String, _ query: Query, _ read: @escaping @Sendable ([UInt8]) -> Bool) async throws {
+    /// - Returns: whether it was the reader who ended it.
+    func stream(_ path: String, _ query: Query, _ read: @escaping @Sendable ([UInt8]) -> Bool) async throws -> Bool {
         var request = makeRequest(.get, path, query, .seconds(365 * 86_400))
         // What is no stream is the problem instead: it has no event, and is short.
         let beginning = Beginning()
+        let isEnough = Mutex(false)
         request.bodyReader = { piece in
             beginning.keep(piece)
-            return read(piece)
+            let goesOn = read(piece)
+            if !goesOn { isEnough.withLock { $0 = true } }
+            return goesOn
         }
-        let response = try await perform(request)
+        let response: CurlResponse
+        do {
+            response = try await perform(request)
+        } catch  where isEnough.withLock({ $0 }) {
+            return true
+        }
         guard response.status == 200 else { throw failure(response, beginning.bytes) }
         guard response.mediaType == "text/event-stream" else { throw stranger(response) }
+        return false
     }
 
     private func makeRequest(

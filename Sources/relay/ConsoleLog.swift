@@ -36,17 +36,27 @@ enum ConsoleLog {
     /// A part of a line, on standard error.
     static func writeText(_ text: String) { write(text, to: STDERR_FILENO) }
 
-    /// A line on standard output that is seen at once, also through a pipe.
-    static func writeOutput(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
+    /// A line on standard output that is seen at once, also through a pipe; false: it could not be written, because
+    /// nobody reads any more.
+    static func writeOutput(_ line: String) -> Bool { write(line + "\n", to: STDOUT_FILENO) }
 
-    private static func write(_ text: String, to descriptor: Int32) {
+    /// Whether nobody reads standard output any more (poll(2): POLLERR of a pipe), as far as that can be known without
+    /// writing.
+    static var isOutputGone: Bool {
+        var descriptor = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+        return poll(&descriptor, 1, 0) == 1 && descriptor.revents & Int16(POLLERR) != 0
+    }
+
+    @discardableResult
+    private static func write(_ text: String, to descriptor: Int32) -> Bool {
         lock.withLock { _ in
             var rest = Array(text.utf8)[...]
             while !rest.isEmpty {
                 let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-                guard written > 0 || errno == EINTR else { return }
+                guard written > 0 || errno == EINTR else { return false }
                 rest = rest.dropFirst(max(0, written))
             }
+            return true
         }
     }
 }

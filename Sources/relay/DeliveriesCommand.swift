@@ -18,7 +18,7 @@ struct DeliveriesCommand: AsyncParsableCommand {
                 States: pending, scheduled, in_flight, held (its backend is left alone), delivered, dead, canceled, expired.
 
                 Example:
-                  relay deliveries list --backend orders --state scheduled --since 2h
+                  relay deliveries list --backend orders --since 2h
 
                 \(AdminOption.codes)
                 """)
@@ -118,16 +118,18 @@ struct DeliveriesCommand: AsyncParsableCommand {
             let reader = Mutex(EventReader())
             let isTable = admin.output == .table
             let isLetIn = Atomic(false)
-            try await client.stream("/deliveries/stream", backend.map { ("backend", $0) }) { piece in
+            let isEnough = try await client.stream("/deliveries/stream", backend.map { ("backend", $0) }) { piece in
                 // A stream begins with a comment, anything else is a problem.
                 if piece.first == UInt8(ascii: ":"), !isLetIn.exchange(true, ordering: .relaxed) {
                     printError("watching; ctrl-C ends it")
                 }
                 for event in reader.withLock({ $0.read(piece) }) {
-                    if let line = isTable ? event.line : event.json { ConsoleLog.writeOutput(line) }
+                    if let line = isTable ? event.line : event.json, !ConsoleLog.writeOutput(line) { return false }
                 }
-                return true
+                // Where nothing happens it is found out with the next heartbeat.
+                return !ConsoleLog.isOutputGone
             }
+            guard !isEnough else { return }
             throw CommandFailure(.failed, "the relay at \(client.url) ended the stream: it is shutting down")
         }
     }
@@ -152,16 +154,21 @@ enum DeliveryList {
         table: ([API.Delivery]) -> Table
     ) async throws {
         var items: [API.Delivery] = []
-        let hasMore = try await pages.forEachPage(client, query) { page, body in
-            if output == .json { printJSON(body) } else { items += page.items }
+        let next = try await pages.forEachPage(client, query) { page, body in
+            guard output == .table || !pages.all else { return writeJSON(body) }
+            items += page.items
+            return true
         }
-        guard output == .table else { return }
+        guard output == .table else {
+            if !pages.all { printJSON(Array(try AdminJSON.encode(API.Page(items: items, next: next)))) }
+            return
+        }
         guard !items.isEmpty else {
             Swift.print("none")
             return
         }
         table(items).print()
-        if hasMore { printError("there are more: narrow it down, or see --limit and --all") }
+        if next != nil { printError("there are more: narrow it down, or see --limit and --all") }
         if let first = items.first {
             Terminal.hint(["what the backend said: relay deliveries show \(first.id)", hint].compactMap(\.self))
         }

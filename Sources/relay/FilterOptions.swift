@@ -70,26 +70,30 @@ extension API.Filter {
 struct PageOptions: ParsableArguments {
     @Option(help: "At most so many, the newest first.")
     var limit = 50
-    @Flag(help: "All of them, however many.")
+    @Flag(help: "All of them, however many; with --output json a page of at most 1000 per line.")
     var all = false
 
     func validate() throws {
         guard (1...1_000).contains(limit) else { throw ValidationError("--limit must be 1 to 1000, is \(limit)") }
     }
 
-    /// Gives each page to `show`, and says whether there would be more.
+    /// Gives each page to `show`, until that wants no more (returns false), there are as many as wanted, or no more. A
+    /// page can be short, and empty, and have a next one all the same: the relay seeks in steps.
+    /// - Returns: `next` of the last page.
     func forEachPage(
         _ client: AdminClient, _ query: AdminClient.Query,
-        _ show: (API.Page<API.Delivery>, [UInt8]) throws -> Void
-    ) async throws -> Bool {
+        _ show: (API.Page<API.Delivery>, [UInt8]) throws -> Bool
+    ) async throws -> String? {
         var cursor: String?
+        var count = 0
         while true {
-            let page = query + [("limit", "\(all ? 1_000 : limit)")] + (cursor.map { [("cursor", $0)] } ?? [])
+            let size = all ? 1_000 : limit - count
+            let page = query + [("limit", "\(size)")] + (cursor.map { [("cursor", $0)] } ?? [])
             let body = try await client.get("/deliveries", page, timeout: AdminClient.longTimeout)
             let found: API.Page<API.Delivery> = try AdminClient.decode(body)
-            try show(found, body)
-            guard all, let next = found.next else { return found.next != nil }
-            cursor = next
+            count += found.items.count
+            cursor = found.next
+            guard try show(found, body), cursor != nil, all || count < limit else { return cursor }
         }
     }
 }

@@ -127,7 +127,10 @@ enum Age {
 }
 
 /// Prints a response of the admin API as it is; on a terminal with nothing raw in it that could steer that.
-func printJSON(_ body: [UInt8]) {
+func printJSON(_ body: [UInt8]) { _ = writeJSON(body) }
+
+/// The same; false: nobody reads any more.
+func writeJSON(_ body: [UInt8]) -> Bool {
     let text = String(decoding: body, as: UTF8.self)
-    print(Terminal.isOutput ? text.printableJSON : text)
+    return ConsoleLog.writeOutput(Terminal.isOutput ? text.printableJSON : text)
 }

@@ -43,12 +43,16 @@ struct CommandClientTests {
         #expect(asked.withLock { $0 } == 5)
     }
 
-    @Test("drain says so when the process is gone", arguments: [("table", "it is gone"), ("json", #"{"state":"gone"}"#)])
+    @Test(
+        "drain says so when the process is gone", arguments: [("table", "it is gone"), ("json", #"{"state":"gone"}"#)])
     func drainGone(output: String, said: String) async throws {
         let relay = Mutex<RecordingBackend?>(nil)
-        let end = try await PlayedRelay.run(["drain", "--output", output], started: { started in
-            relay.withLock { $0 = started }
-        }) { request in
+        let end = try await PlayedRelay.run(
+            ["drain", "--output", output],
+            started: { started in
+                relay.withLock { $0 = started }
+            }
+        ) { request in
             guard request.method == "GET" else { return .json(Self.status("draining"), status: 202) }
             await relay.withLock { $0 }?.shutDown()
             return .close
@@ -68,6 +72,58 @@ struct CommandClientTests {
         #expect(end.errors.contains("after 1 s it is not known whether it is drained"))
         #expect(end.errors.contains("answers nothing within"))
         #expect(start.duration(to: .now) < .seconds(30))
+    }
+
+    @Test(
+        "a command whose output nobody reads any more ends, and well",
+        arguments: [
+            // Events, or none: then the heartbeat tells.
+            ("deliveries tail", "event: lost\ndata: {\"count\":1}\n\n"), ("deliveries tail", ":\n\n"),
+            ("deliveries list --all --output json", ""),
+        ])
+    func nobodyReads(command: String, again: String) async throws {
+        let page = #"{"items":[],"next":"1","padding":"\#(String(repeating: "x", count: 1_000))"}"#
+        let relay = try await RecordingBackend { request in
+            guard request.target.contains("/stream") else { return .json(page) }
+            return .endless(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: here\n\n"
+                    + "event: lost\ndata: {\"count\":1}\n\n", again: again, pause: .milliseconds(20))
+        }
+        let end = try await ChildProcess.relay(
+            command.split(separator: " ").map(String.init), pipedInto: "head -n 1",
+            environment: ["RELAY_ADMIN_URL": relay.url]
+        ).finish()
+        #expect(end.output.split(separator: "\n").count == 2)
+        #expect(end.output.hasSuffix("\nrelay ended with 0"))
+        await relay.shutDown()
+    }
+
+    @Test("a list goes on over pages that are short until it has what was asked for", arguments: [1, 2, 3, 50])
+    func shortPages(limit: Int) async throws {
+        let pages = ["": ("", "30"), "30": ("a", "20"), "20": ("", "10"), "10": ("b", "5"), "5": ("c", nil)]
+        let script: RecordingBackend.Script = { request in
+            let parameters = request.target.split(whereSeparator: { "?&".contains($0) })
+            let cursor = parameters.first { $0.hasPrefix("cursor=") }?.dropFirst(7) ?? ""
+            guard let (id, next) = pages[String(cursor)] else { return .status(400) }
+            let items = id.isEmpty ? "" : Self.delivery(id)
+            return .json("{\"items\":[\(items)]\(next.map { ",\"next\":\"\($0)\"" } ?? "")}")
+        }
+        let ids = ["a", "b", "c"].prefix(limit)
+        let listed = try await PlayedRelay.run(["deliveries", "list", "--limit", "\(limit)"], answer: script)
+        #expect(listed.output.split(separator: "\n").dropFirst().map { $0.prefix(1) } == ids.map { $0.prefix(1) })
+        #expect(listed.errors.contains("there are more") == (limit < 3))
+
+        let json = try await PlayedRelay.run(
+            ["deliveries", "list", "--limit", "\(limit)", "--output", "json"], answer: script)
+        let next = [1: "20", 2: "5"][limit].map { ",\"next\":\"\($0)\"" } ?? ""
+        #expect(json.output == "{\"items\":[\(ids.map(Self.delivery).joined(separator: ","))]\(next)}")
+    }
+
+    private static func delivery(_ id: String) -> String {
+        """
+        {"app":"default","attempts_made":1,"backend":"orders","envelope_id":"e","id":"\(id)","kind":"event",\
+        "received_at":"2026-11-23T09:11:47.123Z","replays":0,"route":"all","state":"scheduled"}
+        """
     }
 
     private static func status(_ state: String) -> String {
