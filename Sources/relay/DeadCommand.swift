@@ -61,9 +61,9 @@ struct DeadCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make dead letters again, with the same ids.",
             discussion: """
-                By ids, by filters, or --all. Replayed are dead letters; of other states only with --state. A replay goes on when \
-                this command ends, and when the relay is restarted: `relay replays list` shows it. How fast deliveries are made is \
-                the backend's limit, and --per-second.
+                By ids, by filters, or --all. Replayed are dead letters; of other states only with --state, and what is named by \
+                its id: exit 1 when one of these cannot be replayed. A replay goes on when this command ends, and when the relay \
+                is restarted: `relay replays list` shows it. How fast deliveries are made is the backend's limit, and --per-second.
 
                 Example:
                   relay dead replay --backend orders --since 2h --per-second 10
@@ -97,10 +97,12 @@ struct DeadCommand: AsyncParsableCommand {
             if dryRun {
                 order.dryRun = true
                 let body = try await client.post("/replays", body: order, timeout: AdminClient.longTimeout)
-                guard admin.output == .table else { return printJSON(body) }
                 let found: API.Matched = try AdminClient.decode(body)
-                print("\(found.isAtLeast ? "at least " : "")\(found.matched) would be replayed")
-                return
+                switch admin.output {
+                case .table: print("\(found.isAtLeast ? "at least " : "")\(found.matched) would be replayed")
+                case .json: printJSON(body)
+                }
+                return try Self.requireAll(ids, matched: found.matched)
             }
             var body = try await client.post("/replays", body: order, timeout: AdminClient.longTimeout)
             var replay: API.Replay = try AdminClient.decode(body)
@@ -114,7 +116,15 @@ struct DeadCommand: AsyncParsableCommand {
                 }
                 progress.end()
             }
-            guard admin.output == .table else { return printJSON(body) }
+            switch admin.output {
+            case .table: tell(replay)
+            case .json: printJSON(body)
+            }
+            if replay.state == "canceled" { throw CommandFailure(.failed, "replay \(replay.id) was canceled") }
+            try Self.requireAll(ids, matched: replay.matched)
+        }
+
+        private func tell(_ replay: API.Replay) {
             print(replay.summary)
             if replay.state == "running" {
                 Terminal.hint("how far it is: relay replays show \(replay.id)")
@@ -122,7 +132,15 @@ struct DeadCommand: AsyncParsableCommand {
                 Terminal.hint(
                     "see what becomes of them: relay deliveries tail", "what still waits: relay backends list")
             }
-            if replay.state == "canceled" { throw CommandFailure(.failed, "replay \(replay.id) was canceled") }
+        }
+
+        /// What was named one by one is missed when it is not there.
+        static func requireAll(_ ids: [String], matched: Int) throws {
+            let named = Set(ids.map { $0.lowercased() }).count
+            guard matched < named else { return }
+            throw CommandFailure(
+                .failed,
+                "\(matched) of \(named) ids can be replayed: the others do not exist, or wait to be made already")
         }
     }
 
@@ -130,7 +148,8 @@ struct DeadCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Delete dead letters and expired deliveries for good.",
             discussion: """
-                By ids, by filters, or --all; asks first, unless --yes. Only as many are deleted as were counted.
+                By ids, by filters, or --all; asks first, unless --yes. Only as many are deleted as were counted, \
+                at most 1,000,000 at a time.
 
                 Example:
                   relay dead delete --backend gone --reason rejected_http_410
@@ -180,10 +199,13 @@ struct DeadCommand: AsyncParsableCommand {
             let found: API.Matched = try AdminClient.decode(
                 try await client.delete("/deliveries", query + [("dry_run", "true")], timeout: AdminClient.longTimeout))
             guard found.matched > 0 else { return 0 }
+            let others = "there may be more: only as many are deleted as were counted"
             try Terminal.confirm(
-                "Delete \(found.isAtLeast ? "at least " : "")\(found.matched) for good?", isConfirmed: yes)
+                "Delete \(found.matched) for good?\(found.isAtLeast ? " (\(others))" : "")", isConfirmed: yes)
             let deleted: API.Deleted = try AdminClient.decode(
-                try await client.delete("/deliveries", query + [("count", "\(found.matched)")], timeout: AdminClient.longTimeout))
+                try await client.delete(
+                    "/deliveries", query + [("count", "\(found.matched)")], timeout: AdminClient.longTimeout))
+            if found.isAtLeast { printError(others) }
             return deleted.deleted
         }
     }

@@ -59,10 +59,15 @@ struct AdminTests {
             _ = try #require(await tail.output.first { $0.contains("settled") && $0.contains("delivered") })
 
             // Replayed, with the same ids.
+            for option in ["--dry-run", "--no-wait"] {
+                let unknown = try await scene.relay("dead", "replay", "3f9c2a1b-1", option)
+                #expect(unknown.code == 1)
+                #expect(unknown.errors.contains("0 of 1 ids can be replayed"))
+            }
             #expect(try await scene.relay("dead", "replay", "--all", "--dry-run").output == "3 would be replayed")
             #expect(
                 try await scene.relay("dead", "replay", "--all", "--per-second", "50").output
-                    == "replay 1: 3 of 3 wait to be made again")
+                    == "replay 2: 3 of 3 wait to be made again")
             for letter in dead {
                 let id = try #require(letter["id"] as? String)
                 _ = try #require(await tail.output.first { $0.contains("settled") && $0.contains(id) })
@@ -70,7 +75,7 @@ struct AdminTests {
             let replayed = scene.backend.requests.filter { $0.header("X-Relay-Replay") != nil }
             #expect(Set(replayed.map { $0.header("X-Relay-Delivery-Id") }) == Set(dead.map { $0["id"] as? String }))
             #expect(try await scene.relay("dead", "list").output == "none")
-            #expect(try await scene.relay("replays", "list").output.contains(/1 +done +3 +3 +50/))
+            #expect(try await scene.relay("replays", "list").output.contains(/2 +done +3 +3 +50/))
             tail.send(signal: SIGINT)
             await tail.waitForExit()
 
@@ -79,6 +84,7 @@ struct AdminTests {
             #expect(
                 changes.compactMap { $0["action"] } == [
                     "response.read", "backend.test", "backend.pause", "backend.test", "backend.resume", "replay.create",
+                    "replay.create",
                 ])
             #expect(Set(changes.map { $0["admin.remote"] }) == ["127.0.0.1"])
             #expect(!scene.running.process.errors.text.contains(Self.token))
