@@ -12,8 +12,10 @@ struct BackendsCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List backends: their state, what waits, since when and why they fail.",
             discussion: """
-                States: closed (it works), open (it failed too often and is left alone), half_open (a probe is made), paused (by a \
-                person, or because it answered 410).
+                States: working; failing (its last attempt was not accepted; after too many in a row it is left alone, and WHY says \
+                when it is probed); probing (left alone, and a probe is made); paused (by a person, or because it answered 410). \
+                JSON, the admin API and the metrics have the state of its circuit breaker instead: closed (it is attempted), open \
+                (it is left alone), half_open (a probe is made), or paused.
 
                 Example:
                   relay backends list
@@ -30,7 +32,7 @@ struct BackendsCommand: AsyncParsableCommand {
             var table = Table("NAME", "STATE", "WAITING", "OLDEST", "DEAD", "LAST OK", "WHY")
             for backend in backends.items {
                 table.add(
-                    .init(backend.name), .init(backend.state, Paint.state(backend.state)),
+                    .init(backend.name), .init(backend.word, Paint.state(backend.word)),
                     .init("\(backend.waiting.total)"), .init(Age.since(backend.oldestReceivedAt)),
                     .init("\(backend.dead)", backend.dead > 0 ? Paint.red : { $0 }),
                     .init(Age.relative(backend.lastAcceptedAt)), .init(backend.why))
@@ -178,11 +180,21 @@ extension API.Backend {
         var fields = [("backend", name), ("url", url)]
         if let unixSocket { fields.append(("unix socket", unixSocket)) }
         fields += [
-            ("state", state), ("why", why),
+            ("state", word), ("why", why),
             ("waiting", waits.isEmpty ? "none" : "\(waits); the oldest for \(Age.since(oldestReceivedAt))"),
             ("dead", "\(dead)"), ("last ok", Age.relative(lastAcceptedAt)),
         ]
         return fields
+    }
+
+    /// Its state in a word for people: that of a circuit breaker says how attempts are made, not how they end.
+    var word: String {
+        switch state {
+        case "closed": failing == nil ? "working" : "failing"
+        case "open": "failing"
+        case "half_open": "probing"
+        default: state
+        }
     }
 
     /// Since when it does not do what it should, and why.

@@ -220,9 +220,9 @@ extension API.Delivery {
 extension Paint {
     static func state(_ state: String) -> (String) -> String {
         switch state {
-        case "delivered", "accepted", "closed", "connected", "answered": green
-        case "dead", "expired", "rejected", "open", "paused", "failed": red
-        case "scheduled", "held", "half_open", "backing_off", "canceled": yellow
+        case "delivered", "accepted", "working", "connected", "answered": green
+        case "dead", "expired", "rejected", "failing", "paused", "failed": red
+        case "scheduled", "held", "probing", "backing_off", "canceled": yellow
         default: { $0 }
         }
     }

@@ -48,7 +48,7 @@ struct StatusCommand: AsyncParsableCommand {
         let backends = status.backends
         let held = backends.filter(\.isHeld)
         let failing = backends.filter { !$0.isHeld && $0.failing != nil }
-        lines += held.map { "backend \($0.name): " + Paint.red($0.state.printable) + ", \($0.why.printable)" }
+        lines += held.map { "backend \($0.name): " + Paint.red($0.word.printable) + ", \($0.why.printable)" }
         lines += failing.map { backend in
             "backend \(backend.name): "
                 + Paint.yellow(

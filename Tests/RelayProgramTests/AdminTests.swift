@@ -35,7 +35,7 @@ struct AdminTests {
             let listed = try await scene.relay("dead", "list")
             #expect(listed.output.contains(/ID +BACKEND +KIND +RECEIVED +ENDED +CLASS +REASON/))
             let backends = try await scene.relay("backends", "list")
-            #expect(backends.output.contains(/orders +closed +0 +- +3 +- +http_400 for [0-9]+s, 3 attempts/))
+            #expect(backends.output.contains(/orders +failing +0 +- +3 +- +http_400 for [0-9]+s, 3 attempts/))
             let orders = try await scene.relay("backends", "show", "orders").output
             #expect(orders.contains(/why: +http_400 for [0-9]+s, 3 attempts/) && orders.contains(/dead: +3/))
             #expect(try await scene.relay("backends", "test", "orders").code == 1)
