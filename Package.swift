@@ -167,6 +167,12 @@ let package = Package(
             dependencies: ["Relay", "RelayCore", "RelayTestKit", "SocketMode", logging, metrics],
             swiftSettings: settings),
         .testTarget(
+            name: "RelayCommandTests",
+            dependencies: [
+                "AdminServer", "Curl", "relay", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
             name: "RelayProgramTests",
             dependencies: [
                 "RelayCore", "RelayTestKit", "Signing", "SlackSimulator", "SocketMode", lifecycle, logging,

@@ -12,8 +12,10 @@ struct BackendsCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List backends: their state, what waits, since when and why they fail.",
             discussion: """
-                States: closed (it works), open (it failed too often and is left alone), half_open (a probe is made), paused (by a \
-                person, or because it answered 410).
+                States: working; failing (its last attempt was not accepted; after too many in a row it is left alone, and WHY says \
+                when it is probed); probing (left alone, and a probe is made); paused (by a person, or because it answered 410). \
+                JSON, the admin API and the metrics have the state of its circuit breaker instead: closed (it is attempted), open \
+                (it is left alone), half_open (a probe is made), or paused.
 
                 Example:
                   relay backends list
@@ -24,13 +26,13 @@ struct BackendsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().send(.get, "/backends")
+            let body = try await admin.connect().get("/backends")
             guard admin.output == .table else { return printJSON(body) }
             let backends: API.Page<API.Backend> = try AdminClient.decode(body)
             var table = Table("NAME", "STATE", "WAITING", "OLDEST", "DEAD", "LAST OK", "WHY")
             for backend in backends.items {
                 table.add(
-                    .init(backend.name), .init(backend.state, Paint.state(backend.state)),
+                    .init(backend.name), .init(backend.word, Paint.state(backend.word)),
                     .init("\(backend.waiting.total)"), .init(Age.since(backend.oldestReceivedAt)),
                     .init("\(backend.dead)", backend.dead > 0 ? Paint.red : { $0 }),
                     .init(Age.relative(backend.lastAcceptedAt)), .init(backend.why))
@@ -60,7 +62,7 @@ struct BackendsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().send(.get, "/backends/\(name.urlEncoded)")
+            let body = try await admin.connect().get("/backends/\(name.urlEncoded)")
             guard admin.output == .table else { return printJSON(body) }
             let backend: API.Backend = try AdminClient.decode(body)
             Fields.print(backend.fields)
@@ -137,7 +139,8 @@ struct BackendsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().send(.post, "/backends/\(name.urlEncoded)/test")
+            let body = try await admin.connect().post(
+                "/backends/\(name.urlEncoded)/test", timeout: AdminClient.longTimeout)
             let test: API.BackendTest = try AdminClient.decode(body)
             if admin.output == .json { printJSON(body) }
             guard test.isOk else {
@@ -155,8 +158,8 @@ struct BackendsCommand: AsyncParsableCommand {
 private func change(
     _ names: [String], _ verb: String, _ client: AdminClient, _ output: Output, _ done: (API.Backend) -> String
 ) async throws {
-    for name in names {
-        let body = try await client.send(.post, "/backends/\(name.urlEncoded)/\(verb)")
+    try await AdminClient.forEach(names) { name in
+        let body = try await client.post("/backends/\(name.urlEncoded)/\(verb)")
         switch output {
         case .table:
             let backend: API.Backend = try AdminClient.decode(body)
@@ -179,7 +182,7 @@ extension API.Backend {
         var fields = [("backend", name), ("url", url)]
         if let unixSocket { fields.append(("unix socket", unixSocket)) }
         fields += [
-            ("state", state), ("why", why),
+            ("state", word), ("why", why),
             ("waiting", waits.isEmpty ? "none" : "\(waits); the oldest for \(Age.since(oldestReceivedAt))"),
             ("dead", "\(dead)"), ("last ok", Age.relative(lastAcceptedAt)),
         ]
@@ -193,6 +196,16 @@ extension API.Backend {
         case "half_open": "fails: it is tried now with one delivery; the others follow when that one succeeds"
         case "open": "was tried, and still fails: \(why)"
         default: "is \(state): \(why)"
+        }
+    }
+
+    /// Its state in a word for people: that of a circuit breaker says how attempts are made, not how they end.
+    var word: String {
+        switch state {
+        case "closed": failing == nil ? "working" : "failing"
+        case "open": "failing"
+        case "half_open": "probing"
+        default: state
         }
     }
 

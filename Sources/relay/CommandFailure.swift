@@ -1,15 +1,19 @@
 // How a command ends when it does not end well.
 
+import Curl
+
 /// An end with a message on standard error and an exit code (README.md, "Operating it").
 struct CommandFailure: Error {
     var code: Code
     var message: String
+    /// Why there was no response, where that is it.
+    var cause: CurlError.Code?
 
     /// The codes of sysexits.h where one fits.
     enum Code: Int32 {
         case failed = 1
         case usage = 2
-        /// EX_UNAVAILABLE: no admin API is there.
+        /// EX_UNAVAILABLE: no admin API is there, or it does not answer.
         case unreachable = 69
         /// EX_CANTCREAT: the store cannot be created or locked.
         case store = 73
@@ -19,9 +23,10 @@ struct CommandFailure: Error {
         case configuration = 78
     }
 
-    init(_ code: Code, _ message: String) {
+    init(_ code: Code, _ message: String, cause: CurlError.Code? = nil) {
         self.code = code
         self.message = message
+        self.cause = cause
     }
 }
 

@@ -23,7 +23,7 @@ struct ConnectionsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().send(.get, "/connections")
+            let body = try await admin.connect().get("/connections")
             guard admin.output == .table else { return printJSON(body) }
             let connections: API.Page<API.Connection> = try AdminClient.decode(body)
             guard !connections.items.isEmpty else { return print("none") }
@@ -56,7 +56,7 @@ struct ConnectionsCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().send(.post, "/connections/refresh", app.map { [("app", $0)] } ?? [])
+            let body = try await admin.connect().post("/connections/refresh", app.map { [("app", $0)] } ?? [])
             guard admin.output == .table else { return printJSON(body) }
             let count = (try AdminClient.decode(body) as API.Refreshing).refreshing
             print("\(count) connection(s) are being replaced")

@@ -36,17 +36,27 @@ enum ConsoleLog {
     /// A part of a line, on standard error.
     static func writeText(_ text: String) { write(text, to: STDERR_FILENO) }
 
-    /// A line on standard output that is seen at once, also through a pipe.
-    static func writeOutput(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
+    /// A line on standard output that is seen at once, also through a pipe; false: it could not be written, because
+    /// nobody reads any more.
+    static func writeOutput(_ line: String) -> Bool { write(line + "\n", to: STDOUT_FILENO) }
 
-    private static func write(_ text: String, to descriptor: Int32) {
+    /// Whether nobody reads standard output any more (poll(2): POLLERR of a pipe), as far as that can be known without
+    /// writing.
+    static var isOutputGone: Bool {
+        var descriptor = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+        return poll(&descriptor, 1, 0) == 1 && descriptor.revents & Int16(POLLERR) != 0
+    }
+
+    @discardableResult
+    private static func write(_ text: String, to descriptor: Int32) -> Bool {
         lock.withLock { _ in
             var rest = Array(text.utf8)[...]
             while !rest.isEmpty {
                 let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-                guard written > 0 || errno == EINTR else { return }
+                guard written > 0 || errno == EINTR else { return false }
                 rest = rest.dropFirst(max(0, written))
             }
+            return true
         }
     }
 }
@@ -90,28 +100,12 @@ struct JSONLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         var line =
-            "{\"time\":\"\(LogTime.now())\",\"level\":\"\(event.level)\",\"message\":\(quoted("\(event.message)"))"
+            "{\"time\":\"\(LogTime.now())\",\"level\":\"\(event.level)\",\"message\":\("\(event.message)".quoted)"
         let metadata = metadata.merging(event.metadata ?? [:]) { _, new in new }
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
-            line += ",\(quoted(key)):\(quoted("\(value)"))"
+            line += ",\(key.quoted):\("\(value)".quoted)"
         }
         ConsoleLog.write(line + "}")
-    }
-
-    private func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": quoted += "\\\""
-            case "\\": quoted += "\\\\"
-            case "\n": quoted += "\\n"
-            case "\r": quoted += "\\r"
-            case "\t": quoted += "\\t"
-            case _ where scalar.value < 0x20: quoted += String(format: "\\u%04x", scalar.value)
-            default: quoted.unicodeScalars.append(scalar)
-            }
-        }
-        return quoted + "\""
     }
 }
 
@@ -137,16 +131,10 @@ struct TextLogHandler: LogHandler {
     func log(event: LogEvent) {
         let metadata = metadata.merging(event.metadata ?? [:]) { _, new in new }
             .sorted { $0.key < $1.key }
-            .map { " \($0.key)=\(printable("\($0.value)"))" }
+            .map { " \($0.key)=\("\($0.value)".quotedWhereUnclear)" }
         let level = "\(event.level)".uppercased().padding(toLength: 8, withPad: " ", startingAt: 0)
         let time = LogTime.now().dropFirst(11).prefix(12)
         ConsoleLog.write("\(time) \(level) \(event.message)\(metadata.joined())")
-    }
-
-    /// Quoted where blanks would make it unclear; control characters, which could steer a terminal, are escaped.
-    private func printable(_ value: String) -> String {
-        let isPlain = value.unicodeScalars.allSatisfy { $0.value > 0x20 && $0.value != 0x7F && $0 != "\"" }
-        return isPlain ? value : value.debugDescription
     }
 }
 

@@ -61,9 +61,9 @@ struct DeadCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make dead letters again, with the same ids.",
             discussion: """
-                By ids, by filters, or --all. Replayed are dead letters; of other states only with --state. A replay goes on when \
-                this command ends, and when the relay is restarted: `relay replays list` shows it. How fast deliveries are made is \
-                the backend's limit, and --per-second.
+                By ids, by filters, or --all. Replayed are dead letters; of other states only with --state, and what is named by \
+                its id: exit 1 when one of these cannot be replayed. A replay goes on when this command ends, and when the relay \
+                is restarted: `relay replays list` shows it. How fast deliveries are made is the backend's limit, and --per-second.
 
                 Example:
                   relay dead replay --backend orders --since 2h --per-second 10
@@ -96,25 +96,35 @@ struct DeadCommand: AsyncParsableCommand {
             if ids.isEmpty { order.filter = filter.filter(states: states.given(or: ["dead"])) } else { order.ids = ids }
             if dryRun {
                 order.dryRun = true
-                let body = try await client.send(.post, "/replays", body: order)
-                guard admin.output == .table else { return printJSON(body) }
+                let body = try await client.post("/replays", body: order, timeout: AdminClient.longTimeout)
                 let found: API.Matched = try AdminClient.decode(body)
-                print("\(found.isAtLeast ? "at least " : "")\(found.matched) would be replayed")
-                return
+                switch admin.output {
+                case .table: print("\(found.isAtLeast ? "at least " : "")\(found.matched) would be replayed")
+                case .json: printJSON(body)
+                }
+                return try Self.requireAll(ids, matched: found.matched)
             }
-            var body = try await client.send(.post, "/replays", body: order)
+            var body = try await client.post("/replays", body: order, timeout: AdminClient.longTimeout)
             var replay: API.Replay = try AdminClient.decode(body)
             if !noWait {
                 let progress = ReplayProgress()
                 while replay.state == "running" {
                     progress.show(replay)
                     try await Task.sleep(for: .milliseconds(250))
-                    body = try await client.send(.get, "/replays/\(replay.id)")
+                    body = try await client.get("/replays/\(replay.id)")
                     replay = try AdminClient.decode(body)
                 }
                 progress.end()
             }
-            guard admin.output == .table else { return printJSON(body) }
+            switch admin.output {
+            case .table: tell(replay)
+            case .json: printJSON(body)
+            }
+            if replay.state == "canceled" { throw CommandFailure(.failed, "replay \(replay.id) was canceled") }
+            try Self.requireAll(ids, matched: replay.matched)
+        }
+
+        private func tell(_ replay: API.Replay) {
             print(replay.summary)
             if replay.state == "running" {
                 Terminal.hint("how far it is: relay replays show \(replay.id)")
@@ -122,7 +132,15 @@ struct DeadCommand: AsyncParsableCommand {
                 Terminal.hint(
                     "see what becomes of them: relay deliveries tail", "what still waits: relay backends list")
             }
-            if replay.state == "canceled" { throw CommandFailure(.failed, "replay \(replay.id) was canceled") }
+        }
+
+        /// What was named one by one is missed when it is not there.
+        static func requireAll(_ ids: [String], matched: Int) throws {
+            let named = Set(ids.map { $0.lowercased() }).count
+            guard matched < named else { return }
+            throw CommandFailure(
+                .failed,
+                "\(matched) of \(named) ids can be replayed: the others do not exist, or wait to be made already")
         }
     }
 
@@ -130,7 +148,8 @@ struct DeadCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Delete dead letters and expired deliveries for good.",
             discussion: """
-                By ids, by filters, or --all; asks first, unless --yes. Only as many are deleted as were counted.
+                By ids, by filters, or --all; asks first, unless --yes. Only as many are deleted as were counted, \
+                at most 1,000,000 at a time.
 
                 Example:
                   relay dead delete --backend gone --reason rejected_http_410
@@ -154,28 +173,39 @@ struct DeadCommand: AsyncParsableCommand {
 
         func run() async throws {
             let client = try admin.connect()
-            let deleted = ids.isEmpty ? try await deleteByFilter(client) : try await deleteByIDs(client)
+            if ids.isEmpty { say(try await deleteByFilter(client)) } else { try await deleteByIDs(client) }
+        }
+
+        private func say(_ deleted: Int) {
             switch admin.output {
             case .table: print("deleted \(deleted)")
             case .json: print("{\"deleted\":\(deleted)}")
             }
         }
 
-        private func deleteByIDs(_ client: AdminClient) async throws -> Int {
+        /// Says how many it were also when not all could be.
+        private func deleteByIDs(_ client: AdminClient) async throws {
             try Terminal.confirm("Delete \(ids.count) for good?", isConfirmed: yes)
-            for id in ids { _ = try await client.send(.delete, "/deliveries/\(id.urlEncoded)") }
-            return ids.count
+            var deleted = 0
+            defer { say(deleted) }
+            try await AdminClient.forEach(ids) { id in
+                _ = try await client.delete("/deliveries/\(id.urlEncoded)")
+                deleted += 1
+            }
         }
 
         private func deleteByFilter(_ client: AdminClient) async throws -> Int {
             let query = filter.query(states: states.given(or: ["dead", "expired"]))
             let found: API.Matched = try AdminClient.decode(
-                try await client.send(.delete, "/deliveries", query + [("dry_run", "true")]))
+                try await client.delete("/deliveries", query + [("dry_run", "true")], timeout: AdminClient.longTimeout))
             guard found.matched > 0 else { return 0 }
+            let others = "there may be more: only as many are deleted as were counted"
             try Terminal.confirm(
-                "Delete \(found.isAtLeast ? "at least " : "")\(found.matched) for good?", isConfirmed: yes)
+                "Delete \(found.matched) for good?\(found.isAtLeast ? " (\(others))" : "")", isConfirmed: yes)
             let deleted: API.Deleted = try AdminClient.decode(
-                try await client.send(.delete, "/deliveries", query + [("count", "\(found.matched)")]))
+                try await client.delete(
+                    "/deliveries", query + [("count", "\(found.matched)")], timeout: AdminClient.longTimeout))
+            if found.isAtLeast { printError(others) }
             return deleted.deleted
         }
     }

@@ -18,7 +18,7 @@ struct DeliveriesCommand: AsyncParsableCommand {
                 States: pending, scheduled, in_flight, held (its backend is left alone), delivered, dead, canceled, expired.
 
                 Example:
-                  relay deliveries list --backend orders --state scheduled --since 2h
+                  relay deliveries list --backend orders --since 2h
 
                 \(AdminOption.codes)
                 """)
@@ -83,7 +83,7 @@ struct DeliveriesCommand: AsyncParsableCommand {
         /// What holds a delivery that is due, and what releases it.
         private static func wait(of delivery: API.Delivery, _ client: AdminClient) async -> String {
             let name = delivery.backend
-            let backend: API.Backend? = try? await client.get("/backends/\(name.urlEncoded)")
+            let backend: API.Backend? = try? AdminClient.decode(await client.get("/backends/\(name.urlEncoded)"))
             let why = backend.map { " (\($0.why))" } ?? ""
             return backend?.state == "paused"
                 ? "waits, because \(name) is paused\(why): relay backends resume \(name) releases it"
@@ -133,41 +133,34 @@ struct DeliveriesCommand: AsyncParsableCommand {
             let reader = Mutex(EventReader())
             let isTable = admin.output == .table
             let isLetIn = Atomic(false)
-            try await client.stream("/deliveries/stream", backend.map { ("backend", $0) }) { piece in
+            let isEnough = try await client.stream("/deliveries/stream", backend.map { ("backend", $0) }) { piece in
                 // A stream begins with a comment, anything else is a problem.
                 if piece.first == UInt8(ascii: ":"), !isLetIn.exchange(true, ordering: .relaxed) {
                     printError("watching; ctrl-C ends it")
                 }
                 for event in reader.withLock({ $0.read(piece) }) {
-                    if let line = isTable ? event.line : event.json { ConsoleLog.writeOutput(line) }
+                    if let line = isTable ? event.line : event.json, !ConsoleLog.writeOutput(line) { return false }
                 }
-                return true
+                // Where nothing happens it is found out with the next heartbeat.
+                return !ConsoleLog.isOutputGone
             }
+            guard !isEnough else { return }
             throw CommandFailure(.failed, "the relay at \(client.url) ended the stream: it is shutting down")
         }
     }
 }
 
-/// Asks for one thing of each delivery; goes on after one that is refused.
 /// - Parameter done: what to say of one; nil: nothing is kept of it any more.
 private func change(
     _ ids: [String], _ verb: String, _ client: AdminClient, _ output: Output,
     _ done: (API.Delivery?) async throws -> String
 ) async throws {
-    var failures: [CommandFailure] = []
-    for id in ids {
-        do {
-            let body = try await client.send(.post, "/deliveries/\(id.urlEncoded)/\(verb)")
-            switch output {
-            case .table: print("\(id) \(try await done(body.isEmpty ? nil : AdminClient.decode(body)))")
-            case .json: printJSON(body.isEmpty ? Array("{}".utf8) : body)
-            }
-        } catch let failure as CommandFailure where failure.code == .failed {
-            failures.append(failure)
+    try await AdminClient.forEach(ids) { id in
+        let body = try await client.post("/deliveries/\(id.urlEncoded)/\(verb)")
+        switch output {
+        case .table: print("\(id) \(try await done(body.isEmpty ? nil : AdminClient.decode(body)))")
+        case .json: printJSON(body.isEmpty ? Array("{}".utf8) : body)
         }
-    }
-    guard failures.isEmpty else {
-        throw CommandFailure(.failed, failures.map(\.message).joined(separator: "\n"))
     }
 }
 
@@ -178,16 +171,21 @@ enum DeliveryList {
         table: ([API.Delivery]) -> Table
     ) async throws {
         var items: [API.Delivery] = []
-        let hasMore = try await pages.forEachPage(client, query) { page, body in
-            if output == .json { printJSON(body) } else { items += page.items }
+        let next = try await pages.forEachPage(client, query) { page, body in
+            guard output == .table || !pages.all else { return writeJSON(body) }
+            items += page.items
+            return true
         }
-        guard output == .table else { return }
+        guard output == .table else {
+            if !pages.all { printJSON(Array(try AdminJSON.encode(API.Page(items: items, next: next)))) }
+            return
+        }
         guard !items.isEmpty else {
             Swift.print("none")
             return
         }
         table(items).print()
-        if hasMore { printError("there are more: narrow it down, or see --limit and --all") }
+        if next != nil { printError("there are more: narrow it down, or see --limit and --all") }
         if let first = items.first {
             Terminal.hint(["what the backend said: relay deliveries show \(first.id)", hint].compactMap(\.self))
         }
@@ -239,9 +237,9 @@ extension API.Delivery {
 extension Paint {
     static func state(_ state: String) -> (String) -> String {
         switch state {
-        case "delivered", "accepted", "closed", "connected", "answered": green
-        case "dead", "expired", "rejected", "open", "paused", "failed": red
-        case "scheduled", "held", "half_open", "backing_off", "canceled": yellow
+        case "delivered", "accepted", "working", "connected", "answered": green
+        case "dead", "expired", "rejected", "failing", "paused", "failed": red
+        case "scheduled", "held", "probing", "backing_off", "canceled": yellow
         default: { $0 }
         }
     }
@@ -250,8 +248,7 @@ extension Paint {
 /// One delivery with all that is known of it.
 enum DeliveryPage {
     static func print(_ client: AdminClient, _ id: String, withPayload: Bool, _ output: Output) async throws {
-        let body = try await client.send(
-            .get, "/deliveries/\(id.urlEncoded)", withPayload ? [("payload", "true")] : [])
+        let body = try await client.get("/deliveries/\(id.urlEncoded)", withPayload ? [("payload", "true")] : [])
         guard output == .table else { return printJSON(body) }
         let delivery: API.Delivery = try AdminClient.decode(body)
         for line in lines(delivery, withPayload: withPayload) { Swift.print(line) }

@@ -51,21 +51,15 @@ struct DoctorCommand: AsyncParsableCommand {
             case .warning: Paint.yellow("warning")
             case .failed: Paint.red("failed ")
             }
-        print("\(mark)  \(finding.subject): \(finding.detail)")
+        print("\(mark)  \(finding.subject): \(finding.detail.printable)")
         if let advice = finding.advice { print("         → \(advice)") }
     }
 
     private static func printJSON(_ finding: Finding) {
-        var line = Array("{".utf8)
         let fields = [
             ("subject", finding.subject), ("verdict", finding.verdict.rawValue), ("detail", finding.detail),
         ]
-        for (name, value) in fields + (finding.advice.map { [("advice", $0)] } ?? []) {
-            if line.count > 1 { line.append(UInt8(ascii: ",")) }
-            line.appendJSONString(name)
-            line.append(UInt8(ascii: ":"))
-            line.appendJSONString(value)
-        }
-        print(String(decoding: line, as: UTF8.self) + "}")
+        let members = (fields + (finding.advice.map { [("advice", $0)] } ?? [])).map { "\($0.quoted):\($1.quoted)" }
+        print("{\(members.joined(separator: ","))}")
     }
 }

@@ -25,12 +25,7 @@ struct FilterOptions: ParsableArguments {
     var until: String?
 
     func query(states: [String]) -> AdminClient.Query {
-        let lists = [
-            ("state", states), ("backend", backend), ("route", route), ("app", app), ("kind", kind), ("reason", reason),
-            ("class", deadClass.map { [$0] } ?? []), ("since", since.map { [$0] } ?? []),
-            ("until", until.map { [$0] } ?? []),
-        ]
-        return lists.flatMap { name, values in values.map { (name, $0) } }
+        filter(states: states).words.flatMap { name, values in values.map { (name, $0) } }
     }
 
     func filter(states: [String]) -> API.Filter {
@@ -50,7 +45,7 @@ struct FilterOptions: ParsableArguments {
     /// Says which of the backends named are not configured: misspelled, or gone. Their deliveries may still be there.
     func warnOfUnknownBackends(_ client: AdminClient) async throws {
         guard !backend.isEmpty else { return }
-        let known: API.Page<API.Backend> = try await client.get("/backends")
+        let known: API.Page<API.Backend> = try AdminClient.decode(try await client.get("/backends"))
         for name in backend where !known.items.contains(where: { $0.name == name }) {
             printError(
                 "note: no backend \(name) is configured; known: \(known.items.map(\.name).joined(separator: ", "))")
@@ -60,30 +55,45 @@ struct FilterOptions: ParsableArguments {
     var isEmpty: Bool { query(states: []).isEmpty }
 }
 
+extension API.Filter {
+    /// Those that are there, each with its values.
+    var words: [(name: String, values: [String])] {
+        let lists = [
+            ("state", state), ("backend", backend), ("route", route), ("app", app), ("kind", kind), ("reason", reason),
+            ("class", `class`), ("since", since.map { [$0] }), ("until", until.map { [$0] }),
+        ]
+        return lists.compactMap { name, values in values.map { (name, $0) } }
+    }
+}
+
 /// How much of a list.
 struct PageOptions: ParsableArguments {
     @Option(help: "At most so many, the newest first.")
     var limit = 50
-    @Flag(help: "All of them, however many.")
+    @Flag(help: "All of them, however many; with --output json a page of at most 1000 per line.")
     var all = false
 
     func validate() throws {
         guard (1...1_000).contains(limit) else { throw ValidationError("--limit must be 1 to 1000, is \(limit)") }
     }
 
-    /// Gives each page to `show`, and says whether there would be more.
+    /// Gives each page to `show`, until that wants no more (returns false), there are as many as wanted, or no more. A
+    /// page can be short, and empty, and have a next one all the same: the relay seeks in steps.
+    /// - Returns: `next` of the last page.
     func forEachPage(
         _ client: AdminClient, _ query: AdminClient.Query,
-        _ show: (API.Page<API.Delivery>, [UInt8]) throws -> Void
-    ) async throws -> Bool {
+        _ show: (API.Page<API.Delivery>, [UInt8]) throws -> Bool
+    ) async throws -> String? {
         var cursor: String?
+        var count = 0
         while true {
-            let page = query + [("limit", "\(all ? 1_000 : limit)")] + (cursor.map { [("cursor", $0)] } ?? [])
-            let body = try await client.send(.get, "/deliveries", page)
+            let size = all ? 1_000 : limit - count
+            let page = query + [("limit", "\(size)")] + (cursor.map { [("cursor", $0)] } ?? [])
+            let body = try await client.get("/deliveries", page, timeout: AdminClient.longTimeout)
             let found: API.Page<API.Delivery> = try AdminClient.decode(body)
-            try show(found, body)
-            guard all, let next = found.next else { return found.next != nil }
-            cursor = next
+            count += found.items.count
+            cursor = found.next
+            guard try show(found, body), cursor != nil, all || count < limit else { return cursor }
         }
     }
 }

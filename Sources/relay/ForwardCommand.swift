@@ -79,7 +79,7 @@ struct RequestPrinter: DeliveryObserver {
     private func write(_ what: String, _ answer: String, _ duration: String, _ rest: String) {
         let time = String(LogTime.now().dropFirst(11).prefix(12))
         let columns = [time, pad(what, 36), pad(answer, 20), rest.isEmpty ? duration : pad(duration, 8)]
-        print(columns.joined(separator: "  ") + rest)
+        print((columns.joined(separator: "  ") + rest).printable)
         fflush(nil)
     }
 

@@ -1,4 +1,4 @@
-// `relay status`, `relay reload` and `relay drain`: the process as a whole.
+// `relay status` and `relay reload`: the process as a whole.
 
 import AdminServer
 import ArgumentParser
@@ -18,7 +18,7 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let client = try admin.connect()
-        let body = try await client.send(.get, "/status")
+        let body = try await client.get("/status")
         let status: API.Status = try AdminClient.decode(body)
         switch admin.output {
         case .json: printJSON(body)
@@ -27,7 +27,7 @@ struct StatusCommand: AsyncParsableCommand {
             Self.hint(status)
         }
         guard status.problems.isEmpty else {
-            throw CommandFailure(.failed, "not ready: \(status.problems.joined(separator: "; "))")
+            throw CommandFailure(.failed, "not ready: \(status.problems.joined(separator: "; ").printable)")
         }
     }
 
@@ -36,7 +36,7 @@ struct StatusCommand: AsyncParsableCommand {
         for app in status.apps {
             let reported = app.reported.map { ", Slack counted \($0) at the last hello" } ?? ""
             let text = "\(app.connected) of \(app.wanted) connections\(reported)"
-            let refused = app.refused.map { "; Slack refuses the app: \($0)" } ?? ""
+            let refused = app.refused.map { "; Slack refuses the app: \($0.printable)" } ?? ""
             lines.append("slack \(app.name): " + (app.connected > 0 ? Paint.green(text) : Paint.red(text)) + refused)
         }
         let queue = status.queue
@@ -48,10 +48,11 @@ struct StatusCommand: AsyncParsableCommand {
         let backends = status.backends
         let held = backends.filter(\.isHeld)
         let failing = backends.filter { !$0.isHeld && $0.failing != nil }
-        lines += held.map { "backend \($0.name): " + Paint.red($0.state) + ", \($0.why)" }
+        lines += held.map { "backend \($0.name): " + Paint.red($0.word.printable) + ", \($0.why.printable)" }
         lines += failing.map { backend in
             "backend \(backend.name): "
-                + Paint.yellow("fails: \(backend.failing?.reason ?? "") for \(Age.since(backend.failing?.since))")
+                + Paint.yellow(
+                    "fails: \(backend.failing?.reason.printable ?? "") for \(Age.since(backend.failing?.since))")
         }
         let fine = backends.count - held.count - failing.count
         if fine > 0 { lines.append("backends: " + Paint.green("\(fine) of \(backends.count) fine")) }
@@ -85,7 +86,7 @@ struct ReloadCommand: AsyncParsableCommand {
     @OptionGroup var admin: AdminOption
 
     func run() async throws {
-        let body = try await admin.connect().send(.post, "/reload")
+        let body = try await admin.connect().post("/reload")
         guard admin.output == .table else { return printJSON(body) }
         let reloaded: API.Reloaded = try AdminClient.decode(body)
         guard !reloaded.changed.isEmpty else {
@@ -93,54 +94,5 @@ struct ReloadCommand: AsyncParsableCommand {
         }
         print("generation \(reloaded.generation) holds; changed:")
         for key in reloaded.changed { print("  \(key)".printable) }
-    }
-}
-
-struct DrainCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "drain", abstract: "Have a running relay close its connections and finish what is in flight.",
-        discussion: """
-            As SIGTERM does, but the process then waits for its end: for a signal, at most a minute. For a preStop hook: it \
-            returns when nothing is in flight any more, at the latest after --timeout.
-
-            Example:
-              relay drain
-
-            \(AdminOption.codes)
-            """)
-
-    @Flag(help: "Do not wait until it is drained.")
-    var noWait = false
-    @Option(help: ArgumentHelp("How long to wait.", valueName: "seconds"))
-    var timeout = 60
-    @OptionGroup var admin: AdminOption
-
-    func run() async throws {
-        let client = try admin.connect()
-        let body = try await client.send(.post, "/drain")
-        if noWait {
-            admin.output == .table ? print("it drains") : printJSON(body)
-            return
-        }
-        let end = ContinuousClock.now + .seconds(timeout)
-        while await isDraining(client) {
-            guard ContinuousClock.now < end else {
-                throw CommandFailure(.failed, "it still drains after \(timeout) s")
-            }
-            try await Task.sleep(for: .milliseconds(100))
-        }
-        if admin.output == .table { print("it is drained") } else { printJSON(body) }
-    }
-
-    /// Not any more when it is drained, or gone.
-    private func isDraining(_ client: AdminClient) async -> Bool {
-        do {
-            let status: API.Status = try await client.get("/status")
-            return status.state != .drained
-        } catch let failure as CommandFailure {
-            return failure.code != .unreachable
-        } catch {
-            return false
-        }
     }
 }

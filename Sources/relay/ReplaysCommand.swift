@@ -21,7 +21,7 @@ struct ReplaysCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().send(.get, "/replays")
+            let body = try await admin.connect().get("/replays")
             guard admin.output == .table else { return printJSON(body) }
             let replays: API.Page<API.Replay> = try AdminClient.decode(body)
             guard !replays.items.isEmpty else { return print("none") }
@@ -51,7 +51,7 @@ struct ReplaysCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().send(.get, "/replays/\(id)")
+            let body = try await admin.connect().get("/replays/\(id)")
             guard admin.output == .table else { return printJSON(body) }
             let replay: API.Replay = try AdminClient.decode(body)
             print(replay.summary)
@@ -75,7 +75,7 @@ struct ReplaysCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().send(.post, "/replays/\(id)/cancel")
+            let body = try await admin.connect().post("/replays/\(id)/cancel")
             guard admin.output == .table else { return printJSON(body) }
             print((try AdminClient.decode(body) as API.Replay).summary)
         }
@@ -84,15 +84,9 @@ struct ReplaysCommand: AsyncParsableCommand {
 
 extension API.Replay {
     /// Its filter in words.
-    fileprivate var which: String {
+    var which: String {
         if let ids { return ids.count == 1 ? ids[0] : "\(ids.count) ids" }
         guard let filter else { return "-" }
-        let lists = [
-            ("state", filter.state), ("backend", filter.backend), ("route", filter.route), ("app", filter.app),
-            ("kind", filter.kind), ("reason", filter.reason), ("class", filter.class),
-            ("since", filter.since.map { [$0] }), ("until", filter.until.map { [$0] }),
-        ]
-        return lists.compactMap { name, values in values.map { "\(name) \($0.joined(separator: ","))" } }
-            .joined(separator: ", ")
+        return filter.words.map { "\($0.name) \($0.values.joined(separator: ","))" }.joined(separator: ", ")
     }
 }

@@ -32,7 +32,7 @@ struct RouteCommand: AsyncParsableCommand {
             print("kind: \(envelope.kind.rawValue)")
             for (route, mismatch) in router.explain(envelope) {
                 let goesOn = route.continues ? ", and the search goes on" : ""
-                print("  \(route.name): \(mismatch.map { "no: \($0)" } ?? "matches\(goesOn)")")
+                print("  \(route.name): \(mismatch.map { "no: \($0)".printable } ?? "matches\(goesOn)")")
             }
             let plan = router.plan(for: envelope)
             guard plan.isEmpty else {

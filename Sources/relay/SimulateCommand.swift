@@ -141,7 +141,7 @@ private struct NewsPrinter: Service {
         guard let kind = happening.kind, kind != .event || printsEvents else { return }
         let time = LogTime.format(time ?? SystemClock().now).dropFirst(11).prefix(12)
         let columns = [String(time), pad(happening.summary, 32), pad(what, 44), "sees: \(seen)"]
-        print(columns.joined(separator: "  "))
+        print(columns.joined(separator: "  ").printable)
         fflush(nil)
     }
 

@@ -126,5 +126,11 @@ enum Age {
     }
 }
 
-/// Prints a response of the admin API as it is.
-func printJSON(_ body: [UInt8]) { print(String(decoding: body, as: UTF8.self)) }
+/// Prints a response of the admin API as it is; on a terminal with nothing raw in it that could steer that.
+func printJSON(_ body: [UInt8]) { _ = writeJSON(body) }
+
+/// The same; false: nobody reads any more.
+func writeJSON(_ body: [UInt8]) -> Bool {
+    let text = String(decoding: body, as: UTF8.self)
+    return ConsoleLog.writeOutput(Terminal.isOutput ? text.printableJSON : text)
+}

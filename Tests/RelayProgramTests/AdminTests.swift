@@ -35,7 +35,7 @@ struct AdminTests {
             let listed = try await scene.relay("dead", "list")
             #expect(listed.output.contains(/ID +BACKEND +KIND +RECEIVED +ENDED +CLASS +REASON/))
             let backends = try await scene.relay("backends", "list")
-            #expect(backends.output.contains(/orders +closed +0 +- +3 +- +http_400 for [0-9]+s, 3 attempts/))
+            #expect(backends.output.contains(/orders +failing +0 +- +3 +- +http_400 for [0-9]+s, 3 attempts/))
             let orders = try await scene.relay("backends", "show", "orders").output
             #expect(orders.contains(/why: +http_400 for [0-9]+s, 3 attempts/) && orders.contains(/dead: +3/))
             #expect(try await scene.relay("backends", "test", "orders").code == 1)
@@ -59,10 +59,15 @@ struct AdminTests {
             _ = try #require(await tail.output.first { $0.contains("settled") && $0.contains("delivered") })
 
             // Replayed, with the same ids.
+            for option in ["--dry-run", "--no-wait"] {
+                let unknown = try await scene.relay("dead", "replay", "3f9c2a1b-1", option)
+                #expect(unknown.code == 1)
+                #expect(unknown.errors.contains("0 of 1 ids can be replayed"))
+            }
             #expect(try await scene.relay("dead", "replay", "--all", "--dry-run").output == "3 would be replayed")
             #expect(
                 try await scene.relay("dead", "replay", "--all", "--per-second", "50").output
-                    == "replay 1: 3 of 3 wait to be made again")
+                    == "replay 2: 3 of 3 wait to be made again")
             for letter in dead {
                 let id = try #require(letter["id"] as? String)
                 _ = try #require(await tail.output.first { $0.contains("settled") && $0.contains(id) })
@@ -70,7 +75,7 @@ struct AdminTests {
             let replayed = scene.backend.requests.filter { $0.header("X-Relay-Replay") != nil }
             #expect(Set(replayed.map { $0.header("X-Relay-Delivery-Id") }) == Set(dead.map { $0["id"] as? String }))
             #expect(try await scene.relay("dead", "list").output == "none")
-            #expect(try await scene.relay("replays", "list").output.contains(/1 +done +3 +3 +50/))
+            #expect(try await scene.relay("replays", "list").output.contains(/2 +done +3 +3 +50/))
             tail.send(signal: SIGINT)
             await tail.waitForExit()
 
@@ -79,6 +84,7 @@ struct AdminTests {
             #expect(
                 changes.compactMap { $0["action"] } == [
                     "response.read", "backend.test", "backend.pause", "backend.test", "backend.resume", "replay.create",
+                    "replay.create",
                 ])
             #expect(Set(changes.map { $0["admin.remote"] }) == ["127.0.0.1"])
             #expect(!scene.running.process.errors.text.contains(Self.token))
@@ -91,7 +97,9 @@ struct AdminTests {
         let backend = try await RecordingBackend()
         let home = try RelayHome(apiURL: slack.apiURL, backends: ["orders": "url: \(backend.url)/slack/events"])
         let first = try await home.serve()
-        #expect(try await first.command("backends", "pause", "orders").code == 0)
+        let paused = try await first.command("backends", "pause", "order", "orders")
+        #expect(paused.code == 1 && paused.output == "orders is paused: what comes for it is held")
+        #expect(paused.errors.contains(#"there is no backend "order""#))
         await first.stop()
         let second = try await home.serve()
         try await slack.waitForConnections(atLeast: 1)
@@ -125,7 +133,10 @@ struct AdminTests {
             let refused = try await scene.relay("dead", "delete", "--all")
             #expect(refused.code == 2)
             #expect(refused.errors.contains("Delete 1 for good? Nobody can be asked without a terminal"))
-            #expect(try await scene.relay("dead", "delete", "--all", "--yes").output == "deleted 1")
+            let some = try await scene.relay("dead", "delete", ids[0], "3f9c2a1b-1", ids[1], "--yes")
+            #expect(some.code == 1 && some.output == "deleted 2")
+            #expect(some.errors.contains("there is no delivery 3f9c2a1b-1"))
+            #expect(try await scene.relay("dead", "delete", "--all", "--yes").output == "deleted 0")
             #expect(try await scene.relay("dead", "list", "--output", "json").output == #"{"items":[]}"#)
         }
     }

@@ -66,6 +66,7 @@ struct CommandTests {
             ["verify", "--secret", "env:SLACK_SIGNING_SECRET", "--header", "nonsense", "-"],
             ["status", "--admin-url", "ftp://x"], ["status", "--admin-url", "http://u:p@x"], ["dead", "replay"],
             ["dead", "replay", "--all", "3f9c2a1b-1"], ["dead", "delete"], ["deliveries", "list", "--limit", "0"],
+            ["drain", "--timeout", "0"],
         ])
     func usage(arguments: [String]) async throws {
         let end = try await ChildProcess.relay(

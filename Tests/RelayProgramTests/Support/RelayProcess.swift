@@ -67,6 +67,16 @@ extension ChildProcess {
             environment: environment)
     }
 
+    /// The same with its output into another command's input; the last line is `relay ended with CODE`.
+    static func relay(
+        _ arguments: [String], pipedInto reader: String, environment: [String: String]
+    ) throws -> ChildProcess {
+        try ChildProcess(
+            "/bin/bash",
+            ["-c", "\"$0\" \"$@\" | \(reader); echo relay ended with ${PIPESTATUS[0]}", relayPath] + arguments,
+            environment: environment)
+    }
+
     /// Beside the test bundle, which on Linux is the running executable.
     private static var relayPath: String {
         URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
