@@ -54,6 +54,24 @@ import Testing
     }
 }
 
+@Suite struct AlarmWatchTests {
+    @Test("a queue that cannot be read says nothing of its backlog: an old one stays old")
+    func unreadable() async throws {
+        let story = AlarmStory()
+        let queue = StubbornQueue()
+        _ = try await queue.enqueue([
+            EnqueueRequest(envelope: .event("1"), targets: [.init(backend: "orders", route: "all")])
+        ])
+        let watch = AlarmWatch(
+            alarms: story.alarms, silentApps: { [] }, queue: queue, health: QueueHealth(logger: .silent),
+            clock: story.clock)
+        story.runs { try? await watch.run() }
+        story.at(.seconds(700)) { _ in queue.fails(with: .unavailable) }
+        story.play(until: .seconds(800))
+        #expect(story.posts.map { $0.split(separator: " ")[1] } == ["backlog_old.firing"])
+    }
+}
+
 /// The real service between whoever notices and a receiver that fails for a while; each post with its second and id.
 private final class AlarmStory: Sendable {
     let clock = VirtualClock(now: .zero)
