@@ -35,7 +35,7 @@ package struct Alarm: Sendable, Equatable {
         case slackNotConnected = "slack_not_connected"
         /// The oldest delivery that waits was received more than `AlarmBook.oldAge` ago.
         case backlogOld = "backlog_old"
-        /// The queue does not store: nothing is acknowledged.
+        /// The queue does not do what it is asked to; what it cannot store is not acknowledged.
         case queueFailing = "queue_failing"
 
         /// How long it must last before it is told.

@@ -3,7 +3,7 @@
 import RelayCore
 import ServiceLifecycle
 
-/// Looks every few seconds whether Slack is connected, whether the backlog is old and whether the queue stores.
+/// Looks every few seconds whether Slack is connected, whether the backlog is old and whether the queue works.
 struct AlarmWatch: Service {
     let alarms: AlarmService
     /// Apps without a connection, or that Slack refuses.
