@@ -98,6 +98,13 @@ package struct AlarmBook: Sendable {
         over[key] = condition.since
     }
 
+    /// What it was about is gone: neither does it hold, nor is it over.
+    package mutating func forgotten(_ key: Alarm.Key) {
+        conditions[key] = nil
+        over[key] = nil
+        lastTold[key] = nil
+    }
+
     /// Something happened that has no end.
     package mutating func happened(_ key: Alarm.Key, now: Timestamp) { uncounted[key, default: (now, 0)].count += 1 }
 

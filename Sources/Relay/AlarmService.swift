@@ -8,7 +8,7 @@ import Synchronization
 
 /// Is told what went wrong; decides with an `AlarmBook`, and posts.
 ///
-/// `began`, `ended`, `happened` and `observed` return at once. An alarm that cannot be posted is tried again
+/// `began`, `ended`, `forgotten`, `happened` and `observed` return at once. An alarm that cannot be posted is tried again
 /// for half a minute, then it is counted as failed; when the others have had their turn it is posted anew, with another
 /// id, as long as it is true.
 package final class AlarmService: Service {
@@ -61,6 +61,8 @@ package final class AlarmService: Service {
     package func began(_ key: Alarm.Key) { note { $0.began(key, now: $1) } }
     package func ended(_ key: Alarm.Key) { note { book, _ in book.ended(key) } }
     package func happened(_ key: Alarm.Key) { note { $0.happened(key, now: $1) } }
+    /// What it was about is gone: nothing more is told of it.
+    package func forgotten(_ key: Alarm.Key) { note { book, _ in book.forgotten(key) } }
 
     /// Of all conditions with one of these causes, exactly these hold now. To be told every few seconds: it lets the
     /// others be told again, too.

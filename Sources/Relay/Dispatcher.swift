@@ -35,6 +35,8 @@ package actor Dispatcher {
     private var unrecorded: [Settlement] = []
     private var isSettling = false
     private var isDraining = false
+    /// The one before it may have told that the backend fails: whether it works is told with the first answer.
+    private var hasWorked = false
     /// Since when it is left alone, and why; nil: it is not.
     package private(set) var pause: Pause?
 
@@ -100,6 +102,7 @@ package actor Dispatcher {
 
     /// The backend was asked for an answer, and this came of it.
     func answerFinished(_ result: AttemptResult, wasProbe: Bool) {
+        noteWorks(result)
         perform(machine.answerFinished(result, wasProbe: wasProbe, now: clock.now))
     }
 
@@ -185,6 +188,7 @@ package actor Dispatcher {
             return
         }
         metrics.attempted(delivery, result, startedAt: startedAt, finishedAt: now)
+        noteWorks(result)
         if case .deadLetter? = actions.settle.first?.verb {
             metrics.deadLettered()
             alarms?.happened(.init(.deadLetter, backend.name.text))
@@ -230,7 +234,7 @@ package actor Dispatcher {
     private func noteGone() {
         pause = Pause(since: clock.now, cause: .gone)
         logger.error("backend is gone (410): its deliveries are held until somebody resumes it")
-        alarms?.began(.init(.backendGone, backend.name.text))
+        conditions?.began(.init(.backendGone, backend.name.text))
         workToDo.yield(.storePause)
     }
 
@@ -247,19 +251,32 @@ package actor Dispatcher {
         }
     }
 
+    /// Who is told how it stands with the backend. One that drains may be being replaced, and speaks for it no more.
+    private var conditions: AlarmService? { isDraining ? nil : alarms }
+
+    /// Any answer but a failing one says that it works, as for the breaker.
+    private func noteWorks(_ result: AttemptResult) {
+        guard !hasWorked else { return }
+        switch result.outcome {
+        case .accepted, .rejected(.http):
+            hasWorked = true
+            conditions?.ended(.init(.backendFailing, backend.name.text))
+        case .rejected, .failed: break
+        }
+    }
+
     private func note(_ change: CircuitBreaker.Change) {
         switch change {
         case .none: break
         case .opened:
             metrics.breakerOpened()
-            // One that is being replaced speaks for the backend no more.
-            if !isDraining { alarms?.began(.init(.backendFailing, backend.name.text)) }
+            conditions?.began(.init(.backendFailing, backend.name.text))
             let wait = machine.status.probeDue.map { clock.now.duration(to: $0).milliseconds } ?? 0
             logger.warning(
                 "backend fails: its deliveries are held until a probe succeeds",
                 metadata: [LogKey.waitMilliseconds: "\(wait)"])
         case .closed:
-            alarms?.ended(.init(.backendFailing, backend.name.text))
+            conditions?.ended(.init(.backendFailing, backend.name.text))
             logger.notice("backend works again: its deliveries are released, slowly at first")
         }
     }

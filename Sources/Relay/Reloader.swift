@@ -140,8 +140,6 @@ package actor Reloader {
                 let before = dispatchers.set(dispatcher, for: backend.name)
                 traffic.start(dispatcher)
                 await before?.drain()
-                // The new one begins with a closed breaker; paused it stays.
-                factory.alarms?.ended(.init(.backendFailing, backend.name.text))
             }
         }
         await answerer.reconfigure(next.answerer(instance: 0), sender: next.sender, account: next.account)
@@ -150,7 +148,7 @@ package actor Reloader {
         for backend in change.backends.removed {
             await dispatchers.set(nil, for: backend)?.drain()
             for cause in [Alarm.Cause.backendFailing, .backendGone] {
-                factory.alarms?.ended(.init(cause, backend.text))
+                factory.alarms?.forgotten(.init(cause, backend.text))
             }
         }
         changeApps(from: old, to: next, change.apps)
@@ -173,6 +171,8 @@ package actor Reloader {
             }
         }
         for app in change.removed {
+            // Before nobody finds it without a connection any more, and takes it for connected.
+            factory.alarms?.forgotten(.init(.slackNotConnected, app.text))
             guard let connector = connectors.set(nil, for: app) else { continue }
             factory.registry.removeGauges("app", app.text)
             traffic.end(connector, timeout: old.configuration.drainTimeout)

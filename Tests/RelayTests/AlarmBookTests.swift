@@ -129,6 +129,19 @@ import Testing
         #expect(book.next(now: .seconds(10)) == nil)
     }
 
+    @Test("nothing more is told of what is gone, and it begins anew if it comes back")
+    mutating func forgotten() {
+        book.began(Self.failing, now: .zero)
+        _ = book.next(now: .zero)
+        book.forgotten(Self.failing)
+        #expect(book.next(now: .seconds(5)) == nil)
+        book.began(Self.failing, now: .seconds(10))
+        #expect(book.next(now: .seconds(10)) == Self.firing(Self.failing, since: .seconds(10)))
+        book.ended(Self.failing)
+        book.forgotten(Self.failing)
+        #expect(book.next(now: .seconds(20)) == nil)
+    }
+
     @Test("a clock that was set back silences nothing for longer than the interval")
     mutating func clockSetBack() {
         book.happened(Self.dead, now: .seconds(1_000_000))

@@ -72,6 +72,53 @@ import Testing
     }
 }
 
+@Suite struct DispatcherAlarmTests {
+    @Test("one that takes a failing one's place tells that the backend works with its first answer, and not before")
+    func replaced() async throws {
+        for (next, end) in [(AttemptResult.fine, ["20 backend_failing.resolved"]), (.failing, [])] {
+            let story = AlarmStory()
+            let queue = MemoryQueue(limits: .init(), queueID: 1)
+            let stored = try await queue.enqueue([
+                EnqueueRequest(envelope: .event("1"), targets: [.init(backend: "orders", route: "all")])
+            ])
+            guard case .stored(let leased)? = stored.first else { return #expect(Bool(false)) }
+            await queue.release(leased.map(\.id))
+            let backend = Backend(
+                name: "orders", url: "http://127.0.0.1", circuitBreaker: .init(consecutive: 1),
+                retry: .init(schedule: [.seconds(20), .seconds(3600)], jitter: 0))
+            func dispatcher(_ result: AttemptResult) -> Dispatcher {
+                Dispatcher(
+                    backend, queue: queue, sender: Says(result: result), clock: story.clock, random: { 0 },
+                    health: QueueHealth(logger: .silent),
+                    metrics: BackendMetrics(backend: "orders", factory: NOOPMetricsHandler.instance),
+                    logger: .silent, alarms: story.alarms)
+            }
+            let (before, after) = (dispatcher(.failing), dispatcher(next))
+            story.runs { await before.run() }
+            story.runs {
+                try? await story.clock.sleep(for: .seconds(1))
+                await before.drain()
+                await after.run()
+            }
+            story.play(until: .seconds(60))
+            #expect(
+                story.posts.map { $0.split(separator: " ").dropLast().joined(separator: " ") }
+                    == ["0 backend_failing.firing"] + end)
+        }
+    }
+
+    private struct Says: AttemptSender {
+        var result: AttemptResult
+
+        func send(_ delivery: Delivery, attempt number: Int) async -> AttemptResult { result }
+    }
+}
+
+extension AttemptResult {
+    fileprivate static let fine = AttemptResult(.accepted, status: 200)
+    fileprivate static let failing = AttemptResult(.failed(.http(status: 500)), status: 500)
+}
+
 /// The real service between whoever notices and a receiver that fails for a while; each post with its second and id.
 private final class AlarmStory: Sendable {
     let clock = VirtualClock(now: .zero)
