@@ -167,10 +167,9 @@ struct GatewayOperator: GatewayControl {
 
     func test(_ name: BackendName) async -> API.BackendTest? {
         let configuration = running
-        guard configuration.backends.contains(where: { $0.name == name }) else { return nil }
+        guard let backend = configuration.backends.first(where: { $0.name == name }) else { return nil }
         let start = clock.now
-        let app = configuration.apps.first?.name ?? App.defaultName
-        let verification = await current.value.sender.verifyURL(of: name, app: app)
+        let verification = await current.value.sender.verifyURL(of: backend, apps: configuration.apps.map(\.name))
         let took = Int(max(0, start.duration(to: clock.now).milliseconds))
         guard let verification else {
             return API.BackendTest(
