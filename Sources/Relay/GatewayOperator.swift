@@ -127,7 +127,7 @@ struct GatewayOperator: GatewayControl {
     private func show(_ backend: Backend, _ dispatcher: Dispatcher, _ figures: QueueStatistics) async -> API.Backend {
         let (status, pause) = (await dispatcher.status, await dispatcher.pause)
         let record = records[backend.name]
-        let waiting = status.isHeld ? figures.heldBack : figures.waiting
+        let waiting = figures.waiting(isHeld: status.isHeld)
         let url = Kind.allCases.lazy.compactMap { backend.url(for: $0) }.first ?? ""
         return API.Backend(
             name: backend.name.text, url: url.withoutUserinfo, unixSocket: backend.unixSocket, state: status.word,
