@@ -80,7 +80,10 @@ package actor Answerer {
         self.configuration.instance = instance
         self.sender = sender
         self.account = account
-        for number in room.reconfigure(configuration.backends, maxWaiting: configuration.maxWaiting) {
+        let turns = room.reconfigure(configuration.backends, maxWaiting: configuration.maxWaiting) {
+            line[$0] != nil
+        }
+        for number in turns {
             line.removeValue(forKey: number)?.resume(returning: true)
         }
     }
