@@ -71,7 +71,7 @@ package struct Doctor: Sendable {
 
     private func examineSlack(_ slack: SlackConfiguration, _ tell: (Finding) -> Void) async {
         let connector = SlackConnectorConfiguration(slack)
-        let section = slack.name == App.defaultName ? "slack" : "apps.\(slack.name)"
+        let section = configuration.key(of: slack)
         guard await examineWay(to: connector, section, tell) else { return }
         let source = ConnectionsOpen(http: client, configuration: connector) { [secrets] in
             try secrets.secret(slack.appToken)
