@@ -142,7 +142,7 @@ package actor Reloader {
                 await before?.drain()
             }
         }
-        await answerer.reconfigure(next.answerer(instance: 0), sender: next.sender, account: next.account)
+        await answerer.reconfigure(next.answerer, sender: next.sender, account: next.account)
         await gateway.reconfigure(next.gateway, metrics: next.gatewayMetrics, account: next.account)
         current.set(next)
         for backend in change.backends.removed {

@@ -89,7 +89,7 @@ final class AnswerStory: Sendable {
             random: { 0 }, health: health, account: account)
         let intake = Intake(queue: queue, dispatchers: [:], health: health)
         let answerer = Answerer(
-            .init(backends: [backend], instance: 7), sender: Sender(story: self),
+            .init(backends: [backend]), instance: 7, sender: Sender(story: self),
             intake: intake, dispatchers: [:], lateAnswers: queue, poster: poster, clock: clock, health: health,
             account: account)
         let gateway = Gateway(

@@ -27,7 +27,7 @@ import Testing
             way: { _ in NobodyPosts() }, store: queue, owed: [], clock: clock, random: { 0 }, health: health,
             account: account)
         let answerer = Answerer(
-            .init(backends: [], instance: 1), sender: NobodyAsks(), intake: intake,
+            .init(backends: []), instance: 1, sender: NobodyAsks(), intake: intake,
             dispatchers: [:], lateAnswers: queue, poster: poster, clock: clock, health: health, account: account)
         return Gateway(
             .init(router: Router(routes: routes), maxPendingBytes: maxPendingBytes), intake: intake,
