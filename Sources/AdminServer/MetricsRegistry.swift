@@ -58,9 +58,21 @@ package final class MetricsRegistry: MetricsFactory {
     package func destroyRecorder(_ handler: any RecorderHandler) {}
     package func destroyTimer(_ handler: any TimerHandler) {}
 
-    /// Forgets the series of a metric, for gauges that are measured anew at each scrape.
+    /// Forgets the series of a metric.
     package func reset(_ label: String) {
         families.withLock { $0[label]?.series = [:] }
+    }
+
+    /// For gauges that are measured anew at each scrape: from now on the metric has exactly these. All at once, so that
+    /// no page shows some of them.
+    package func replaceGauges(_ label: String, with values: [(dimensions: [(String, String)], value: Double)]) {
+        var family = Family(type: "gauge")
+        for (dimensions, value) in values {
+            let gauge = GaugeSeries()
+            gauge.set(value)
+            family.series[LabelSet(dimensions)] = gauge
+        }
+        families.withLock { $0[label] = family }
     }
 
     /// Forgets the gauges that have this label: what they measured is gone for good. Counters stay, as long as the

@@ -23,8 +23,9 @@ extension Alarm {
             "Deliveries to backend \(key.subject) have been waiting for more than "
                 + "\(AlarmBook.oldAge.components.seconds / 60) minutes."
         case (.backlogOld, .resolved): "The backlog of backend \(key.subject) is young again."
-        case (.queueFailing, .firing): "The queue has not stored since \(since): nothing is acknowledged to Slack."
-        case (.queueFailing, .resolved): "The queue stores again."
+        case (.queueFailing, .firing):
+            "The queue has been failing since \(since); what it cannot store is not acknowledged to Slack."
+        case (.queueFailing, .resolved): "The queue works again."
         }
     }
 

@@ -35,11 +35,14 @@ package struct Alarm: Sendable, Equatable {
         case slackNotConnected = "slack_not_connected"
         /// The oldest delivery that waits was received more than `AlarmBook.oldAge` ago.
         case backlogOld = "backlog_old"
-        /// The queue does not store: nothing is acknowledged.
+        /// The queue does not do what it is asked to; what it cannot store is not acknowledged.
         case queueFailing = "queue_failing"
 
         /// How long it must last before it is told.
         var patience: Duration { self == .slackNotConnected ? .seconds(60) : .zero }
+
+        /// Whether it holds for a time, and then is over.
+        var hasEnd: Bool { self != .deadLetter }
     }
 
     /// The words of Prometheus' Alertmanager.
@@ -59,67 +62,98 @@ package struct Alarm: Sendable, Equatable {
 /// Keeps account of what is wrong and of what was told.
 ///
 /// A condition is told when it begins, again each `repeatInterval` while it lasts, and once more when it is over, if it
-/// was told at all. One that comes and goes is told no more than once per `repeatInterval`. Dead letters are told at
-/// once and then counted until the next time.
+/// was told at all. One that comes and goes begins to be told no more than once per `repeatInterval`: when it is back
+/// before that, it is told at the end of it, if it lasts until then. Dead letters are told at once and then counted until
+/// the next time.
+///
+/// What to tell is decided when it can be posted, not before: nothing waits that is not true any more.
 package struct AlarmBook: Sendable {
     package static let oldAge = Duration.seconds(10 * 60)
 
     private struct Condition {
         var since: Timestamp
+        /// Somebody may believe that it holds: its end is to be told.
         var isTold = false
     }
 
     private let repeatInterval: Duration
     private var conditions: [Alarm.Key: Condition] = [:]
+    /// Over, which is still to be told; since when they had held.
+    private var over: [Alarm.Key: Timestamp] = [:]
     private var uncounted: [Alarm.Key: (since: Timestamp, count: Int)] = [:]
+    /// That it fires.
     private var lastTold: [Alarm.Key: Timestamp] = [:]
 
     package init(repeatInterval: Duration) { self.repeatInterval = repeatInterval }
 
     /// A condition holds from now on. Nothing new when it held before.
-    package mutating func began(_ key: Alarm.Key, now: Timestamp) -> [Alarm] {
-        if conditions[key] == nil { conditions[key] = Condition(since: now) }
-        return timePassed(now: now)
+    package mutating func began(_ key: Alarm.Key, now: Timestamp) {
+        guard conditions[key] == nil else { return }
+        conditions[key] = Condition(since: now, isTold: over.removeValue(forKey: key) != nil)
     }
 
     /// It does not hold any more.
-    package mutating func ended(_ key: Alarm.Key, now: Timestamp) -> [Alarm] {
-        guard let condition = conditions.removeValue(forKey: key), condition.isTold else { return [] }
-        return [Alarm(key, .resolved, since: condition.since)]
+    package mutating func ended(_ key: Alarm.Key) {
+        guard let condition = conditions.removeValue(forKey: key), condition.isTold else { return }
+        over[key] = condition.since
+    }
+
+    /// What it was about is gone: neither does it hold, nor is it over.
+    package mutating func forgotten(_ key: Alarm.Key) {
+        conditions[key] = nil
+        over[key] = nil
+        lastTold[key] = nil
     }
 
     /// Something happened that has no end.
-    package mutating func happened(_ key: Alarm.Key, now: Timestamp) -> [Alarm] {
-        uncounted[key, default: (now, 0)].count += 1
-        return timePassed(now: now)
-    }
+    package mutating func happened(_ key: Alarm.Key, now: Timestamp) { uncounted[key, default: (now, 0)].count += 1 }
 
     /// Of all conditions with one of these causes, exactly these hold now.
-    package mutating func observed(_ present: Set<Alarm.Key>, of causes: Set<Alarm.Cause>, now: Timestamp) -> [Alarm] {
-        var alarms: [Alarm] = []
-        for key in conditions.keys.sorted() where causes.contains(key.cause) && !present.contains(key) {
-            alarms += ended(key, now: now)
-        }
-        for key in present.sorted() { alarms += began(key, now: now) }
-        return alarms + timePassed(now: now)
+    package mutating func observed(_ present: Set<Alarm.Key>, of causes: Set<Alarm.Cause>, now: Timestamp) {
+        for key in conditions.keys where causes.contains(key.cause) && !present.contains(key) { ended(key) }
+        for key in present { began(key, now: now) }
     }
 
-    /// What is due to be told. To be asked every few seconds.
-    package mutating func timePassed(now: Timestamp) -> [Alarm] {
+    /// What is to be told now, and counts as told; nil: nothing. To be asked whenever something has changed, and every
+    /// few seconds.
+    /// - Parameter tried: told, or not, moments ago.
+    package mutating func next(now: Timestamp, except tried: Set<Alarm.Key> = []) -> Alarm? {
         lastTold = lastTold.filter { $0.value.duration(to: now) < repeatInterval && $0.value <= now }
-        var alarms: [Alarm] = []
+        for (key, since) in over.sorted(by: { $0.key < $1.key }) where !tried.contains(key) {
+            over[key] = nil
+            return Alarm(key, .resolved, since: since)
+        }
         for (key, condition) in conditions.sorted(by: { $0.key < $1.key })
-        where lastTold[key] == nil && condition.since.duration(to: now) >= key.cause.patience {
-            alarms.append(Alarm(key, .firing, since: condition.since))
+        where mayFire(key, tried) && condition.since.duration(to: now) >= key.cause.patience {
             conditions[key]?.isTold = true
             lastTold[key] = now
+            return Alarm(key, .firing, since: condition.since)
         }
-        for (key, happened) in uncounted.sorted(by: { $0.key < $1.key }) where lastTold[key] == nil {
-            alarms.append(Alarm(key, .firing, since: happened.since, count: happened.count))
+        for (key, happened) in uncounted.sorted(by: { $0.key < $1.key }) where mayFire(key, tried) {
             uncounted[key] = nil
             lastTold[key] = now
+            return Alarm(key, .firing, since: happened.since, count: happened.count)
         }
-        return alarms
+        return nil
+    }
+
+    private func mayFire(_ key: Alarm.Key, _ tried: Set<Alarm.Key>) -> Bool {
+        lastTold[key] == nil && !tried.contains(key)
+    }
+
+    /// What `next` gave did not arrive, as far as is known: `next` gives it again, as long as it is true.
+    package mutating func postFailed(_ alarm: Alarm) {
+        let key = alarm.key
+        switch alarm.state {
+        case .firing:
+            lastTold[key] = nil
+            guard !key.cause.hasEnd else { return }
+            uncounted[key] = (alarm.since, alarm.count + (uncounted[key]?.count ?? 0))
+        case .resolved where conditions[key] == nil:
+            over[key] = alarm.since
+        case .resolved:
+            conditions[key]?.isTold = true
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 import RelayCore
 import ServiceLifecycle
 
-/// Looks every few seconds whether Slack is connected, whether the backlog is old and whether the queue stores.
+/// Looks every few seconds whether Slack is connected, whether the backlog is old and whether the queue works.
 struct AlarmWatch: Service {
     let alarms: AlarmService
     /// Apps without a connection, or that Slack refuses.
@@ -17,20 +17,25 @@ struct AlarmWatch: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            while (try? await clock.sleep(for: Self.interval)) != nil {
-                alarms.observed(await look(), of: Self.causes)
-            }
+            while (try? await clock.sleep(for: Self.interval)) != nil { await look() }
         }
     }
 
-    private func look() async -> Set<Alarm.Key> {
+    func look() async {
         var found = Set(silentApps().map { Alarm.Key(.slackNotConnected, $0.text) })
+        var causes = Self.causes
         if health.problem != nil { found.insert(Alarm.Key(.queueFailing, "queue")) }
-        let now = clock.now
-        for (backend, figures) in (try? await queue.statistics()) ?? [:] {
-            guard let oldest = figures.oldestReceivedAt, oldest.duration(to: now) > AlarmBook.oldAge else { continue }
-            found.insert(Alarm.Key(.backlogOld, backend.text))
+        if let statistics = try? await queue.statistics() {
+            let now = clock.now
+            for (backend, figures) in statistics {
+                guard let oldest = figures.oldestReceivedAt, oldest.duration(to: now) > AlarmBook.oldAge
+                else { continue }
+                found.insert(Alarm.Key(.backlogOld, backend.text))
+            }
+        } else {
+            // How old the backlog is is not known.
+            causes.remove(.backlogOld)
         }
-        return found
+        alarms.observed(found, of: causes)
     }
 }

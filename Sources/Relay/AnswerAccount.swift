@@ -35,11 +35,13 @@ package struct AnswerAccount: Sendable {
     private let durations: [Kind: Recorder]
     private let logger: Logger
     private let observer: (any DeliveryObserver)?
+    private let alarms: AlarmService?
 
     /// - Parameter apps: whose counters begin at zero.
     package init(
         gateway: GatewayMetrics, backends: [BackendName: BackendMetrics], factory: any MetricsFactory,
-        apps: [AppName] = [], logger: Logger, observer: (any DeliveryObserver)? = nil
+        apps: [AppName] = [], logger: Logger, observer: (any DeliveryObserver)? = nil,
+        alarms: AlarmService? = nil
     ) {
         func family(_ label: String, by name: String) -> CounterFamily<Labels> {
             CounterFamily { key in
@@ -52,6 +54,7 @@ package struct AnswerAccount: Sendable {
         self.backends = backends
         self.logger = logger
         self.observer = observer
+        self.alarms = alarms
         answers = family("relay_answers_total", by: "outcome")
         problems = family("relay_unusable_replies_total", by: "problem")
         unstored = family("relay_fan_out_failures_total", by: "reason")
@@ -98,6 +101,7 @@ package struct AnswerAccount: Sendable {
     func kept(_ job: AnswerJob, _ request: EnqueueRequest) {
         guard case .deadLetter? = request.settled?.settlement.verb else { return }
         backends[job.backend]?.deadLettered()
+        alarms?.happened(.init(.deadLetter, job.backend.text))
         logger.error("delivery given up: dead letter", metadata: metadata(job))
     }
 

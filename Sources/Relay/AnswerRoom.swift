@@ -36,8 +36,11 @@ struct AnswerRoom: Sendable {
 
     /// Other limits from now on. What waits is counted on, also for a backend that is gone: nothing more may wait for
     /// that one.
+    /// - Parameter isInLine: whether an event still waits for its turn: one whose time was over has gone.
     /// - Returns: events whose turn it is now.
-    mutating func reconfigure(_ backends: [Backend], maxWaiting: Int) -> [AnswerNumber] {
+    mutating func reconfigure(
+        _ backends: [Backend], maxWaiting: Int, isInLine: (AnswerNumber) -> Bool
+    ) -> [AnswerNumber] {
         self.maxWaiting = maxWaiting
         for name in places.keys {
             if places[name]?.isEmpty == true { places[name] = nil } else { places[name]?.maxWaiting = 0 }
@@ -48,6 +51,7 @@ struct AnswerRoom: Sendable {
             place.maxWaiting = backend.maxWaiting
             place.maxInFlight = backend.maxInFlight
             while place.inFlight < place.maxInFlight, let next = place.line.popFirst() {
+                guard isInLine(next) else { continue }
                 place.inFlight += 1
                 turns.append(next)
             }

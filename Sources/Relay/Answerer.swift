@@ -11,26 +11,24 @@ package actor Answerer {
         /// `answer_deadline` of each app: from reading the envelope. 2.5 s for an app that is not among them.
         package var deadlines: [AppName: Duration]
         package var backends: [Backend]
-        /// The queue part of the ids of this process's answers, drawn at random.
-        package var instance: UInt32
         /// People, for all backends together; each backend has a `max_waiting` of its own.
         package var maxWaiting: Int
         /// Payloads of all that wait for one backend; what comes beyond is withheld, so that memory stays bounded.
         package var maxWaitingBytes: Int
 
         package init(
-            deadlines: [AppName: Duration] = [:], backends: [Backend], instance: UInt32, maxWaiting: Int = .max,
+            deadlines: [AppName: Duration] = [:], backends: [Backend], maxWaiting: Int = .max,
             maxWaitingBytes: Int = 32 << 20
         ) {
             self.deadlines = deadlines
             self.backends = backends
-            self.instance = instance
             self.maxWaiting = maxWaiting
             self.maxWaitingBytes = maxWaitingBytes
         }
     }
 
     private var configuration: Configuration
+    private let instance: UInt32
     private var sender: any AnswerSender
     private let intake: Intake
     private let dispatchers: Dispatchers
@@ -54,12 +52,14 @@ package actor Answerer {
     private let work: AsyncStream<AnswerNumber>
     private let workToDo: AsyncStream<AnswerNumber>.Continuation
 
+    /// - Parameter instance: the queue part of the ids of this process's answers, drawn at random.
     package init(
-        _ configuration: Configuration, sender: any AnswerSender, intake: Intake,
+        _ configuration: Configuration, instance: UInt32, sender: any AnswerSender, intake: Intake,
         dispatchers: Dispatchers, lateAnswers: any LateAnswerStore, poster: LateAnswerPoster,
         clock: any RelayClock, health: QueueHealth, account: AnswerAccount
     ) {
         self.configuration = configuration
+        self.instance = instance
         self.sender = sender
         self.intake = intake
         self.dispatchers = dispatchers
@@ -73,14 +73,15 @@ package actor Answerer {
         (work, workToDo) = AsyncStream.makeStream()
     }
 
-    /// For what is asked from now on; what waits already is asked and answered as it was routed. `instance` stays.
+    /// For what is asked from now on; what waits already is asked and answered as it was routed.
     func reconfigure(_ configuration: Configuration, sender: any AnswerSender, account: AnswerAccount) {
-        let instance = self.configuration.instance
         self.configuration = configuration
-        self.configuration.instance = instance
         self.sender = sender
         self.account = account
-        for number in room.reconfigure(configuration.backends, maxWaiting: configuration.maxWaiting) {
+        let turns = room.reconfigure(configuration.backends, maxWaiting: configuration.maxWaiting) {
+            line[$0] != nil
+        }
+        for number in turns {
             line.removeValue(forKey: number)?.resume(returning: true)
         }
     }
@@ -138,7 +139,7 @@ package actor Answerer {
         }
         lastNumber += 1
         let job = AnswerJob(
-            lastNumber, envelope, asked, queued: queued, instance: configuration.instance, sender: sender,
+            lastNumber, envelope, asked, queued: queued, instance: instance, sender: sender,
             hasResponseURL: envelope.responseURL.map { poster.mayPost(to: $0, of: envelope.app) } ?? false)
         jobs[job.number] = job
         if let key { jobOfKey[key] = job.number }

@@ -78,7 +78,7 @@ package struct Composition: Sendable {
             way: { app in current.value.waysToResponseURLs[app] ?? anyWay }, store: queue, owed: owed, clock: clock,
             random: { Double.random(in: 0..<1) }, health: health, account: first.account)
         let answerer = Answerer(
-            first.answerer(instance: UInt32.random(in: .min ... .max)), sender: first.sender, intake: intake,
+            first.answerer, instance: UInt32.random(in: .min ... .max), sender: first.sender, intake: intake,
             dispatchers: dispatchers, lateAnswers: queue, poster: poster, clock: clock, health: health,
             account: first.account)
         let gateway = Gateway(

@@ -37,6 +37,8 @@ package actor Dispatcher {
     private var isDraining = false
     /// Called when something that it gave back or put off is another one's.
     private var handOn: (@Sendable () async -> Void)?
+    /// The one before it may have told that the backend fails: whether it works is told with the first answer.
+    private var hasWorked = false
     /// Since when it is left alone, and why; nil: it is not.
     package private(set) var pause: Pause?
 
@@ -102,6 +104,7 @@ package actor Dispatcher {
 
     /// The backend was asked for an answer, and this came of it.
     func answerFinished(_ result: AttemptResult, wasProbe: Bool) {
+        noteWorks(result)
         perform(machine.answerFinished(result, wasProbe: wasProbe, now: clock.now), after: result)
     }
 
@@ -200,6 +203,7 @@ package actor Dispatcher {
             return
         }
         metrics.attempted(delivery, result, startedAt: startedAt, finishedAt: now)
+        noteWorks(result)
         if case .deadLetter? = actions.settle.first?.verb {
             metrics.deadLettered()
             alarms?.happened(.init(.deadLetter, backend.name.text))
@@ -246,7 +250,7 @@ package actor Dispatcher {
     private func noteGone() {
         pause = Pause(since: clock.now, cause: .gone)
         logger.error("backend is gone (410): its deliveries are held until somebody resumes it")
-        alarms?.began(.init(.backendGone, backend.name.text))
+        conditions?.began(.init(.backendGone, backend.name.text))
         workToDo.yield(.storePause)
     }
 
@@ -263,18 +267,32 @@ package actor Dispatcher {
         }
     }
 
+    /// Who is told how it stands with the backend. One that drains may be being replaced, and speaks for it no more.
+    private var conditions: AlarmService? { isDraining ? nil : alarms }
+
+    /// Any answer but a failing one says that it works, as for the breaker.
+    private func noteWorks(_ result: AttemptResult) {
+        guard !hasWorked else { return }
+        switch result.outcome {
+        case .accepted, .rejected(.http):
+            hasWorked = true
+            conditions?.ended(.init(.backendFailing, backend.name.text))
+        case .rejected, .failed: break
+        }
+    }
+
     private func note(_ change: CircuitBreaker.Change, after result: AttemptResult?) {
         switch change {
         case .none: break
         case .opened:
             metrics.breakerOpened()
-            if !isDraining { alarms?.began(.init(.backendFailing, backend.name.text)) }
+            conditions?.began(.init(.backendFailing, backend.name.text))
             let wait = machine.status.probeDue.map { clock.now.duration(to: $0).milliseconds } ?? 0
             var metadata = result.map(Self.metadata(of:)) ?? [:]
             metadata[LogKey.waitMilliseconds] = "\(wait)"
             logger.warning("backend fails: its deliveries are held until a probe succeeds", metadata: metadata)
         case .closed:
-            alarms?.ended(.init(.backendFailing, backend.name.text))
+            conditions?.ended(.init(.backendFailing, backend.name.text))
             logger.notice("backend works again: its deliveries are released, slowly at first")
         }
     }

@@ -71,7 +71,7 @@ package struct Doctor: Sendable {
 
     private func examineSlack(_ slack: SlackConfiguration, _ tell: (Finding) -> Void) async {
         let connector = SlackConnectorConfiguration(slack)
-        let section = slack.name == App.defaultName ? "slack" : "apps.\(slack.name)"
+        let section = configuration.key(of: slack)
         guard await examineWay(to: connector, section, tell) else { return }
         let source = ConnectionsOpen(http: client, configuration: connector) { [secrets] in
             try secrets.secret(slack.appToken)
@@ -153,10 +153,7 @@ package struct Doctor: Sendable {
 
     private func examine(_ backend: Backend) async -> Finding {
         let subject = "backends.\(backend.name)"
-        guard
-            let verification = await sender.verifyURL(
-                of: backend.name, app: configuration.apps.first?.name ?? App.defaultName)
-        else {
+        guard let verification = await sender.verifyURL(of: backend, apps: configuration.apps.map(\.name)) else {
             let connects = await sender.connects(to: backend)
             return connects
                 ? Finding(subject, .ok, "can be connected to; it has no url for events to verify")

@@ -127,7 +127,7 @@ struct GatewayOperator: GatewayControl {
     private func show(_ backend: Backend, _ dispatcher: Dispatcher, _ figures: QueueStatistics) async -> API.Backend {
         let (status, pause) = (await dispatcher.status, await dispatcher.pause)
         let record = records[backend.name]
-        let waiting = status.isHeld ? figures.heldBack : figures.waiting
+        let waiting = figures.waiting(isHeld: status.isHeld)
         let url = Kind.allCases.lazy.compactMap { backend.url(for: $0) }.first ?? ""
         return API.Backend(
             name: backend.name.text, url: url.withoutUserinfo, unixSocket: backend.unixSocket, state: status.word,
@@ -167,10 +167,9 @@ struct GatewayOperator: GatewayControl {
 
     func test(_ name: BackendName) async -> API.BackendTest? {
         let configuration = running
-        guard configuration.backends.contains(where: { $0.name == name }) else { return nil }
+        guard let backend = configuration.backends.first(where: { $0.name == name }) else { return nil }
         let start = clock.now
-        let app = configuration.apps.first?.name ?? App.defaultName
-        let verification = await current.value.sender.verifyURL(of: name, app: app)
+        let verification = await current.value.sender.verifyURL(of: backend, apps: configuration.apps.map(\.name))
         let took = Int(max(0, start.duration(to: clock.now).milliseconds))
         guard let verification else {
             return API.BackendTest(

@@ -28,11 +28,10 @@ struct Generation: Sendable {
             backends: configuration.backends)
     }
 
-    /// - Parameter instance: see `Answerer.Configuration`; the same for the whole life of the process.
-    func answerer(instance: UInt32) -> Answerer.Configuration {
+    var answerer: Answerer.Configuration {
         .init(
             deadlines: Dictionary(uniqueKeysWithValues: configuration.apps.map { ($0.name, $0.answerDeadline) }),
-            backends: configuration.backends, instance: instance, maxWaiting: maxWaiting)
+            backends: configuration.backends, maxWaiting: maxWaiting)
     }
 }
 

@@ -41,7 +41,7 @@ struct GenerationFactory: Sendable {
             gatewayMetrics: gatewayMetrics, backendMetrics: backendMetrics,
             account: AnswerAccount(
                 gateway: gatewayMetrics, backends: backendMetrics, factory: registry, apps: apps, logger: logger,
-                observer: observer),
+                observer: observer, alarms: alarms),
             waysToResponseURLs: Dictionary(
                 uniqueKeysWithValues: configuration.apps.map { app in
                     (app.name, ResponseURLClient(http: client, configuration: .init(app)))

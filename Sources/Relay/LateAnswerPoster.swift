@@ -144,12 +144,12 @@ package actor LateAnswerPoster {
                 return .again(retryAfter: nil)
             }
         }
-        guard clock.now < answer.expiresAt else { return await close(post, answer, .expired) }
+        guard clock.now < answer.expiresAt else { return await close(answer, .expired) }
         switch await way(answer.id.app).post(answer.body, to: answer.responseURL) {
         case .posted:
-            return await close(post, answer, .posted)
+            return await close(answer, .posted)
         case .refused(let detail):
-            return await close(post, answer, .refused, detail)
+            return await close(answer, .refused, detail)
         case .failed(let retryAfter, let detail):
             // Cut short by us.
             guard !Task.isCancelled else { return .over }
@@ -159,7 +159,7 @@ package actor LateAnswerPoster {
     }
 
     private func close(
-        _ post: Post, _ answer: LateAnswer, _ outcome: AnswerAccount.PostOutcome, _ detail: String = ""
+        _ answer: LateAnswer, _ outcome: AnswerAccount.PostOutcome, _ detail: String = ""
     ) async -> Next {
         account.posted(answer.id, outcome, detail: detail)
         // An unstored reply takes the place of a promise that may be stored.

@@ -17,53 +17,50 @@ struct QueueMetrics: Sendable {
     let registry: MetricsRegistry
 
     func refresh() async {
-        gauge(MetricNames.queueWritable, [], health.problem == nil ? 1 : 0)
-        for connector in connectors.sorted { connector.refreshMetrics() }
-        // Those of backends that are gone go with them.
-        for label in [MetricNames.answersWaiting, MetricNames.backendState] { registry.reset(label) }
         let dispatchers = dispatchers.all
-        for (backend, count) in await answerer.waiting {
-            gauge(MetricNames.answersWaiting, [("backend", backend.text)], Double(count))
-        }
-        var held: Set<BackendName> = []
-        for (backend, dispatcher) in dispatchers {
-            let status = await dispatcher.status
-            if status.isHeld { held.insert(backend) }
-            for word in DispatchStateMachine.Status.words {
-                gauge(
-                    MetricNames.backendState, [("backend", backend.text), ("state", word)], status.word == word ? 1 : 0)
-            }
-        }
+        let waiting = await answerer.waiting
+        var statuses: [BackendName: DispatchStateMachine.Status] = [:]
+        for (backend, dispatcher) in dispatchers { statuses[backend] = await dispatcher.status }
+        let statistics = try? await queue.statistics()
+
+        // Those of backends that are gone go with them.
+        set(MetricNames.answersWaiting, waiting.map { ($0, [], Double($1)) })
+        set(
+            MetricNames.backendState,
+            statuses.flatMap { backend, status in
+                DispatchStateMachine.Status.words.map { (backend, [("state", $0)], status.word == $0 ? 1 : 0) }
+            })
+        Gauge(label: MetricNames.queueWritable, dimensions: [], factory: registry).record(health.problem == nil ? 1 : 0)
+        for connector in connectors.sorted { connector.refreshMetrics() }
         // A queue that cannot be read keeps the last figures; relay_queue_writable tells why.
-        guard let statistics = try? await queue.statistics() else { return }
-        for label in [
-            MetricNames.queueDepth, MetricNames.queueOldestAge, MetricNames.deadLettersKept, MetricNames.dropped,
-        ] {
-            registry.reset(label)
-        }
+        guard let statistics else { return }
         let now = clock.now
         let all = statistics.merging(dispatchers.keys.map { ($0, QueueStatistics()) }) { known, _ in known }
-        for (backend, figures) in all {
-            let labels = [("backend", backend.text)]
-            let waiting = held.contains(backend) ? figures.heldBack : figures.waiting
-            for state in [DeliveryState.pending, .scheduled, .inFlight, .held] {
-                gauge(MetricNames.queueDepth, labels + [("state", state.rawValue)], Double(waiting[state] ?? 0))
-            }
-            let age = figures.oldestReceivedAt.map { $0.duration(to: now).inSeconds } ?? 0
-            gauge(MetricNames.queueOldestAge, labels, max(0, age))
-            gauge(MetricNames.deadLettersKept, labels, Double(figures.dead))
-            gauge(MetricNames.dropped, labels, Double(figures.dropped))
-        }
+        set(
+            MetricNames.queueDepth,
+            all.flatMap { backend, figures in
+                let waiting = figures.waiting(isHeld: statuses[backend]?.isHeld ?? false)
+                return [DeliveryState.pending, .scheduled, .inFlight, .held].map { state in
+                    (backend, [("state", state.rawValue)], Double(waiting[state] ?? 0))
+                }
+            })
+        set(
+            MetricNames.queueOldestAge,
+            all.map { ($0, [], max(0, $1.oldestReceivedAt?.duration(to: now).inSeconds ?? 0)) })
+        set(MetricNames.deadLettersKept, all.map { ($0, [], Double($1.dead)) })
+        set(MetricNames.dropped, all.map { ($0, [], Double($1.dropped)) })
     }
 
-    private func gauge(_ label: String, _ labels: [(String, String)], _ value: Double) {
-        Gauge(label: label, dimensions: labels, factory: registry).record(value)
+    private func set(_ label: String, _ values: [(backend: BackendName, labels: [(String, String)], value: Double)]) {
+        registry.replaceGauges(
+            label, with: values.map { ([("backend", $0.backend.text)] + $0.labels, $0.value) })
     }
 }
 
 extension QueueStatistics {
-    /// Of a backend that is left alone: what is not in flight is held, however due.
-    var heldBack: [DeliveryState: Int] {
+    /// By state; of a backend that is left alone, what is not in flight is held, however due.
+    func waiting(isHeld: Bool) -> [DeliveryState: Int] {
+        guard isHeld else { return waiting }
         let inFlight = waiting[.inFlight] ?? 0
         return [.inFlight: inFlight, .held: waitingCount - inFlight]
     }

@@ -158,21 +158,19 @@ package actor Reloader {
                 await dispatcher.use(next.sender)
             } else {
                 await replace(dispatchers[backend.name], backend, next, storedPause: pauses[backend.name])
-                // The new one begins with a closed breaker; paused it stays.
-                factory.alarms?.ended(.init(.backendFailing, backend.name.text))
             }
         }
         // What was sorted by the old routes may still ask a backend that goes.
-        var both = next.answerer(instance: 0)
+        var both = next.answerer
         both.backends += old.configuration.backends.filter { change.backends.removed.contains($0.name) }
         await answerer.reconfigure(both, sender: next.sender, account: next.account)
         await gateway.reconfigure(next.gateway, metrics: next.gatewayMetrics, account: next.account)
-        await answerer.reconfigure(next.answerer(instance: 0), sender: next.sender, account: next.account)
+        await answerer.reconfigure(next.answerer, sender: next.sender, account: next.account)
         current.set(next)
         for backend in change.backends.removed {
             await dispatchers.set(nil, for: backend)?.drain()
             for cause in [Alarm.Cause.backendFailing, .backendGone] {
-                factory.alarms?.ended(.init(cause, backend.text))
+                factory.alarms?.forgotten(.init(cause, backend.text))
             }
         }
         changeApps(from: old, to: next, change.apps)
@@ -212,6 +210,8 @@ package actor Reloader {
             }
         }
         for app in change.removed {
+            // Before nobody finds it without a connection any more, and takes it for connected.
+            factory.alarms?.forgotten(.init(.slackNotConnected, app.text))
             guard let connector = connectors.set(nil, for: app) else { continue }
             factory.registry.removeGauges("app", app.text)
             traffic.end(connector, timeout: old.configuration.drainTimeout)

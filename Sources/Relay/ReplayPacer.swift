@@ -22,6 +22,8 @@ package struct ReplayPacer: Sendable {
         var replayed: Int
         /// Not before.
         var due: Timestamp
+        /// Its last step could not be made.
+        var isFailing = false
     }
 
     private var jobs: [Replay.ID: Job] = [:]
@@ -74,6 +76,7 @@ package struct ReplayPacer: Sendable {
         }
         job.credit = max(0, job.credit - max(0, replay.replayed - job.replayed))
         job.replayed = replay.replayed
+        job.isFailing = false
         if job.bucket == nil {
             job.due = now.advanced(by: Self.pause)
         } else {
@@ -82,6 +85,12 @@ package struct ReplayPacer: Sendable {
         jobs[id] = job
     }
 
-    /// A step could not be made: the store does not work now.
-    package mutating func failed(_ id: Replay.ID, retryAt: Timestamp) { jobs[id]?.due = retryAt }
+    /// A step could not be made: the store does not work now, or not for this one. Returns whether that is new.
+    package mutating func failed(_ id: Replay.ID, retryAt: Timestamp) -> Bool {
+        defer {
+            jobs[id]?.due = retryAt
+            jobs[id]?.isFailing = true
+        }
+        return jobs[id]?.isFailing == false
+    }
 }

@@ -14,7 +14,8 @@ package struct ReplayService: Service, CustomStringConvertible {
     private let wake: AsyncStream<Wake>.Continuation
 
     private enum Wake: Sendable {
-        case timer
+        /// It is this late.
+        case timer(Timestamp)
         /// There are other replays.
         case changed
     }
@@ -43,6 +44,8 @@ package struct ReplayService: Service, CustomStringConvertible {
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 var pacer = ReplayPacer()
+                // Times that a child task waits for already.
+                var timers: Set<Timestamp> = []
                 await find(&pacer)
                 // One reader for its whole life: a stream ends with the first reader that is canceled.
                 var wakes = wakes.makeAsyncIterator()
@@ -51,9 +54,12 @@ package struct ReplayService: Service, CustomStringConvertible {
                     case .advance(let id, let limit):
                         await advance(id, limit, &pacer)
                     case .wait(let time):
-                        if let time { group.addTask { await sleep(until: time) } }
-                        guard let wake = await wakes.next() else { break }
-                        if wake == .changed { await find(&pacer) }
+                        if let time, timers.insert(time).inserted { group.addTask { await sleep(until: time) } }
+                        switch await wakes.next() {
+                        case .changed: await find(&pacer)
+                        case .timer(let time): timers.remove(time)
+                        case nil: break
+                        }
                     }
                 }
                 group.cancelAll()
@@ -63,7 +69,7 @@ package struct ReplayService: Service, CustomStringConvertible {
 
     private func sleep(until time: Timestamp) async {
         guard (try? await clock.sleep(until: time, tolerance: nil)) != nil else { return }
-        wake.yield(.timer)
+        wake.yield(.timer(time))
     }
 
     private func find(_ pacer: inout ReplayPacer) async {
@@ -92,7 +98,10 @@ package struct ReplayService: Service, CustomStringConvertible {
                     ])
             }
         } catch {
-            pacer.failed(id, retryAt: clock.now.advanced(by: Self.retryDelay))
+            guard pacer.failed(id, retryAt: clock.now.advanced(by: Self.retryDelay)) else { return }
+            logger.error(
+                "a replay does not go on; trying again",
+                metadata: [LogKey.replayID: "\(id)", LogKey.error: "\(error)"])
         }
     }
 }

@@ -52,4 +52,28 @@ extension WebhookSender {
             return URLVerification(result: result, isChallengeReturned: false)
         }
     }
+
+    /// The same of a backend that may belong to any of these apps: signed for one after the other until it is verified,
+    /// where it has no `signing` of its own. Returns the best that came of it, of equals the first.
+    package func verifyURL(of backend: Backend, apps: [AppName]) async -> URLVerification? {
+        var best: URLVerification?
+        for app in backend.signing.isEmpty ? apps : Array(apps.prefix(1)) {
+            guard let verification = await verifyURL(of: backend.name, app: app) else { return nil }
+            if best.map({ $0.rank < verification.rank }) ?? true { best = verification }
+            guard !verification.isVerified, verification.mayDependOnSignature else { break }
+        }
+        return best
+    }
+}
+
+extension URLVerification {
+    fileprivate var rank: Int { isVerified ? 2 : result.outcome == .accepted ? 1 : 0 }
+
+    /// Whether it got an answer, or could not be signed.
+    fileprivate var mayDependOnSignature: Bool {
+        switch result.outcome.reason {
+        case nil, .http, .requestError: true
+        default: false
+        }
+    }
 }

@@ -129,6 +129,14 @@ extension HealthServerTests {
         #expect(registry.render() == "")
     }
 
+    @Test("gauges that are measured anew take the place of all that were there before")
+    func replacedGauges() {
+        let registry = MetricsRegistry()
+        registry.replaceGauges("g", with: [([("x", "1")], 1), ([("x", "2")], 2)])
+        registry.replaceGauges("g", with: [([("x", "2")], 3), ([("x", "3")], 4)])
+        #expect(registry.render() == "# TYPE g gauge\ng{x=\"2\"} 3\ng{x=\"3\"} 4\n")
+    }
+
     @Test("one name with two types keeps the first, so that the page stays readable")
     func oneType() {
         let registry = MetricsRegistry()

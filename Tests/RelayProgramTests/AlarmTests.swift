@@ -72,4 +72,42 @@ struct AlarmTests {
         await backend.shutDown()
         await slack.stop()
     }
+
+    @Test("a backend that fails is not said to work because a reload changes it, or takes it away")
+    func reload() async throws {
+        let slack = try await Stage.makeSlack()
+        let failing = try await RecordingBackend { _ in .status(500) }
+        let refusing = try await RecordingBackend { _ in .status(400) }
+        let receiver = try await RecordingBackend()
+        let home = try RelayHome(
+            apiURL: slack.apiURL,
+            backends: [
+                "failing": "url: \(failing.url), circuit_breaker: { consecutive: 1 }",
+                "refusing": "url: \(refusing.url)",
+            ], routes: ["name: all, to: failing"], environment: ["ALARM_SECRET": Self.secret])
+        try home.edit { $0 += "\nalarms: { url: \(receiver.url)/alarms, secret: env:ALARM_SECRET }\n" }
+        let load = EventLoad(slack)
+        let relay = try await home.serve()
+        try await load.send(1)
+        _ = await receiver.requests(atLeast: 1)
+        try home.edit { $0 = $0.replacing("consecutive: 1", with: "consecutive: 2") }
+        relay.process.send(signal: SIGHUP)
+        try await relay.logged("the configuration has changed") { $0["configuration.generation"] == "2" }
+        try home.edit { text in
+            let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            text = lines.filter { !$0.hasPrefix("  failing:") }.joined(separator: "\n")
+                .replacing("to: failing", with: "to: refusing")
+        }
+        relay.process.send(signal: SIGHUP)
+        try await relay.logged("the configuration has changed") { $0["configuration.generation"] == "3" }
+        try await load.send(1)
+
+        let requests = await receiver.requests(atLeast: 2)
+        #expect(requests.map(Self.type) == ["backend_failing.firing", "dead_letter.firing"])
+        await relay.stop()
+        await receiver.shutDown()
+        await failing.shutDown()
+        await refusing.shutDown()
+        await slack.stop()
+    }
 }

@@ -249,7 +249,7 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
             way: { _ in edges }, store: queue, owed: owed, clock: world.clock, random: { self.dice.unit() },
             health: health, account: account)
         let answerer = Answerer(
-            .init(backends: plan.backends, instance: 2), sender: edges, intake: intake, dispatchers: dispatchers,
+            .init(backends: plan.backends), instance: 2, sender: edges, intake: intake, dispatchers: dispatchers,
             lateAnswers: queue, poster: poster, clock: world.clock, health: health, account: account)
         let gateway = Gateway(
             .init(

@@ -34,6 +34,8 @@ final class AnswerStory: Sendable {
     private let reactions: Mutex<[Reaction]>
     private let posts = Mutex<[ResponsePostResult]>([])
     private let hasConnection = Mutex(true)
+    /// As posted.
+    private let alarms = Mutex<[String]>([])
     private let executor: SeededExecutor
     private let backend: Backend
 
@@ -52,6 +54,7 @@ final class AnswerStory: Sendable {
     }
 
     var history: [String] { lines.withLock { $0 } }
+    var alarmsPosted: [String] { alarms.withLock { $0 } }
 
     func disconnect() { hasConnection.withLock { $0 = false } }
 
@@ -70,22 +73,30 @@ final class AnswerStory: Sendable {
 
     private func live(_ envelopes: [Envelope], _ route: Route) async {
         let health = QueueHealth(logger: .silent)
+        let alarms = AlarmService(
+            repeatInterval: .seconds(3600),
+            post: { _, body in
+                self.alarms.withLock { $0.append(String(decoding: body, as: UTF8.self)) }
+                return nil
+            }, makeID: { "1" }, clock: clock, factory: NOOPMetricsHandler.instance, logger: .silent)
         let account = AnswerAccount(
             gateway: GatewayMetrics(factory: NOOPMetricsHandler.instance), backends: [:],
-            factory: NOOPMetricsHandler.instance, logger: .silent, observer: Observer(story: self))
+            factory: NOOPMetricsHandler.instance, logger: .silent, observer: Observer(story: self),
+            alarms: alarms)
         let poster = LateAnswerPoster(
             way: { _ in Poster(story: self) }, store: queue, owed: (try? await queue.lateAnswerIDs()) ?? [],
             clock: clock,
             random: { 0 }, health: health, account: account)
         let intake = Intake(queue: queue, dispatchers: [:], health: health)
         let answerer = Answerer(
-            .init(backends: [backend], instance: 7), sender: Sender(story: self),
+            .init(backends: [backend]), instance: 7, sender: Sender(story: self),
             intake: intake, dispatchers: [:], lateAnswers: queue, poster: poster, clock: clock, health: health,
             account: account)
         let gateway = Gateway(
             .init(router: Router(routes: [route])), intake: intake, answerer: answerer, clock: clock,
             metrics: GatewayMetrics(factory: NOOPMetricsHandler.instance), account: account, logger: .silent)
         await withDiscardingTaskGroup { group in
+            group.addTask { try? await alarms.run() }
             group.addTask { await answerer.run() }
             group.addTask { await poster.run() }
             for envelope in envelopes {

@@ -223,13 +223,15 @@ import Testing
             ])
     }
 
-    @Test("a failure that wants no retry is acknowledged, and kept as a dead letter")
+    @Test("a failure that wants no retry is acknowledged, and kept as a dead letter, with an alarm")
     func noRetry() {
         let story = AnswerStory(.wantsNoRetry)
         story.play(.event("e1", at: .zero, key: "Ev1"), route: route)
         #expect(story.history == ["0 ms: asked", "0 ms: e1 acknowledged", "0 ms: failed"])
         #expect(
             story.queue.enqueued.first?.settled?.settlement.verb == .deadLetter(.rejected(.http(status: 500))))
+        #expect(story.alarmsPosted.count == 1)
+        #expect(story.alarmsPosted.first?.contains("relay.dead_letter.firing") == true)
     }
 
     @Test("a copy shares the running request, and is known after it, in the next process, too")

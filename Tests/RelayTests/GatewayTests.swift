@@ -27,7 +27,7 @@ import Testing
             way: { _ in NobodyPosts() }, store: queue, owed: [], clock: clock, random: { 0 }, health: health,
             account: account)
         let answerer = Answerer(
-            .init(backends: [], instance: 1), sender: NobodyAsks(), intake: intake,
+            .init(backends: []), instance: 1, sender: NobodyAsks(), intake: intake,
             dispatchers: [:], lateAnswers: queue, poster: poster, clock: clock, health: health, account: account)
         return Gateway(
             .init(router: Router(routes: routes), maxPendingBytes: maxPendingBytes), intake: intake,
@@ -234,7 +234,10 @@ final class StubbornQueue: DeliveryQueue, LateAnswerStore {
     func probe() async throws(QueueError) { try mayFail() }
     func release(_ ids: [DeliveryID]) async { await queue.release(ids) }
     func prune(now: Timestamp) async throws(QueueError) -> Bool { try await queue.prune(now: now) }
-    func statistics() async throws(QueueError) -> [BackendName: QueueStatistics] { try await queue.statistics() }
+    func statistics() async throws(QueueError) -> [BackendName: QueueStatistics] {
+        try mayFail()
+        return try await queue.statistics()
+    }
     func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName] { [] }
     func appsWithWaitingDeliveries() async throws(QueueError) -> [AppName] { [] }
     func close() async { await queue.close() }

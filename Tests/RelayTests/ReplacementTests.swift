@@ -60,7 +60,7 @@ private final class ReplacementStory: Sendable {
             way: { _ in NobodyPosts() }, store: queue, owed: [], clock: clock, random: { 0 }, health: health,
             account: account)
         let answerer = Answerer(
-            .init(backends: [], instance: 1), sender: NobodyAsks(), intake: intake, dispatchers: dispatchers,
+            .init(backends: []), instance: 1, sender: NobodyAsks(), intake: intake, dispatchers: dispatchers,
             lateAnswers: queue, poster: poster, clock: clock, health: health, account: account)
         let gateway = Gateway(
             .init(router: Router(routes: [Route(name: "all", to: ["app"])])), intake: intake, answerer: answerer,

@@ -79,12 +79,15 @@ struct ReplayPacerTests {
         #expect(pacer.next(now: Self.at(1_000)) == .wait(until: nil))
     }
 
-    @Test("a store that does not work is asked again later")
+    @Test("a store that does not work is asked again later; only the first failure in a row is new")
     func failure() {
         var pacer = ReplayPacer()
         pacer.found([Self.replay(1)], now: .zero)
         _ = pacer.next(now: .zero)
-        pacer.failed(1, retryAt: Self.at(1_000))
+        #expect(pacer.failed(1, retryAt: .zero) == true)
+        pacer.advanced(1, Self.replay(1, replayed: 1), now: .zero)
+        #expect(pacer.failed(1, retryAt: .zero) == true)
+        #expect(pacer.failed(1, retryAt: Self.at(1_000)) == false)
         #expect(pacer.next(now: .zero) == .wait(until: Self.at(1_000)))
         #expect(pacer.next(now: Self.at(1_000)) == .advance(1, limit: 100))
     }
@@ -140,6 +143,39 @@ struct ReplayServiceTests {
         told.run(queue, clock)
         #expect(try await queue.replay(replay.id)?.state == .done)
         #expect(told.count == 25)
+    }
+
+    @Test("changes while it waits add no timers")
+    func timers() async throws {
+        let queue = try await Self.deadLetters(2)
+        _ = try await queue.createReplay(ReplayRequest(filter: .init(), perSecond: 0.01), now: .zero)
+        let clock = CountingClock()
+        let executor = SeededExecutor(random: SeededRandom(seed: 1))
+        let service = ReplayService(archive: queue, clock: clock, logger: .silent) { _ in }
+        let main = Task(executorPreference: executor) { try await service.run() }
+        for _ in 0..<100 {
+            executor.runUntilIdle()
+            service.replaysChanged()
+        }
+        executor.runUntilIdle()
+        #expect(clock.sleeps == 1)
+        main.cancel()
+        executor.runUntilIdle()
+    }
+}
+
+/// Stands still, and counts who waits for it.
+private final class CountingClock: RelayClock {
+    private let clock = VirtualClock(now: .zero)
+    private let count = Mutex(0)
+
+    var sleeps: Int { count.withLock { $0 } }
+    var now: Timestamp { clock.now }
+    var minimumResolution: Duration { clock.minimumResolution }
+
+    func sleep(until deadline: Timestamp, tolerance: Duration?) async throws {
+        count.withLock { $0 += 1 }
+        try await clock.sleep(until: deadline, tolerance: tolerance)
     }
 }
 

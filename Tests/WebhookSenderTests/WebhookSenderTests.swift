@@ -66,6 +66,49 @@ import WebhookSender
         }
     }
 
+    @Test("one that may belong to several apps is verified with any one's secret; else the best answer counts")
+    func urlVerificationOfApps() async throws {
+        @Sendable func isOf(_ app: String, _ request: RecordingBackend.Request) -> Bool {
+            SlackSignature.verify(
+                request.header("X-Slack-Signature") ?? "", secret: Array("\(app) secret".utf8),
+                timestamp: 1_700_000_000, body: request.body)
+        }
+        func result(
+            of apps: [AppName], _ answer: @escaping RecordingBackend.Script, requests: Int,
+            configure: (inout Backend) -> Void = { _ in }
+        ) async throws -> URLVerification? {
+            var verification: URLVerification?
+            try await withSender(answer: answer, configure: configure) { server, sender in
+                let secrets: [AppName: SecretReference] = [
+                    App.defaultName: .environment("APP"), "second": .environment("BACKEND"),
+                ]
+                var backend = Backend(name: "b", url: server.url, timeout: .seconds(60), connectTimeout: .seconds(30))
+                configure(&backend)
+                let sender = sender.reconfigured(backends: [backend], signingSecrets: secrets)
+                verification = await sender.verifyURL(of: backend, apps: apps)
+                #expect(server.requests.count == requests)
+            }
+            return verification
+        }
+        let apps: [AppName] = [App.defaultName, "second", "third"]
+        let second = try await result(
+            of: apps,
+            { isOf("backend", $0) ? .respond(status: 200, body: $0.body) : .status(401) }, requests: 2)
+        #expect(second?.isVerified == true)
+        // The third has no secret here: that is not the best that came of it.
+        let nobody = try await result(of: apps, { isOf("app", $0) ? .ok : .status(401) }, requests: 2)
+        #expect(nobody?.isVerified == false && nobody?.result.outcome == .accepted)
+        let refused = try await result(of: apps, { _ in .status(401) }, requests: 2)
+        #expect(refused?.result.status == 401)
+        // It signs in its own way, whichever app it is.
+        let own = try await result(of: apps, { _ in .status(401) }, requests: 1) {
+            $0.signing = [SigningEntry(scheme: .slack, secret: .environment("BACKEND"))]
+        }
+        #expect(own?.result.status == 401)
+        let away = try await result(of: apps, { _ in .ok }, requests: 0) { $0.url = nowhere }
+        #expect(away?.result.outcome == .failed(.connectionRefused))
+    }
+
     @Test("a backend without a URL for events, and one that is unknown, is not asked")
     func noURLVerification() async throws {
         try await withSender(configure: { $0 = Backend(name: "b", urls: [.command: nowhere]) }) { backend, sender in
