@@ -94,8 +94,14 @@ struct AdminResponder: HTTPResponder {
     }
 
     private func body(of request: Request, for route: AdminRoute) async throws -> Data {
-        // What a GET brings along is nobody's; and the body of a stream tells when its reader goes away.
-        guard route.method != .get else { return Data() }
+        // A GET is answered before its body is read: that of a stream tells when its reader goes away, and ends with it.
+        guard route.method != .get else {
+            let length = request.headers[.contentLength] ?? "0"
+            guard length == "0", request.headers[.transferEncoding] == nil else {
+                throw Problem.invalid("the body", "must be empty")
+            }
+            return Data()
+        }
         let bytes: ByteBuffer
         do {
             bytes = try await request.body.collect(upTo: Self.maxBodyBytes)

@@ -145,6 +145,27 @@ struct AdminStreamTests {
         }
     }
 
+    @Test(
+        "a stream takes no body: it would have to be read for as long as the stream lives",
+        arguments: [
+            "Transfer-Encoding: chunked\r\n\r\n" + String(repeating: "1\r\nx\r\n", count: 5) + "0\r\n\r\n",
+            "Content-Length: 5\r\n\r\nxxxxx",
+        ])
+    func body(rest: String) async throws {
+        try await AdminStage.with { stage in
+            let reply = try await stage.exchange(
+                "GET /api/v1/deliveries/stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + rest)
+            #expect(reply.hasPrefix("HTTP/1.1 422 "), "\(reply)")
+            #expect(reply.contains("the body must be empty"))
+            #expect(!stage.feed.isWatched)
+            // None at all, in as many words, is none.
+            try await RawConnection.with(port: stage.port) { connection in
+                try await connection.send(Self.request.replacing("\r\n\r\n", with: "\r\nContent-Length: 0\r\n\r\n"))
+                #expect(await connection.text(until: Self.beginning).contains("200 OK"))
+            }
+        }
+    }
+
     @Test("a stream ends when the feed does")
     func close() async throws {
         try await AdminStage.with { stage in
