@@ -201,10 +201,10 @@ package struct Composition: Sendable {
             token = { [secrets] () throws(SecretError) -> Secret in try secrets.secret(reference) }
         }
         return AdminServer(
-            .init(host: listener.host, port: listener.port, token: token), archive: archive, control: control,
+            .init(listener.address, token: token), archive: archive, control: control,
             feed: feed, now: { [clock] in clock.now },
             onListening: { [logger] port in
-                let place = AdminConfiguration(host: listener.host, port: port).listen
+                let place = ListenAddress(host: listener.host, port: port)
                 logger.notice("the admin API is served", metadata: [LogKey.listen: "\(place)"])
             },
             logger: logger)
@@ -215,7 +215,7 @@ package struct Composition: Sendable {
         _ metrics: QueueMetrics, _ registry: MetricsRegistry
     ) -> HealthServer {
         HealthServer(
-            host: listener.host, port: listener.port, registry: registry,
+            listener.address, registry: registry,
             about: {
                 [("generation", "\(reloader.generation)"), ("configuration", reloader.fingerprint)]
             },
@@ -224,7 +224,8 @@ package struct Composition: Sendable {
             },
             refreshMetrics: { await metrics.refresh() },
             onListening: { [logger] port in
-                logger.notice("health is served", metadata: [LogKey.listen: "\(listener.host):\(port)"])
+                let place = ListenAddress(host: listener.host, port: port)
+                logger.notice("health is served", metadata: [LogKey.listen: "\(place)"])
             },
             logger: logger)
     }

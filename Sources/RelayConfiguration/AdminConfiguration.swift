@@ -16,8 +16,7 @@ package struct AdminConfiguration: Sendable, Equatable {
         self.token = token
     }
 
-    /// As in the file: `127.0.0.1:9391`, `[::1]:9391`.
-    package var listen: String { HealthConfiguration(host: host, port: port).listen }
+    package var address: ListenAddress { ListenAddress(host: host, port: port) }
 
     /// What is wrong with a token, as the end of a sentence; nil: nothing. Never shows it.
     package static func problem(ofToken token: Secret) -> String? {
@@ -45,7 +44,7 @@ package struct AdminConfiguration: Sendable, Equatable {
         guard let address else { return nil }
         if section[.token] == nil, !IPAddress.isLoopback(host: address.host) {
             section.note(
-                "admin.token is missing; off loopback (admin.listen is \(address.listen)) the admin API wants one: "
+                "admin.token is missing; off loopback (admin.listen is \(address.address)) the admin API wants one: "
                     + "env:NAME or file:/path", at: .listen)
         }
         return AdminConfiguration(host: address.host, port: address.port, token: token)

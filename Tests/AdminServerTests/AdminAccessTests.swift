@@ -176,8 +176,8 @@ struct AdminAccessTests {
 
     // MARK: Slow peers
 
-    private static let hasty: AdminServer.Limits = {
-        var limits = AdminServer.Limits()
+    private static let hasty: ConnectionLimits = {
+        var limits = ConnectionLimits()
         limits.idleTimeout = .milliseconds(300)
         limits.bodyTimeout = .milliseconds(300)
         limits.writeTimeout = .milliseconds(300)
@@ -209,7 +209,7 @@ struct AdminAccessTests {
 
     @Test("at most so many connections are open, and one that ends makes room")
     func connections() async throws {
-        var limits = AdminServer.Limits()
+        var limits = ConnectionLimits()
         limits.connections = 1
         limits.idleTimeout = .seconds(60)
         try await AdminStage.with(limits: limits) { stage in

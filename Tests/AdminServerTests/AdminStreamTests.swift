@@ -66,9 +66,7 @@ struct AdminStreamTests {
 
     @Test("a stream in which nothing happens is kept open by comments")
     func heartbeat() async throws {
-        var limits = AdminServer.Limits()
-        limits.heartbeat = .milliseconds(20)
-        try await AdminStage.with(limits: limits) { stage in
+        try await AdminStage.with(heartbeat: .milliseconds(20)) { stage in
             try await RawConnection.with(port: stage.port) { connection in
                 try await connection.send(Self.request)
                 _ = await connection.text(until: Self.beginning)
@@ -113,7 +111,7 @@ struct AdminStreamTests {
 
     @Test("a reader that reads nothing at all is cut off in the end")
     func deadReader() async throws {
-        var limits = AdminServer.Limits()
+        var limits = ConnectionLimits()
         limits.writeTimeout = .milliseconds(200)
         try await AdminStage.with(limits: limits, feed: DeliveryFeed(maxWaiting: 8)) { stage in
             try await RawConnection.with(port: stage.port) { connection in

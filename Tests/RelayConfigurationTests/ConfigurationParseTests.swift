@@ -240,7 +240,7 @@ struct ConfigurationParseTests {
                 """))
         #expect(configuration.unrouted == UnroutedPolicy(event: .withhold, others: .acknowledge))
         #expect(configuration.health == HealthConfiguration(host: "::1", port: 0))
-        #expect(configuration.health?.listen == "[::1]:0")
+        #expect(configuration.health?.address.description == "[::1]:0")
         #expect(configuration.log == LogConfiguration(level: .trace, format: .text))
     }
 
