@@ -50,7 +50,7 @@ package struct Composition: Sendable {
         let queue = try await openQueue()
         let owed = try await queue.lateAnswerIDs()
         let pauses = try await queue.pauses()
-        let client = CurlClient(maxConnections: files.maxConnections)
+        let client = CurlClient(maxConnections: files.maxConnections(with: configuration))
         let registry = MetricsRegistry(help: MetricNames.help)
         Gauge(label: MetricNames.info, dimensions: [("version", RelayVersion.text)], factory: registry).record(1)
         let health = QueueHealth(logger: logger)
