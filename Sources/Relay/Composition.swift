@@ -198,7 +198,9 @@ package struct Composition: Sendable {
     ) -> AdminServer {
         var token: (@Sendable () throws(SecretError) -> Secret)?
         if let reference = listener.token {
-            token = { [secrets] () throws(SecretError) -> Secret in try secrets.secret(reference) }
+            token = { [secrets] () throws(SecretError) -> Secret in
+                try AdminConfiguration.token(reference, from: secrets)
+            }
         }
         return AdminServer(
             .init(listener.address, token: token), archive: archive, control: control,

@@ -34,6 +34,15 @@ package struct AdminConfiguration: Sendable, Equatable {
 
     private static let tokenBytes = 16...1024
 
+    /// A token as it is now: a file can be written to at any time. Throws when it cannot be had, or has not the form.
+    package static func token(
+        _ reference: SecretReference, from secrets: any SecretReader
+    ) throws(SecretError) -> Secret {
+        let token = try secrets.secret(reference)
+        if let problem = problem(ofToken: token) { throw SecretError(reference, reason: problem) }
+        return token
+    }
+
     enum Key: String, ConfigurationKey { case listen, token }
 
     /// nil for `listen: none`: there is no API.

@@ -275,6 +275,20 @@ struct ConfigurationParseTests {
                 == "must be ASCII characters without spaces")
     }
 
+    @Test("a token that has lost its form is refused whenever it is read")
+    func adminTokenForm() throws {
+        struct Kept: SecretReader {
+            var text: String
+            func secret(_ reference: SecretReference) throws(SecretError) -> Secret { Secret(text) }
+        }
+        let token = try AdminConfiguration.token(.file("/t"), from: Kept(text: "0123456789abcdef"))
+        #expect(token.bytes == Array("0123456789abcdef".utf8))
+        let error = #expect(throws: SecretError.self) {
+            try AdminConfiguration.token(.file("/t"), from: Kept(text: "x"))
+        }
+        #expect(error?.description.hasPrefix("secret file:/t: must be 16 to 1024 bytes, is 1;") == true)
+    }
+
     @Test("values may be quoted, as templates do")
     func quoted() throws {
         let configuration = try parse(Sample.with(slack: "connections: \"3\"\nstart_jitter: '1s'"))
