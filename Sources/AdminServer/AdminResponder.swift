@@ -107,6 +107,9 @@ struct AdminResponder: HTTPResponder {
             bytes = try await request.body.collect(upTo: Self.maxBodyBytes)
         } catch is NIOTooManyBytesError {
             throw Problem(.bodyTooLarge, "the body must be at most \(Self.maxBodyBytes) bytes")
+        } catch {
+            // No HTTP any more, or the peer is gone: its matter, not ours.
+            throw Problem(.malformedRequest, "the body did not come whole")
         }
         guard route.hasBody else {
             guard bytes.readableBytes == 0 else { throw Problem.invalid("the body", "must be empty") }

@@ -145,6 +145,18 @@ struct AdminAccessTests {
         }
     }
 
+    @Test("a body that is no HTTP is the peer's mistake, and no error of Relay")
+    func brokenBody() async throws {
+        try await AdminStage.with { stage in
+            let reply = try await stage.exchange(
+                "POST /api/v1/replays HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                    + "Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+            #expect(reply.hasPrefix("HTTP/1.1 400 "), "\(reply)")
+            #expect(reply.contains("malformed_request"))
+            #expect(!stage.log.lines.contains { $0.level >= .error })
+        }
+    }
+
     @Test("a body is at most 64 KiB, and none where none is wanted")
     func bodySize() async throws {
         try await AdminStage.with { stage in
