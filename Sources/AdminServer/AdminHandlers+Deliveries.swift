@@ -161,12 +161,12 @@ extension AdminHandlers {
     }
 
     func streamDeliveries(_ request: inout AdminRequest) async throws -> AdminReply {
-        let backends = Set(request.query.all("backend").map { BackendName($0) })
+        let backends = try FilterWords.bounded(request.query.all("backend"), "backend")
         try request.query.finish()
-        guard let subscription = feed.subscribe(to: backends) else {
+        guard let stream = OpenStream(of: feed, backends: Set(backends.map { BackendName($0) })) else {
             throw Problem(.tooManyStreams, "\(DeliveryFeed.maxSubscriptions) streams are open already")
         }
-        return AdminReply(.events(subscription), status: .ok)
+        return AdminReply(.events(stream), status: .ok)
     }
 }
 

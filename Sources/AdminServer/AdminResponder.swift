@@ -134,16 +134,16 @@ extension AdminResponder {
         case .json(let data):
             headers[.contentType] = "application/json"
             return Response(status: reply.status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: data)))
-        case .events(let subscription):
+        case .events(let stream):
             headers[.contentType] = "text/event-stream"
-            return Response(status: reply.status, headers: headers, body: stream(subscription, to: request))
+            return Response(status: reply.status, headers: headers, body: body(of: stream, to: request))
         }
     }
 
     /// Until the reader goes away, or the subscription ends.
-    private func stream(_ subscription: Subscription, to request: Request) -> ResponseBody {
-        ResponseBody { [heartbeat, feed = handlers.feed] writer in
-            defer { feed.unsubscribe(subscription) }
+    private func body(of stream: OpenStream, to request: Request) -> ResponseBody {
+        ResponseBody { [heartbeat] writer in
+            let subscription = stream.subscription
             // The head goes out with the first bytes: a reader knows at once that it is let in.
             try await writer.write(ByteBuffer(string: ": here is what happens from now on\n\n"))
             try? await request.body.consumeWithCancellationOnInboundClose { _ in

@@ -41,7 +41,7 @@ struct FilterWords {
         until = try object.string("until")
     }
 
-    private static func bounded(_ values: [String], _ name: String) throws(Problem) -> [String] {
+    static func bounded(_ values: [String], _ name: String) throws(Problem) -> [String] {
         guard values.count <= maxValues else {
             throw .invalid(name, "is given \(values.count) times; at most \(maxValues)")
         }

@@ -1,6 +1,7 @@
 // The stream of what happens to deliveries.
 
 import Foundation
+import HTTPTypes
 import NIOCore
 import RelayCore
 import Testing
@@ -161,6 +162,27 @@ struct AdminStreamTests {
                 try await connection.send(Self.request.replacing("\r\n\r\n", with: "\r\nContent-Length: 0\r\n\r\n"))
                 #expect(await connection.text(until: Self.beginning).contains("200 OK"))
             }
+        }
+    }
+
+    @Test("a stream whose response is never written leaves no subscription behind")
+    func neverWritten() async throws {
+        let feed = DeliveryFeed()
+        let handlers = AdminHandlers(archive: TestArchive(), control: TestGateway(), feed: feed)
+        var request = AdminRequest(path: [], query: try Query(""), body: Data(), now: AdminStage.now)
+        var reply: AdminReply? = try await handlers.streamDeliveries(&request)
+        #expect(reply?.status == .ok && feed.isWatched)
+        reply = nil
+        #expect(!feed.isWatched)
+    }
+
+    @Test("as many backends can be named as the document says")
+    func manyBackends() async throws {
+        try await AdminStage.with { stage in
+            let reply = try await stage.get(
+                "/deliveries/stream?" + (0...100).map { "backend=b\($0)" }.joined(separator: "&"))
+            #expect(reply.status == 422)
+            #expect(try reply.problem.detail == "backend is given 101 times; at most 100")
         }
     }
 
