@@ -26,7 +26,7 @@ struct AdminResponder: HTTPResponder {
     var logger: Logger
 
     static let maxBodyBytes = 64 << 10
-    /// Before a request without the right token is answered: guessing goes slowly, and so does the log of it.
+    /// Before a request that is not let in is answered: guessing goes slowly, and so does the log of it.
     static let refusalDelay = Duration.milliseconds(200)
 
     func respond(to request: Request, context: AdminContext) async throws -> Response {
@@ -47,8 +47,11 @@ struct AdminResponder: HTTPResponder {
     private func refuse(_ problem: Problem, _ context: AdminContext) async {
         logger.warning(
             "admin request refused",
-            metadata: [LogKey.adminRemote: "\(context.remote)", LogKey.reason: "\(problem.code.rawValue)"])
-        if problem.code == .unauthorized { try? await Task.sleep(for: Self.refusalDelay) }
+            metadata: [
+                LogKey.adminRemote: "\(context.remote)", LogKey.reason: "\(problem.code.rawValue)",
+                LogKey.error: "\(problem.cause ?? problem.detail)",
+            ])
+        try? await Task.sleep(for: Self.refusalDelay)
     }
 
     private func respond(

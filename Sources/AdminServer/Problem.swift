@@ -11,6 +11,8 @@ struct Problem: Error, Equatable {
     var mistakes: [API.Problem.Mistake] = []
     /// Methods that the path has (405).
     var allowed: [HTTPRequest.Method] = []
+    /// For the log, in place of `detail`: what is nobody's business outside.
+    var cause: String?
 
     /// A closed set: callers switch on it.
     enum Code: String, CaseIterable, Sendable {

@@ -39,7 +39,8 @@ struct AdminAccessTests {
             #expect(!reply.text.contains("0123456789"))
             let line = try #require(stage.log.lines.first { $0.message == "admin request refused" })
             #expect(line.level == .warning)
-            #expect(line.metadata == ["admin.remote": "127.0.0.1", "reason": "unauthorized"])
+            #expect(line.metadata["admin.remote"] == "127.0.0.1" && line.metadata["reason"] == "unauthorized")
+            #expect(line.metadata["error"].map { !$0.isEmpty && !$0.contains("0123456789") } == true)
         }
     }
 
@@ -54,7 +55,12 @@ struct AdminAccessTests {
             #expect(try await stage.status("first-first-first") == 401)
             #expect(try await stage.status("second-second-sec") == 200)
             present.value.withLock { $0 = nil }
-            #expect(try await stage.status("second-second-sec") == 503)
+            // Where it is kept is for the log.
+            let reply = try await stage.get("/status", headers: [("Authorization", "Bearer second-second-sec")])
+            #expect(reply.status == 503)
+            #expect(try reply.problem.detail == "the log of Relay says why")
+            let line = try #require(stage.log.lines.first { $0.metadata["reason"] == "token_unavailable" })
+            #expect(line.metadata["error"] == "secret file:/token: cannot be opened")
         }
     }
 
