@@ -117,9 +117,12 @@ extension DeliveryFilter {
     private static func time(_ text: String?, _ name: String, now: Timestamp) throws(Problem) -> Timestamp? {
         guard let text else { return nil }
         if let time = Timestamp(rfc3339: text) { return time }
-        // Before, or after, all that a timestamp can say.
-        if let year = Int(text.prefix(4)), Timestamp(rfc3339: "2000" + text.dropFirst(4)) != nil {
-            return Timestamp(nanosecondsSinceEpoch: year < 2000 ? .min : .max)
+        // Before, or after, all that a timestamp can say: a time nevertheless, if it is one in another year as long.
+        if let year = Int(text.prefix(4)), text.first?.isNumber == true {
+            let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+            if Timestamp(rfc3339: (isLeap ? "2000" : "2001") + text.dropFirst(4)) != nil {
+                return Timestamp(nanosecondsSinceEpoch: year < 2000 ? .min : .max)
+            }
         }
         if let age = Duration(age: text) { return now.advanced(by: .zero - age) }
         throw .invalid(name, "must be a time (2026-11-23T09:30:00Z) or an age (90s, 30m, 2h, 7d), is \(quoted(text))")

@@ -362,6 +362,8 @@ struct AdminServerTests {
             ("cursor=x", "cursor must be"),
             ("state=gone", #"state must be one of pending"#), ("kind=Event", "kind must be one of event"),
             ("since=2", "since must be a time"), ("since=2026-02-30T00:00:00Z", "since must be a time"),
+            ("until=2025-02-29T00:00:00Z", "until must be a time"), ("until=9999-02-29T00:00:00Z", "until must be a time"),
+            ("since=-001-01-01T00:00:00Z", "since must be a time"),
             ("colour=red", "colour is not a parameter"), ("%00=1", "is not a parameter"),
             ("class=backend&class=relay", "class is given with several values"),
         ])
