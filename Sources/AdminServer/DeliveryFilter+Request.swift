@@ -83,7 +83,7 @@ extension DeliveryFilter {
         guard states.isEmpty || states.contains(wanted) else { return self = .nothing }
         states = [wanted]
         guard only != .expiry else { return }
-        reasons = reasons.isEmpty ? only.deadReasons : reasons.intersection(only.deadReasons)
+        reasons = reasons.isEmpty ? only.deadReasons : only.deadReasons(of: reasons)
         if reasons.isEmpty { self = .nothing }
     }
 
@@ -146,6 +146,12 @@ extension DeadLetterClass {
     /// Every reason of this class: the store knows reasons, not classes.
     var deadReasons: Set<String> {
         Set(Self.allDeadReasons.filter { DeadLetterClass(deadReason: $0) == self })
+    }
+
+    /// Those of this class that reasons are: dead letters' own, and attempts', after which they were given up.
+    func deadReasons(of reasons: Set<String>) -> Set<String> {
+        let prefixes = ["", "rejected_", "attempts_exhausted_", "order_blocked_"]
+        return deadReasons.intersection(reasons.flatMap { reason in prefixes.map { $0 + reason } })
     }
 
     private static let allDeadReasons: [String] = {

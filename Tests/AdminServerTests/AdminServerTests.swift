@@ -207,6 +207,20 @@ struct AdminServerTests {
     }
 
     @Test(
+        "a class and a reason go together, be it the dead letter's or the last attempt's",
+        arguments: [
+            ("class=backend&reason=http_500", 1), ("class=backend&reason=attempts_exhausted_http_500", 1),
+            ("class=backend&reason=http_500&reason=http_400", 1), ("class=backend&reason=rejected_http_500", 0),
+            ("class=policy&reason=http_500", 0), ("class=relay&reason=http_500", 0), ("class=expiry&reason=http_500", 1),
+        ])
+    func classAndReason(query: String, count: Int) async throws {
+        try await AdminStage.with { stage in
+            await stage.archive.fill([.dead, .expired, .delivered])
+            #expect(try await stage.states(query).count == count)
+        }
+    }
+
+    @Test(
         "a delivery has its attempts and its response, and its payload only where it is asked for; who reads is logged")
     func delivery() async throws {
         try await AdminStage.with { stage in
