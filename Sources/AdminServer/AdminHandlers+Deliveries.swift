@@ -113,7 +113,7 @@ extension AdminHandlers {
         }
     }
 
-    /// By filter: as many as the caller says that there are, or (`dry_run`) none.
+    /// By filter: as many as the caller says that there are at the least, or (`dry_run`) none.
     func deleteDeliveries(_ request: inout AdminRequest) async throws -> AdminReply {
         let words = try FilterWords(&request.query)
         let isDryRun = try request.query.bool("dry_run")
@@ -128,11 +128,13 @@ extension AdminHandlers {
         if filter.states.isEmpty { filter.states = Set(states) }
         let found = try await matched(filter)
         guard let expected, !isDryRun else { return try unchanged(found) }
-        guard found.matched == expected, !found.isAtLeast else {
-            throw Problem(.countDiffers, "\(found.matched) deliveries match, not \(expected): nothing was deleted")
+        // More may match by now: the oldest ones are those that were counted.
+        guard found.matched >= expected else {
+            throw Problem(.countDiffers, "only \(found.matched) deliveries match, not \(expected): nothing was deleted")
         }
-        var reply = try AdminReply(API.Deleted(deleted: try await delete(filter, atMost: expected)))
-        reply.audit[LogKey.adminCount] = "\(expected)"
+        let deleted = try await delete(filter, atMost: expected)
+        var reply = try AdminReply(API.Deleted(deleted: deleted))
+        reply.audit[LogKey.adminCount] = "\(deleted)"
         return reply
     }
 
@@ -141,7 +143,15 @@ extension AdminHandlers {
         var deleted = 0
         while deleted < limit {
             let step = min(Self.deleteStep, limit - deleted)
-            let count = try await archive.delete(filter, limit: step)
+            let count: Int
+            do throws(QueueError) {
+                count = try await archive.delete(filter, limit: step)
+            } catch {
+                guard deleted > 0 else { throw error }
+                var problem = Problem(.queueUnavailable, "\(deleted) of \(limit) were deleted, and then: \(error)")
+                problem.done = deleted
+                throw problem
+            }
             deleted += count
             if count < step { break }
             await Task.yield()
@@ -150,8 +160,8 @@ extension AdminHandlers {
     }
 
     private func matched(_ filter: DeliveryFilter) async throws(QueueError) -> API.Matched {
-        let count = try await archive.count(filter, limit: Self.maxCount)
-        return API.Matched(matched: count, isAtLeast: count >= Self.maxCount)
+        let count = try await archive.count(filter, limit: Self.maxCount + 1)
+        return API.Matched(matched: min(count, Self.maxCount), isAtLeast: count > Self.maxCount)
     }
 
     private func unchanged(_ found: API.Matched) throws -> AdminReply {

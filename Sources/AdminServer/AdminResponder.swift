@@ -72,6 +72,7 @@ struct AdminResponder: HTTPResponder {
         } catch {
             let problem = problem(error)
             if route.change != nil {
+                if let done = problem.done { audit[LogKey.adminCount] = "\(done)" }
                 audit[LogKey.outcome] = "\(problem.code.rawValue)"
                 logger.notice("admin change", metadata: audit)
             }

@@ -26,8 +26,8 @@ package protocol DeliveryArchive: Sendable {
     /// Removes a dead, expired or canceled delivery with its payload for good. Durable when it returns.
     func delete(_ id: DeliveryID) async throws(QueueError) -> DeliveryChange
 
-    /// Removes at most `limit` of the dead, expired and canceled deliveries that a filter takes: one short step.
-    /// Returns how many were removed; less than `limit`: no more are left.
+    /// Removes at most `limit` of the dead, expired and canceled deliveries that a filter takes, the oldest (the lowest
+    /// sequence) first: one short step. Returns how many were removed; less than `limit`: no more are left.
     func delete(_ filter: DeliveryFilter, limit: Int) async throws(QueueError) -> Int
 
     // MARK: Replays

@@ -274,6 +274,35 @@ struct AdminServerTests {
         }
     }
 
+    @Test("what came after the count stays, and the log has how many were deleted")
+    func deleteCounted() async throws {
+        try await AdminStage.with { stage in
+            await stage.archive.fill([.dead, .dead, .delivered])
+            #expect(try await stage.delete("/deliveries?dry_run=true").decoded(API.Matched.self).matched == 2)
+            await stage.archive.fill([.dead])
+            #expect(try await stage.delete("/deliveries?count=2").decoded(API.Deleted.self).deleted == 2)
+            let left: API.Page<API.Delivery> = try await stage.get("/deliveries").decoded()
+            #expect(left.items.map(\.id) == ["000000ab-4", "000000ab-3"])
+            #expect(stage.log.changes.map { $0["admin.count"] } == ["2"])
+        }
+    }
+
+    @Test("a deletion that breaks off says how far it came")
+    func deleteBreaksOff() async throws {
+        try await AdminStage.with { stage in
+            let all = AdminHandlers.deleteStep + 1
+            await stage.archive.fill(Array(repeating: .dead, count: all))
+            await stage.archive.fail(afterDeletions: 1)
+            let reply = try await stage.delete("/deliveries?count=\(all)")
+            #expect(reply.status == 503)
+            #expect(try reply.problem.detail == "500 of 501 were deleted, and then: queue unavailable: no space left")
+            #expect(
+                stage.log.changes.map { [$0["admin.count"], $0["outcome"]] } == [["500", "queue_unavailable"]])
+            let nothing = try await stage.delete("/deliveries?count=1")
+            #expect(try nothing.problem.detail == "queue unavailable: no space left")
+        }
+    }
+
     @Test("many are deleted only when the caller says how many there are")
     func deleteMany() async throws {
         try await AdminStage.with { stage in
@@ -284,7 +313,7 @@ struct AdminServerTests {
             #expect(stage.log.changes.map { $0["outcome"] } == ["confirmation_required"])
             let differs = try await stage.delete("/deliveries?state=dead&count=3")
             #expect(differs.status == 409)
-            #expect(try differs.problem.detail == "2 deliveries match, not 3: nothing was deleted")
+            #expect(try differs.problem.detail == "only 2 deliveries match, not 3: nothing was deleted")
             #expect(try await stage.delete("/deliveries?state=dead&count=2").decoded(API.Deleted.self).deleted == 2)
             #expect(try await stage.delete("/deliveries?state=delivered&count=1").status == 422)
             let left: API.Page<API.Delivery> = try await stage.get("/deliveries").decoded()

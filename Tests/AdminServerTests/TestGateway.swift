@@ -140,8 +140,15 @@ actor TestArchive: DeliveryArchive {
         return change
     }
 
-    func delete(_ filter: DeliveryFilter, limit: Int) -> Int {
-        let ids = Set(matching(filter).prefix(limit).map(\.summary.id))
+    /// Steps of a deletion that work.
+    private var goodDeletions = Int.max
+
+    func fail(afterDeletions count: Int) { goodDeletions = count }
+
+    func delete(_ filter: DeliveryFilter, limit: Int) throws(QueueError) -> Int {
+        guard goodDeletions > 0 else { throw QueueError(.unavailable, "no space left") }
+        goodDeletions -= 1
+        let ids = Set(matching(filter).suffix(limit).map(\.summary.id))
         records.removeAll { ids.contains($0.summary.id) }
         return ids.count
     }
