@@ -24,6 +24,7 @@ extension AdminHandlers {
         try request.query.finish()
         let filter = try DeliveryFilter.reading(words, states: DeliveryState.allCases, now: request.now)
         let position = try cursor.map(Self.position)
+        guard let filter else { return try AdminReply(API.Page<API.Delivery>(items: [])) }
         return try AdminReply(try await shown(filter, limit: limit, cursor: position))
     }
 
@@ -35,10 +36,11 @@ extension AdminHandlers {
         let held = await control.heldBackends()
         let wanted = Set(filter.states.map(\.rawValue))
         var page = API.Page<API.Delivery>(items: [])
+        guard let stored = filter.stored(held: held) else { return page }
         var cursor = cursor
         for _ in 1...Self.maxSteps {
             let request = PageRequest(limit: limit - page.items.count, cursor: cursor)
-            let found = try await archive.deliveries(filter.stored(held: held), request)
+            let found = try await archive.deliveries(stored, request)
             page.items += found.items.map { API.Delivery($0, held: held) }
                 .filter { wanted.isEmpty || wanted.contains($0.state) }
             cursor = found.next
@@ -125,14 +127,14 @@ extension AdminHandlers {
         }
         let states: [DeliveryState] = [.dead, .expired, .canceled]
         var filter = try DeliveryFilter.reading(words, states: states, now: request.now)
-        if filter.states.isEmpty { filter.states = Set(states) }
+        if filter?.states.isEmpty == true { filter?.states = Set(states) }
         let found = try await matched(filter)
         guard let expected, !isDryRun else { return try unchanged(found) }
         // More may match by now: the oldest ones are those that were counted.
         guard found.matched >= expected else {
             throw Problem(.countDiffers, "only \(found.matched) deliveries match, not \(expected): nothing was deleted")
         }
-        let deleted = try await delete(filter, atMost: expected)
+        let deleted = if let filter { try await delete(filter, atMost: expected) } else { 0 }
         var reply = try AdminReply(API.Deleted(deleted: deleted))
         reply.audit[LogKey.adminCount] = "\(deleted)"
         return reply
@@ -159,7 +161,8 @@ extension AdminHandlers {
         return deleted
     }
 
-    private func matched(_ filter: DeliveryFilter) async throws(QueueError) -> API.Matched {
+    private func matched(_ filter: DeliveryFilter?) async throws(QueueError) -> API.Matched {
+        guard let filter else { return API.Matched(matched: 0, isAtLeast: false) }
         let count = try await archive.count(filter, limit: Self.maxCount + 1)
         return API.Matched(matched: min(count, Self.maxCount), isAtLeast: count > Self.maxCount)
     }
@@ -245,7 +248,9 @@ extension AdminHandlers {
             var object = try JSONObject(filter, path: "filter")
             let words = try FilterWords(&object)
             try object.finish()
-            var chosen = try DeliveryFilter.reading(words, states: states, now: now)
+            guard var chosen = try DeliveryFilter.reading(words, states: states, now: now) else {
+                throw .invalid("filter", "takes nothing: its class goes with none of its states, or of its reasons")
+            }
             if chosen.states.isEmpty { chosen.states = [.dead] }
             return chosen
         }

@@ -51,9 +51,10 @@ struct FilterWords {
 
 extension DeliveryFilter {
     /// - Parameter states: those that this request can be about; without a word about states all of them.
+    /// - Returns: nil: the words contradict each other, and take nothing whatever there is.
     static func reading(
         _ words: FilterWords, states allowed: [DeliveryState], now: Timestamp
-    ) throws(Problem) -> DeliveryFilter {
+    ) throws(Problem) -> DeliveryFilter? {
         var filter = DeliveryFilter()
         filter.backends = Set(words.backend.map { BackendName($0) })
         filter.routes = Set(words.route.map { RouteName($0) })
@@ -65,35 +66,31 @@ extension DeliveryFilter {
         filter.states = Set(try choices(words.state, of: allowed, "state"))
         if let only = try choices(words.class, of: DeadLetterClass.allCases, "class").first {
             guard words.class.count == 1 else { throw .invalid("class", "is given with several values; one is taken") }
-            filter.narrow(to: only)
+            return filter.narrowed(to: only)
         }
         return filter
     }
 
-    /// Takes nothing.
-    static let nothing: DeliveryFilter = {
-        var filter = DeliveryFilter()
-        filter.until = Timestamp(nanosecondsSinceEpoch: .min)
-        return filter
-    }()
-
-    /// A class is what dead letters' reasons say, but for what expired.
-    private mutating func narrow(to only: DeadLetterClass) {
+    /// A class is what dead letters' reasons say, but for what expired. nil: none of it is in these states, or has one
+    /// of these reasons.
+    private func narrowed(to only: DeadLetterClass) -> DeliveryFilter? {
+        var filter = self
         let wanted: DeliveryState = only == .expiry ? .expired : .dead
-        guard states.isEmpty || states.contains(wanted) else { return self = .nothing }
-        states = [wanted]
-        guard only != .expiry else { return }
-        reasons = reasons.isEmpty ? only.deadReasons : only.deadReasons(of: reasons)
-        if reasons.isEmpty { self = .nothing }
+        guard states.isEmpty || states.contains(wanted) else { return nil }
+        filter.states = [wanted]
+        guard only != .expiry else { return filter }
+        filter.reasons = reasons.isEmpty ? only.deadReasons : only.deadReasons(of: reasons)
+        return filter.reasons.isEmpty ? nil : filter
     }
 
-    /// What the archive is to be asked for where states are meant as they are shown: it knows no held ones.
-    func stored(held: Set<BackendName>) -> DeliveryFilter {
+    /// What the archive is to be asked for where states are meant as they are shown: it knows no held ones. nil: nothing,
+    /// for no backend is held.
+    func stored(held: Set<BackendName>) -> DeliveryFilter? {
         var filter = self
         guard filter.states.remove(.held) != nil else { return filter }
         if filter.states.isEmpty {
             filter.backends = filter.backends.isEmpty ? held : filter.backends.intersection(held)
-            if filter.backends.isEmpty { return .nothing }
+            if filter.backends.isEmpty { return nil }
         }
         filter.states.formUnion([.pending, .scheduled])
         return filter
