@@ -6,7 +6,7 @@ import Logging
 import RelayCore
 
 extension AdminHandlers {
-    /// Deliveries of one page.
+    /// Things of one page.
     static let pageLimits = 1...1_000
     /// Steps of the store for one page.
     private static let maxSteps = 20
@@ -19,42 +19,33 @@ extension AdminHandlers {
 
     func deliveries(_ request: inout AdminRequest) async throws -> AdminReply {
         let words = try FilterWords(&request.query)
-        let limit = try request.query.integer("limit", in: Self.pageLimits) ?? 50
-        let cursor = try request.query.one("cursor")
+        let page = try request.page()
         try request.query.finish()
         let filter = try DeliveryFilter.reading(words, states: DeliveryState.allCases, now: request.now)
-        let position = try cursor.map(Self.position)
         guard let filter else { return try AdminReply(API.Page<API.Delivery>(items: [])) }
-        return try AdminReply(try await shown(filter, limit: limit, cursor: position))
+        return try AdminReply(try await shown(filter, page))
     }
 
     /// A page of what is in these states as they are shown. What does not fit is passed over, a bounded number of times:
     /// then the page is short, and has a next one all the same.
     private func shown(
-        _ filter: DeliveryFilter, limit: Int, cursor: Int64?
+        _ filter: DeliveryFilter, _ wish: PageRequest
     ) async throws(QueueError) -> API.Page<API.Delivery> {
         let held = await control.heldBackends()
         let wanted = Set(filter.states.map(\.rawValue))
         var page = API.Page<API.Delivery>(items: [])
         guard let stored = filter.stored(held: held) else { return page }
-        var cursor = cursor
+        var cursor = wish.cursor
         for _ in 1...Self.maxSteps {
-            let request = PageRequest(limit: limit - page.items.count, cursor: cursor)
+            let request = PageRequest(limit: wish.limit - page.items.count, cursor: cursor)
             let found = try await archive.deliveries(stored, request)
             page.items += found.items.map { API.Delivery($0, held: held) }
                 .filter { wanted.isEmpty || wanted.contains($0.state) }
             cursor = found.next
             page.next = cursor.map { "\($0)" }
-            if cursor == nil || page.items.count == limit { break }
+            if cursor == nil || page.items.count == wish.limit { break }
         }
         return page
-    }
-
-    private static func position(_ cursor: String) throws(Problem) -> Int64 {
-        guard let position = Int64(cursor), position >= 0, "\(position)" == cursor else {
-            throw .invalid("cursor", "must be `next` of the page before, is \(quoted(cursor))")
-        }
-        return position
     }
 
     func delivery(_ request: inout AdminRequest) async throws -> AdminReply {
@@ -187,8 +178,12 @@ extension AdminHandlers {
 
 extension AdminHandlers {
     func replays(_ request: inout AdminRequest) async throws -> AdminReply {
+        let wish = try request.page()
         try request.query.finish()
-        return try AdminReply(API.Page(items: try await archive.replays().map(API.Replay.init)))
+        let found = try await archive.replays(wish)
+        var page = API.Page(items: found.items.map(API.Replay.init))
+        page.next = found.next.map { "\($0)" }
+        return try AdminReply(page)
     }
 
     func replay(_ request: inout AdminRequest) async throws -> AdminReply {
@@ -258,6 +253,16 @@ extension AdminHandlers {
 }
 
 extension AdminRequest {
+    /// Which part of a list is wanted.
+    fileprivate mutating func page() throws(Problem) -> PageRequest {
+        let limit = try query.integer("limit", in: AdminHandlers.pageLimits)
+        guard let cursor = try query.one("cursor") else { return PageRequest(limit: limit ?? 50) }
+        guard let position = Int64(cursor), position >= 0, "\(position)" == cursor else {
+            throw .invalid("cursor", "must be `next` of the page before, is \(quoted(cursor))")
+        }
+        return PageRequest(limit: limit ?? 50, cursor: position)
+    }
+
     fileprivate func delivery() throws(Problem) -> DeliveryID {
         let text = path.first ?? ""
         guard let id = DeliveryID(text), "\(id)" == text.lowercased() else {

@@ -36,8 +36,11 @@ package protocol DeliveryArchive: Sendable {
     /// are settled when its cursor comes to them are replayed, each once.
     func createReplay(_ request: ReplayRequest, now: Timestamp) async throws(QueueError) -> Replay
 
-    /// The newest first; finished ones are kept for the retention of dead letters.
+    /// All, the newest first; finished ones are kept for the retention of dead letters.
     func replays() async throws(QueueError) -> [Replay]
+
+    /// The same, a part of them.
+    func replays(_ page: PageRequest) async throws(QueueError) -> Page<Replay>
 
     func replay(_ id: Replay.ID) async throws(QueueError) -> Replay?
 

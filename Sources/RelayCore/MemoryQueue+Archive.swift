@@ -189,6 +189,10 @@ extension MemoryQueue: DeliveryArchive {
         return replayJobs.values.map(\.replay).sorted { $0.id > $1.id }
     }
 
+    package func replays(_ page: PageRequest) async throws(QueueError) -> Page<Replay> {
+        Page(try await replays().filter { $0.id < page.cursor ?? .max }, limit: page.boundedLimit)
+    }
+
     package func replay(_ id: Replay.ID) async throws(QueueError) -> Replay? {
         try checkOpen()
         return replayJobs[id]?.replay

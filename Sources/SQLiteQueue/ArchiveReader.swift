@@ -85,11 +85,13 @@ actor ArchiveReader {
         }
     }
 
-    func replays() throws(QueueError) -> [Replay] {
+    /// The newest first.
+    func replays(below cursor: Replay.ID, limit: Int) throws(QueueError) -> [Replay] {
         try connection.read { db in
-            let statement = try db.cachedStatement(sql: "SELECT \(ReplayJob.columns) FROM replay ORDER BY id DESC")
+            let statement = try db.cachedStatement(
+                sql: "SELECT \(ReplayJob.columns) FROM replay WHERE id < ? ORDER BY id DESC LIMIT ?")
             var replays: [Replay] = []
-            try statement.forEach([]) {
+            try statement.forEach([cursor.databaseValue, limit.databaseValue]) {
                 replays.append(try ReplayJob($0).replay)
                 return true
             }

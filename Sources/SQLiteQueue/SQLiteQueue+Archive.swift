@@ -70,7 +70,13 @@ extension SQLiteQueue: DeliveryArchive {
 
     package func replays() async throws(QueueError) -> [Replay] {
         try checkOpen()
-        return try await archive.replays()
+        return try await archive.replays(below: .max, limit: .max)
+    }
+
+    package func replays(_ page: PageRequest) async throws(QueueError) -> Page<Replay> {
+        try checkOpen()
+        let limit = page.boundedLimit
+        return Page(try await archive.replays(below: page.cursor ?? .max, limit: limit + 1), limit: limit)
     }
 
     package func replay(_ id: Replay.ID) async throws(QueueError) -> Replay? {

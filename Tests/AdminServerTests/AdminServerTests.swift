@@ -351,6 +351,18 @@ struct AdminServerTests {
         }
     }
 
+    @Test("replays come in pages, the newest first")
+    func replayPages() async throws {
+        try await AdminStage.with { stage in
+            for _ in 1...3 { #expect(try await stage.post("/replays", #"{"filter":{}}"#).status == 201) }
+            let first: API.Page<API.Replay> = try await stage.get("/replays?limit=2").decoded()
+            #expect(first.items.map(\.id) == [3, 2] && first.next == "2")
+            let last: API.Page<API.Replay> = try await stage.get("/replays?limit=2&cursor=2").decoded()
+            #expect(last.items.map(\.id) == [1] && last.next == nil)
+            #expect(try await stage.get("/replays?limit=0").status == 422)
+        }
+    }
+
     @Test("a dry run counts and changes nothing")
     func dryRun() async throws {
         try await AdminStage.with { stage in

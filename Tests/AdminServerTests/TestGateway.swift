@@ -176,6 +176,11 @@ actor TestArchive: DeliveryArchive {
     }
 
     func replays() -> [Replay] { jobs.reversed() }
+
+    func replays(_ page: PageRequest) -> Page<Replay> {
+        Page(replays().filter { $0.id < page.cursor ?? .max }, limit: page.limit)
+    }
+
     func replay(_ id: Replay.ID) -> Replay? { jobs.first { $0.id == id } }
 
     func advanceReplay(_ id: Replay.ID, limit: Int, now: Timestamp) -> (replay: Replay?, backends: Set<BackendName>) {
