@@ -50,7 +50,12 @@ package struct AdminConfiguration: Sendable, Equatable {
         var address: HealthConfiguration? = HealthConfiguration(host: "127.0.0.1", port: 9391)
         section.read(.listen, into: &address, .orNone(.listenAddress(as: "127.0.0.1:9391")))
         let token = section.read(.token, .secret)
-        guard let address else { return nil }
+        guard let address else {
+            if section[.token] != nil {
+                section.note("admin.token is for an API, and with `listen: none` there is none", at: .token)
+            }
+            return nil
+        }
         if section[.token] == nil, !IPAddress.isLoopback(host: address.host) {
             section.note(
                 "admin.token is missing; off loopback (admin.listen is \(address.address)) the admin API wants one: "
