@@ -48,7 +48,7 @@ enum ShownDetail {
 
     fileprivate func value(_ text: String) -> YAMLNode { .string(self == .whole ? text : "***") }
 
-    fileprivate func url(_ url: String) -> YAMLNode { .string(self == .whole ? url : Quote.withoutUserinfo(url)) }
+    fileprivate func url(_ url: String) -> YAMLNode { .string(self == .whole ? url : url.withoutUserinfo) }
 }
 
 extension ConfigurationKey {
