@@ -265,7 +265,7 @@ extension AdminRequest {
 
     fileprivate func delivery() throws(Problem) -> DeliveryID {
         let text = path.first ?? ""
-        guard let id = DeliveryID(text), "\(id)" == text.lowercased() else {
+        guard let id = DeliveryID(text) else {
             throw Problem(.unknownDelivery, "there is no delivery \(quoted(text))")
         }
         return id
