@@ -31,7 +31,7 @@ struct AccessCheck: Sendable {
 
     /// A browser says where a request comes from; other clients say nothing. Anything but the API's own page is refused.
     private func checkOrigin(_ request: HTTPRequest) throws(Problem) {
-        if let site = request.headerFields[.secFetchSite], site != "same-origin", site != "none" {
+        if let site = request.secFetchSite, site != "same-origin", site != "none" {
             throw Problem(.forbiddenOrigin, "Sec-Fetch-Site is \(quoted(site)); same-origin or none is let in")
         }
         guard let origin = request.headerFields[.origin] else { return }
@@ -47,7 +47,9 @@ struct AccessCheck: Sendable {
         do throws(SecretError) {
             expected = try token()
         } catch {
-            throw Problem(.tokenUnavailable, error.description)
+            var problem = Problem(.tokenUnavailable, "the log of Relay says why")
+            problem.cause = error.description
+            throw problem
         }
         guard let header = request.headerFields[.authorization] else {
             throw Problem(.unauthorized, "the request has no Authorization: Bearer …")
@@ -87,8 +89,11 @@ struct AccessCheck: Sendable {
     }
 }
 
-extension HTTPField.Name {
-    fileprivate static var secFetchSite: HTTPField.Name { .init("Sec-Fetch-Site") ?? .origin }
+extension HTTPRequest {
+    /// What a browser says of the page that makes the request (Fetch Metadata §2.3); nil where it is none.
+    fileprivate var secFetchSite: String? {
+        headerFields.first { $0.name.canonicalName == "sec-fetch-site" }?.value
+    }
 }
 
 /// What came from outside, for a message: at most 80 characters, control characters escaped.

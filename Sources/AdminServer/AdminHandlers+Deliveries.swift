@@ -6,7 +6,7 @@ import Logging
 import RelayCore
 
 extension AdminHandlers {
-    /// Deliveries of one page.
+    /// Things of one page.
     static let pageLimits = 1...1_000
     /// Steps of the store for one page.
     private static let maxSteps = 20
@@ -19,40 +19,33 @@ extension AdminHandlers {
 
     func deliveries(_ request: inout AdminRequest) async throws -> AdminReply {
         let words = try FilterWords(&request.query)
-        let limit = try request.query.integer("limit", in: Self.pageLimits) ?? 50
-        let cursor = try request.query.one("cursor")
+        let page = try request.page()
         try request.query.finish()
         let filter = try DeliveryFilter.reading(words, states: DeliveryState.allCases, now: request.now)
-        let position = try cursor.map(Self.position)
-        return try AdminReply(try await shown(filter, limit: limit, cursor: position))
+        guard let filter else { return try AdminReply(API.Page<API.Delivery>(items: [])) }
+        return try AdminReply(try await shown(filter, page))
     }
 
     /// A page of what is in these states as they are shown. What does not fit is passed over, a bounded number of times:
     /// then the page is short, and has a next one all the same.
     private func shown(
-        _ filter: DeliveryFilter, limit: Int, cursor: Int64?
+        _ filter: DeliveryFilter, _ wish: PageRequest
     ) async throws(QueueError) -> API.Page<API.Delivery> {
         let held = await control.heldBackends()
         let wanted = Set(filter.states.map(\.rawValue))
         var page = API.Page<API.Delivery>(items: [])
-        var cursor = cursor
+        guard let stored = filter.stored(held: held) else { return page }
+        var cursor = wish.cursor
         for _ in 1...Self.maxSteps {
-            let request = PageRequest(limit: limit - page.items.count, cursor: cursor)
-            let found = try await archive.deliveries(filter.stored(held: held), request)
+            let request = PageRequest(limit: wish.limit - page.items.count, cursor: cursor)
+            let found = try await archive.deliveries(stored, request)
             page.items += found.items.map { API.Delivery($0, held: held) }
                 .filter { wanted.isEmpty || wanted.contains($0.state) }
             cursor = found.next
             page.next = cursor.map { "\($0)" }
-            if cursor == nil || page.items.count == limit { break }
+            if cursor == nil || page.items.count == wish.limit { break }
         }
         return page
-    }
-
-    private static func position(_ cursor: String) throws(Problem) -> Int64 {
-        guard let position = Int64(cursor), position >= 0, "\(position)" == cursor else {
-            throw .invalid("cursor", "must be `next` of the page before, is \(quoted(cursor))")
-        }
-        return position
     }
 
     func delivery(_ request: inout AdminRequest) async throws -> AdminReply {
@@ -118,7 +111,7 @@ extension AdminHandlers {
         }
     }
 
-    /// By filter: as many as the caller says that there are, or (`dry_run`) none.
+    /// By filter: as many as the caller says that there are at the least, or (`dry_run`) none.
     func deleteDeliveries(_ request: inout AdminRequest) async throws -> AdminReply {
         let words = try FilterWords(&request.query)
         let isDryRun = try request.query.bool("dry_run")
@@ -130,14 +123,16 @@ extension AdminHandlers {
         }
         let states: [DeliveryState] = [.dead, .expired, .canceled]
         var filter = try DeliveryFilter.reading(words, states: states, now: request.now)
-        if filter.states.isEmpty { filter.states = Set(states) }
+        if filter?.states.isEmpty == true { filter?.states = Set(states) }
         let found = try await matched(filter)
         guard let expected, !isDryRun else { return try unchanged(found) }
-        guard found.matched == expected, !found.isAtLeast else {
-            throw Problem(.countDiffers, "\(found.matched) deliveries match, not \(expected): nothing was deleted")
+        // More may match by now: the oldest ones are those that were counted.
+        guard found.matched >= expected else {
+            throw Problem(.countDiffers, "only \(found.matched) deliveries match, not \(expected): nothing was deleted")
         }
-        var reply = try AdminReply(API.Deleted(deleted: try await delete(filter, atMost: expected)))
-        reply.audit[LogKey.adminCount] = "\(expected)"
+        let deleted = if let filter { try await delete(filter, atMost: expected) } else { 0 }
+        var reply = try AdminReply(API.Deleted(deleted: deleted))
+        reply.audit[LogKey.adminCount] = "\(deleted)"
         return reply
     }
 
@@ -146,7 +141,15 @@ extension AdminHandlers {
         var deleted = 0
         while deleted < limit {
             let step = min(Self.deleteStep, limit - deleted)
-            let count = try await archive.delete(filter, limit: step)
+            let count: Int
+            do throws(QueueError) {
+                count = try await archive.delete(filter, limit: step)
+            } catch {
+                guard deleted > 0 else { throw error }
+                var problem = Problem(.queueUnavailable, "\(deleted) of \(limit) were deleted, and then: \(error)")
+                problem.done = deleted
+                throw problem
+            }
             deleted += count
             if count < step { break }
             await Task.yield()
@@ -154,9 +157,10 @@ extension AdminHandlers {
         return deleted
     }
 
-    private func matched(_ filter: DeliveryFilter) async throws(QueueError) -> API.Matched {
-        let count = try await archive.count(filter, limit: Self.maxCount)
-        return API.Matched(matched: count, isAtLeast: count >= Self.maxCount)
+    private func matched(_ filter: DeliveryFilter?) async throws(QueueError) -> API.Matched {
+        guard let filter else { return API.Matched(matched: 0, isAtLeast: false) }
+        let count = try await archive.count(filter, limit: Self.maxCount + 1)
+        return API.Matched(matched: min(count, Self.maxCount), isAtLeast: count > Self.maxCount)
     }
 
     private func unchanged(_ found: API.Matched) throws -> AdminReply {
@@ -166,12 +170,12 @@ extension AdminHandlers {
     }
 
     func streamDeliveries(_ request: inout AdminRequest) async throws -> AdminReply {
-        let backends = Set(request.query.all("backend").map { BackendName($0) })
+        let backends = try FilterWords.bounded(request.query.all("backend"), "backend")
         try request.query.finish()
-        guard let subscription = feed.subscribe(to: backends) else {
+        guard let stream = OpenStream(of: feed, backends: Set(backends.map { BackendName($0) })) else {
             throw Problem(.tooManyStreams, "\(DeliveryFeed.maxSubscriptions) streams are open already")
         }
-        return AdminReply(.events(subscription), status: .ok)
+        return AdminReply(.events(stream), status: .ok)
     }
 }
 
@@ -179,8 +183,12 @@ extension AdminHandlers {
 
 extension AdminHandlers {
     func replays(_ request: inout AdminRequest) async throws -> AdminReply {
+        let wish = try request.page()
         try request.query.finish()
-        return try AdminReply(API.Page(items: try await archive.replays().map(API.Replay.init)))
+        let found = try await archive.replays(wish)
+        var page = API.Page(items: found.items.map(API.Replay.init))
+        page.next = found.next.map { "\($0)" }
+        return try AdminReply(page)
     }
 
     func replay(_ request: inout AdminRequest) async throws -> AdminReply {
@@ -240,7 +248,9 @@ extension AdminHandlers {
             var object = try JSONObject(filter, path: "filter")
             let words = try FilterWords(&object)
             try object.finish()
-            var chosen = try DeliveryFilter.reading(words, states: states, now: now)
+            guard var chosen = try DeliveryFilter.reading(words, states: states, now: now) else {
+                throw .invalid("filter", "takes nothing: its class goes with none of its states, or of its reasons")
+            }
             if chosen.states.isEmpty { chosen.states = [.dead] }
             return chosen
         }
@@ -248,9 +258,19 @@ extension AdminHandlers {
 }
 
 extension AdminRequest {
+    /// Which part of a list is wanted.
+    fileprivate mutating func page() throws(Problem) -> PageRequest {
+        let limit = try query.integer("limit", in: AdminHandlers.pageLimits)
+        guard let cursor = try query.one("cursor") else { return PageRequest(limit: limit ?? 50) }
+        guard let position = Int64(cursor), position >= 0, "\(position)" == cursor else {
+            throw .invalid("cursor", "must be `next` of the page before, is \(quoted(cursor))")
+        }
+        return PageRequest(limit: limit ?? 50, cursor: position)
+    }
+
     fileprivate func delivery() throws(Problem) -> DeliveryID {
         let text = path.first ?? ""
-        guard let id = DeliveryID(text), "\(id)" == text.lowercased() else {
+        guard let id = DeliveryID(text) else {
             throw Problem(.unknownDelivery, "there is no delivery \(quoted(text))")
         }
         return id

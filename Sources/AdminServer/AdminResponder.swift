@@ -26,7 +26,7 @@ struct AdminResponder: HTTPResponder {
     var logger: Logger
 
     static let maxBodyBytes = 64 << 10
-    /// Before a request without the right token is answered: guessing goes slowly, and so does the log of it.
+    /// Before a request that is not let in is answered: guessing goes slowly, and so does the log of it.
     static let refusalDelay = Duration.milliseconds(200)
 
     func respond(to request: Request, context: AdminContext) async throws -> Response {
@@ -47,8 +47,11 @@ struct AdminResponder: HTTPResponder {
     private func refuse(_ problem: Problem, _ context: AdminContext) async {
         logger.warning(
             "admin request refused",
-            metadata: [LogKey.adminRemote: "\(context.remote)", LogKey.reason: "\(problem.code.rawValue)"])
-        if problem.code == .unauthorized { try? await Task.sleep(for: Self.refusalDelay) }
+            metadata: [
+                LogKey.adminRemote: "\(context.remote)", LogKey.reason: "\(problem.code.rawValue)",
+                LogKey.error: "\(problem.cause ?? problem.detail)",
+            ])
+        try? await Task.sleep(for: Self.refusalDelay)
     }
 
     private func respond(
@@ -69,6 +72,7 @@ struct AdminResponder: HTTPResponder {
         } catch {
             let problem = problem(error)
             if route.change != nil {
+                if let done = problem.done { audit[LogKey.adminCount] = "\(done)" }
                 audit[LogKey.outcome] = "\(problem.code.rawValue)"
                 logger.notice("admin change", metadata: audit)
             }
@@ -94,13 +98,22 @@ struct AdminResponder: HTTPResponder {
     }
 
     private func body(of request: Request, for route: AdminRoute) async throws -> Data {
-        // What a GET brings along is nobody's; and the body of a stream tells when its reader goes away.
-        guard route.method != .get else { return Data() }
+        // A GET is answered before its body is read: that of a stream tells when its reader goes away, and ends with it.
+        guard route.method != .get else {
+            let length = request.headers[.contentLength] ?? "0"
+            guard length == "0", request.headers[.transferEncoding] == nil else {
+                throw Problem.invalid("the body", "must be empty")
+            }
+            return Data()
+        }
         let bytes: ByteBuffer
         do {
             bytes = try await request.body.collect(upTo: Self.maxBodyBytes)
         } catch is NIOTooManyBytesError {
             throw Problem(.bodyTooLarge, "the body must be at most \(Self.maxBodyBytes) bytes")
+        } catch {
+            // No HTTP any more, or the peer is gone: its matter, not ours.
+            throw Problem(.malformedRequest, "the body did not come whole")
         }
         guard route.hasBody else {
             guard bytes.readableBytes == 0 else { throw Problem.invalid("the body", "must be empty") }
@@ -125,16 +138,16 @@ extension AdminResponder {
         case .json(let data):
             headers[.contentType] = "application/json"
             return Response(status: reply.status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: data)))
-        case .events(let subscription):
+        case .events(let stream):
             headers[.contentType] = "text/event-stream"
-            return Response(status: reply.status, headers: headers, body: stream(subscription, to: request))
+            return Response(status: reply.status, headers: headers, body: body(of: stream, to: request))
         }
     }
 
     /// Until the reader goes away, or the subscription ends.
-    private func stream(_ subscription: Subscription, to request: Request) -> ResponseBody {
-        ResponseBody { [heartbeat, feed = handlers.feed] writer in
-            defer { feed.unsubscribe(subscription) }
+    private func body(of stream: OpenStream, to request: Request) -> ResponseBody {
+        ResponseBody { [heartbeat] writer in
+            let subscription = stream.subscription
             // The head goes out with the first bytes: a reader knows at once that it is let in.
             try await writer.write(ByteBuffer(string: ": here is what happens from now on\n\n"))
             try? await request.body.consumeWithCancellationOnInboundClose { _ in

@@ -104,7 +104,7 @@ struct AdminReply: Sendable {
     enum Body: Sendable {
         case nothing
         case json(Data)
-        case events(Subscription)
+        case events(OpenStream)
     }
 
     var status: HTTPResponse.Status

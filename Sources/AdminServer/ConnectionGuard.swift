@@ -1,4 +1,4 @@
-// Keeps one connection of the admin API within its bounds: a peer that sends or reads too slowly is cut off.
+// Keeps one connection within its bounds: a peer that sends too slowly, or does not read, is cut off.
 
 import Foundation
 import HTTPTypes
@@ -6,28 +6,40 @@ import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
 
-/// Stands behind the HTTP codec. The time for a head is bounded by the server's idle timeout, which counts from the
-/// connection's beginning and from each response's end; here is the rest.
+/// Stands behind the HTTP codec, and has a timer for each thing that a peer can be waited for: the next head (`idling`),
+/// the rest of a body (`reading`), and that it takes what was written (`writing`).
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
-    private let limits: AdminServer.Limits
+    private let limits: ConnectionLimits
+    private var idling: Scheduled<Void>?
     private var reading: Scheduled<Void>?
     private var writing: Scheduled<Void>?
     /// Requests whose response has not been written.
     private var openRequests = 0
+    private var progress = WriteProgress()
 
-    init(_ limits: AdminServer.Limits) { self.limits = limits }
+    init(_ limits: ConnectionLimits) { self.limits = limits }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        if context.channel.isActive { waitForHead(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        waitForHead(context)
+        context.fireChannelActive()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head:
             openRequests += 1
+            idling?.cancel()
             reading?.cancel()
-            reading = closeLater(context, after: limits.bodyTimeout)
+            reading = later(context, after: limits.bodyTimeout) { _ in context.close(promise: nil) }
         case .body: break
         case .end:
             reading?.cancel()
@@ -37,17 +49,43 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        if case .end = unwrapOutboundIn(data) { openRequests -= 1 }
+        var bytes = 0
+        switch unwrapOutboundIn(data) {
+        case .head: break
+        case .body(let body): bytes = body.readableBytes
+        case .end: openRequests -= 1
+        }
+        if progress.waitingParts == 0 { waitForReader(context) }
+        progress.wrote(bytes: bytes)
+        let promise = promise ?? context.eventLoop.makePromise()
+        promise.futureResult.assumeIsolated().whenComplete { _ in self.partGone(context) }
         context.write(data, promise: promise)
     }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
+    private func partGone(_ context: ChannelHandlerContext) {
+        progress.partGone()
+        guard progress.waitingParts == 0 else { return }
         writing?.cancel()
-        writing = context.channel.isWritable ? nil : closeLater(context, after: limits.writeTimeout)
-        context.fireChannelWritabilityChanged()
+        if openRequests == 0, context.channel.isActive { waitForHead(context) }
     }
 
-    /// What is no HTTP, or too much of it, gets its problem, too.
+    private func waitForHead(_ context: ChannelHandlerContext) {
+        idling?.cancel()
+        idling = later(context, after: limits.idleTimeout) { _ in context.close(promise: nil) }
+    }
+
+    private func waitForReader(_ context: ChannelHandlerContext) {
+        writing?.cancel()
+        writing = later(context, after: limits.writeTimeout) { this in
+            // An option that every socket has: without it a reader counts as one that does not read.
+            let waiting = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
+            guard this.progress.looked(waitingBytes: waiting ?? .max) else { return context.close(promise: nil) }
+            this.waitForReader(context)
+        }
+    }
+
+    /// What is no HTTP, or too much of it, gets its problem, too; in the midst of a request it is the body's reader who
+    /// is told.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? HTTPParserError, openRequests == 0 else {
             context.fireErrorCaught(error)
@@ -69,18 +107,22 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         context.close(promise: nil)
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) {
-        reading?.cancel()
-        writing?.cancel()
-    }
+    func handlerRemoved(context: ChannelHandlerContext) { stopWaiting() }
 
     func channelInactive(context: ChannelHandlerContext) {
-        reading?.cancel()
-        writing?.cancel()
+        stopWaiting()
         context.fireChannelInactive()
     }
 
-    private func closeLater(_ context: ChannelHandlerContext, after time: Duration) -> Scheduled<Void> {
-        context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(time)) { context.close(promise: nil) }
+    private func stopWaiting() {
+        for timer in [idling, reading, writing] { timer?.cancel() }
+    }
+
+    private func later(
+        _ context: ChannelHandlerContext, after time: Duration, _ body: @escaping (ConnectionGuard) -> Void
+    ) -> Scheduled<Void> {
+        context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(time)) { [weak self] in
+            if let self { body(self) }
+        }
     }
 }

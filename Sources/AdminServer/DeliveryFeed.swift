@@ -169,6 +169,21 @@ package final class DeliveryFeed: Sendable {
     }
 }
 
+/// Is subscribed for as long as somebody holds it: a response whose head could not be written holds it no more.
+final class OpenStream: Sendable {
+    let subscription: Subscription
+    private let feed: DeliveryFeed
+
+    /// nil: too many watch already.
+    init?(of feed: DeliveryFeed, backends: Set<BackendName>) {
+        guard let subscription = feed.subscribe(to: backends) else { return nil }
+        self.subscription = subscription
+        self.feed = feed
+    }
+
+    deinit { feed.unsubscribe(subscription) }
+}
+
 /// What one reader has not had yet.
 final class Subscription: Sendable {
     private struct Waiting {

@@ -41,7 +41,7 @@ struct FilterWords {
         until = try object.string("until")
     }
 
-    private static func bounded(_ values: [String], _ name: String) throws(Problem) -> [String] {
+    static func bounded(_ values: [String], _ name: String) throws(Problem) -> [String] {
         guard values.count <= maxValues else {
             throw .invalid(name, "is given \(values.count) times; at most \(maxValues)")
         }
@@ -51,9 +51,10 @@ struct FilterWords {
 
 extension DeliveryFilter {
     /// - Parameter states: those that this request can be about; without a word about states all of them.
+    /// - Returns: nil: the words contradict each other, and take nothing whatever there is.
     static func reading(
         _ words: FilterWords, states allowed: [DeliveryState], now: Timestamp
-    ) throws(Problem) -> DeliveryFilter {
+    ) throws(Problem) -> DeliveryFilter? {
         var filter = DeliveryFilter()
         filter.backends = Set(words.backend.map { BackendName($0) })
         filter.routes = Set(words.route.map { RouteName($0) })
@@ -65,35 +66,31 @@ extension DeliveryFilter {
         filter.states = Set(try choices(words.state, of: allowed, "state"))
         if let only = try choices(words.class, of: DeadLetterClass.allCases, "class").first {
             guard words.class.count == 1 else { throw .invalid("class", "is given with several values; one is taken") }
-            filter.narrow(to: only)
+            return filter.narrowed(to: only)
         }
         return filter
     }
 
-    /// Takes nothing.
-    static let nothing: DeliveryFilter = {
-        var filter = DeliveryFilter()
-        filter.until = Timestamp(nanosecondsSinceEpoch: .min)
-        return filter
-    }()
-
-    /// A class is what dead letters' reasons say, but for what expired.
-    private mutating func narrow(to only: DeadLetterClass) {
+    /// A class is what dead letters' reasons say, but for what expired. nil: none of it is in these states, or has one
+    /// of these reasons.
+    private func narrowed(to only: DeadLetterClass) -> DeliveryFilter? {
+        var filter = self
         let wanted: DeliveryState = only == .expiry ? .expired : .dead
-        guard states.isEmpty || states.contains(wanted) else { return self = .nothing }
-        states = [wanted]
-        guard only != .expiry else { return }
-        reasons = reasons.isEmpty ? only.deadReasons : reasons.intersection(only.deadReasons)
-        if reasons.isEmpty { self = .nothing }
+        guard states.isEmpty || states.contains(wanted) else { return nil }
+        filter.states = [wanted]
+        guard only != .expiry else { return filter }
+        filter.reasons = reasons.isEmpty ? only.deadReasons : only.deadReasons(of: reasons)
+        return filter.reasons.isEmpty ? nil : filter
     }
 
-    /// What the archive is to be asked for where states are meant as they are shown: it knows no held ones.
-    func stored(held: Set<BackendName>) -> DeliveryFilter {
+    /// What the archive is to be asked for where states are meant as they are shown: it knows no held ones. nil: nothing,
+    /// for no backend is held.
+    func stored(held: Set<BackendName>) -> DeliveryFilter? {
         var filter = self
         guard filter.states.remove(.held) != nil else { return filter }
         if filter.states.isEmpty {
             filter.backends = filter.backends.isEmpty ? held : filter.backends.intersection(held)
-            if filter.backends.isEmpty { return .nothing }
+            if filter.backends.isEmpty { return nil }
         }
         filter.states.formUnion([.pending, .scheduled])
         return filter
@@ -117,9 +114,12 @@ extension DeliveryFilter {
     private static func time(_ text: String?, _ name: String, now: Timestamp) throws(Problem) -> Timestamp? {
         guard let text else { return nil }
         if let time = Timestamp(rfc3339: text) { return time }
-        // Before, or after, all that a timestamp can say.
-        if let year = Int(text.prefix(4)), Timestamp(rfc3339: "2000" + text.dropFirst(4)) != nil {
-            return Timestamp(nanosecondsSinceEpoch: year < 2000 ? .min : .max)
+        // Before, or after, all that a timestamp can say: a time nevertheless, if it is one in another year as long.
+        if let year = Int(text.prefix(4)), text.first?.isNumber == true {
+            let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+            if Timestamp(rfc3339: (isLeap ? "2000" : "2001") + text.dropFirst(4)) != nil {
+                return Timestamp(nanosecondsSinceEpoch: year < 2000 ? .min : .max)
+            }
         }
         if let age = Duration(age: text) { return now.advanced(by: .zero - age) }
         throw .invalid(name, "must be a time (2026-11-23T09:30:00Z) or an age (90s, 30m, 2h, 7d), is \(quoted(text))")
@@ -143,6 +143,12 @@ extension DeadLetterClass {
     /// Every reason of this class: the store knows reasons, not classes.
     var deadReasons: Set<String> {
         Set(Self.allDeadReasons.filter { DeadLetterClass(deadReason: $0) == self })
+    }
+
+    /// Those of this class that reasons are: dead letters' own, and attempts', after which they were given up.
+    func deadReasons(of reasons: Set<String>) -> Set<String> {
+        let prefixes = ["", "rejected_", "attempts_exhausted_", "order_blocked_"]
+        return deadReasons.intersection(reasons.flatMap { reason in prefixes.map { $0 + reason } })
     }
 
     private static let allDeadReasons: [String] = {

@@ -5,6 +5,7 @@ import HTTPTypes
 import Hummingbird
 package import Logging
 import NIOCore
+package import RelayCore
 import ServiceLifecycle
 
 /// What `/readyz` says.
@@ -19,8 +20,8 @@ package struct Readiness: Sendable, Equatable {
 
 /// Serves health and metrics over HTTP until the group shuts down.
 package struct HealthServer: Service {
-    private let host: String
-    private let port: Int
+    private let address: ListenAddress
+    private let limits: ConnectionLimits
     private let registry: MetricsRegistry
     private let about: @Sendable () -> [(name: String, value: String)]
     private let readiness: @Sendable () async -> Readiness
@@ -29,20 +30,19 @@ package struct HealthServer: Service {
     private let logger: Logger
 
     /// - Parameters:
-    ///   - port: 0 takes any free port.
     ///   - about: what `/healthz` says besides that the process runs. Must not wait for anything.
     ///   - readiness: asked at each `/readyz`.
     ///   - refreshMetrics: called before each `/metrics`, for what is measured rather than counted.
     ///   - onListening: told the port once connections are accepted.
     package init(
-        host: String, port: Int, registry: MetricsRegistry,
+        _ address: ListenAddress, registry: MetricsRegistry, limits: ConnectionLimits = .init(),
         about: @escaping @Sendable () -> [(name: String, value: String)] = { [] },
         readiness: @escaping @Sendable () async -> Readiness,
         refreshMetrics: @escaping @Sendable () async -> Void = {},
         onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }, logger: Logger
     ) {
-        self.host = host
-        self.port = port
+        self.address = address
+        self.limits = limits
         self.registry = registry
         self.about = about
         self.readiness = readiness
@@ -53,22 +53,19 @@ package struct HealthServer: Service {
 
     /// Throws `ListenError` when it cannot listen.
     package func run() async throws {
-        let onListening = onListening
         let application = Application(
-            router: makeRouter(),
-            configuration: .init(address: .hostname(host, port: port), serverName: nil),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) },
+            responder: makeRouter().buildResponder(), address: address, limits: limits, onListening: onListening,
             logger: logger)
         do {
             try await application.run()
         } catch {
-            throw ListenError("health", host: host, port: port, error)
+            throw ListenError("health", on: address, error)
         }
     }
 
     /// Exposed for tests, which need no socket.
-    func makeRouter() -> Router<BasicRequestContext> {
-        let router = Router()
+    func makeRouter() -> Hummingbird.Router<BasicRequestContext> {
+        let router = Hummingbird.Router()
         // Liveness depends on neither Slack, disk nor backends: a restart would mend none of them.
         router.get("healthz") { [about] _, _ in
             about().reduce("ok\n") { $0 + "\($1.name): \($1.value)\n" }

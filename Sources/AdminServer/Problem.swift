@@ -11,6 +11,10 @@ struct Problem: Error, Equatable {
     var mistakes: [API.Problem.Mistake] = []
     /// Methods that the path has (405).
     var allowed: [HTTPRequest.Method] = []
+    /// How many were changed before it came to this.
+    var done: Int?
+    /// For the log, in place of `detail`: what is nobody's business outside.
+    var cause: String?
 
     /// A closed set: callers switch on it.
     enum Code: String, CaseIterable, Sendable {
@@ -27,7 +31,7 @@ struct Problem: Error, Equatable {
         /// The delivery's state does not allow it.
         case wrongState = "wrong_state"
         case payloadRemoved = "payload_removed"
-        /// Not as many deliveries match as the caller says.
+        /// Fewer deliveries match than the caller says.
         case countDiffers = "count_differs"
         case bodyTooLarge = "body_too_large"
         case unsupportedMediaType = "unsupported_media_type"
@@ -102,7 +106,7 @@ extension Problem.Code {
         case .methodNotAllowed: "The path does not have this method"
         case .wrongState: "The delivery's state does not allow it"
         case .payloadRemoved: "The payload was removed"
-        case .countDiffers: "Another number of deliveries match"
+        case .countDiffers: "Fewer deliveries match"
         case .bodyTooLarge: "The body is too large"
         case .unsupportedMediaType: "The body is not of type application/json"
         case .invalid: "Something in the request is not as it must be"

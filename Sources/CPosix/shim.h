@@ -12,6 +12,7 @@
 
 typedef struct {
     int64_t modified_nanoseconds;  // since the epoch
+    int64_t changed_nanoseconds;   // owner, mode, links, too
     int64_t size;
     uint64_t device;
     uint64_t inode;
@@ -20,11 +21,12 @@ typedef struct {
 
 static inline void relay_take_status(const struct stat *from, relay_file_status *to) {
 #ifdef __APPLE__
-    const struct timespec modified = from->st_mtimespec;
+    const struct timespec modified = from->st_mtimespec, changed = from->st_ctimespec;
 #else
-    const struct timespec modified = from->st_mtim;
+    const struct timespec modified = from->st_mtim, changed = from->st_ctim;
 #endif
     to->modified_nanoseconds = (int64_t)modified.tv_sec * 1000000000 + modified.tv_nsec;
+    to->changed_nanoseconds = (int64_t)changed.tv_sec * 1000000000 + changed.tv_nsec;
     to->size = from->st_size;
     to->device = (uint64_t)from->st_dev;
     to->inode = from->st_ino;

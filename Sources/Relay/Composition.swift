@@ -50,7 +50,7 @@ package struct Composition: Sendable {
         let queue = try await openQueue()
         let owed = try await queue.lateAnswerIDs()
         let pauses = try await queue.pauses()
-        let client = CurlClient(maxConnections: files.maxConnections)
+        let client = CurlClient(maxConnections: files.maxConnections(with: configuration))
         let registry = MetricsRegistry(help: MetricNames.help)
         Gauge(label: MetricNames.info, dimensions: [("version", RelayVersion.text)], factory: registry).record(1)
         let health = QueueHealth(logger: logger)
@@ -198,13 +198,15 @@ package struct Composition: Sendable {
     ) -> AdminServer {
         var token: (@Sendable () throws(SecretError) -> Secret)?
         if let reference = listener.token {
-            token = { [secrets] () throws(SecretError) -> Secret in try secrets.secret(reference) }
+            token = { [secrets] () throws(SecretError) -> Secret in
+                try AdminConfiguration.token(reference, from: secrets)
+            }
         }
         return AdminServer(
-            .init(host: listener.host, port: listener.port, token: token), archive: archive, control: control,
+            .init(listener.address, token: token), archive: archive, control: control,
             feed: feed, now: { [clock] in clock.now },
             onListening: { [logger] port in
-                let place = AdminConfiguration(host: listener.host, port: port).listen
+                let place = ListenAddress(host: listener.host, port: port)
                 logger.notice("the admin API is served", metadata: [LogKey.listen: "\(place)"])
             },
             logger: logger)
@@ -215,7 +217,7 @@ package struct Composition: Sendable {
         _ metrics: QueueMetrics, _ registry: MetricsRegistry
     ) -> HealthServer {
         HealthServer(
-            host: listener.host, port: listener.port, registry: registry,
+            listener.address, registry: registry,
             about: {
                 [("generation", "\(reloader.generation)"), ("configuration", reloader.fingerprint)]
             },
@@ -224,7 +226,8 @@ package struct Composition: Sendable {
             },
             refreshMetrics: { await metrics.refresh() },
             onListening: { [logger] port in
-                logger.notice("health is served", metadata: [LogKey.listen: "\(listener.host):\(port)"])
+                let place = ListenAddress(host: listener.host, port: port)
+                logger.notice("health is served", metadata: [LogKey.listen: "\(place)"])
             },
             logger: logger)
     }

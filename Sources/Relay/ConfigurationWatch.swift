@@ -7,7 +7,7 @@ import ServiceLifecycle
 import UnixSignals
 
 /// Looks at the file once a second, in the portable way that also sees a symbolic link move to another file, as mounted
-/// ConfigMaps do; and reloads at once at SIGHUP.
+/// ConfigMaps do; and reloads at once at SIGHUP. A file that was refused is tried again once a minute.
 struct ConfigurationWatch: Service {
     let source: ConfigurationSource
     let reloader: Reloader
@@ -36,7 +36,8 @@ struct ConfigurationWatch: Service {
     private func look() async {
         var watch = FileWatch()
         while (try? await clock.sleep(for: Self.interval)) != nil {
-            if watch.looked(source.version()) { _ = await reloader.reload() }
+            let isRefused = await reloader.refusal != nil
+            if watch.looked(source.version(), isRefused: isRefused) { _ = await reloader.reload() }
         }
     }
 }

@@ -222,13 +222,3 @@ struct GatewayOperator: GatewayControl {
         }
     }
 }
-
-extension String {
-    /// Of a URL: without user and password.
-    fileprivate var withoutUserinfo: String {
-        guard let authority = firstRange(of: "://")?.upperBound else { return self }
-        let end = self[authority...].firstIndex { "/?#".contains($0) } ?? endIndex
-        guard let at = self[authority..<end].lastIndex(of: "@") else { return self }
-        return self[..<authority] + "***" + self[at...]
-    }
-}

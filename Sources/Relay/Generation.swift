@@ -52,7 +52,8 @@ extension Configuration {
     }
 
     /// The beginning of the SHA-256 of what `relay config show` prints: the same for gateways that run with the same
-    /// configuration, but for where their secrets are found.
+    /// configuration, but for where their secrets are found, the values of `headers`, and what stands before the `@` of
+    /// a URL, which all are `***` there.
     package var fingerprint: String {
         hexadecimal(Array(SHA256.digest(Array(redactedYAML().utf8)).prefix(6)))
     }

@@ -46,7 +46,7 @@ struct GenerationFactory: Sendable {
                 uniqueKeysWithValues: configuration.apps.map { app in
                     (app.name, ResponseURLClient(http: client, configuration: .init(app)))
                 }),
-            maxWaiting: files.maxWaiting(for: configuration.backends))
+            maxWaiting: files.maxWaiting(with: configuration))
     }
 
     /// - Parameter pause: that the backend has.

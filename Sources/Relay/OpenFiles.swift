@@ -1,6 +1,8 @@
 // How many files and sockets the process may have open, and how many of them the load may take.
 
+import AdminServer
 import CPosix
+import RelayConfiguration
 import RelayCore
 
 /// Each person who waits for an answer holds a connection to a backend, so that `max_waiting: 1000` takes more than the
@@ -10,8 +12,8 @@ import RelayCore
 /// When all are taken, libdispatch ends the process, for want of a file of /proc, and the health page cannot be asked.
 /// So the load never gets all of them.
 struct OpenFiles {
-    /// For the queue, the connections to Slack, the health page, secrets and the runtime.
-    private static let reserve = 128
+    /// For the queue, secrets and the runtime.
+    private static let ground = 64
 
     private let limit: Int
 
@@ -26,10 +28,21 @@ struct OpenFiles {
     }
 
     /// Connections to backends and to Slack's web API that may be open at a time.
-    var maxConnections: Int { max(limit - Self.reserve, 16) }
+    func maxConnections(with configuration: Configuration) -> Int {
+        max(limit - Self.reserve(for: configuration), 16)
+    }
 
     /// People that may wait at a time, for all backends together. Deliveries and late answers keep their connections.
-    func maxWaiting(for backends: [Backend]) -> Int {
-        max(maxConnections - LateAnswerPoster.maxConcurrent - backends.reduce(0) { $0 + $1.maxInFlight }, 1)
+    func maxWaiting(with configuration: Configuration) -> Int {
+        let inFlight = configuration.backends.reduce(0) { $0 + $1.maxInFlight }
+        return max(maxConnections(with: configuration) - LateAnswerPoster.maxConcurrent - inFlight, 1)
+    }
+
+    /// What is open beside the load: a listener can be full, and each connection to Slack has its successor beside it
+    /// while it is replaced.
+    private static func reserve(for configuration: Configuration) -> Int {
+        let listeners = [configuration.health != nil, configuration.admin != nil].count { $0 }
+        return ground + listeners * ConnectionLimits.maxConnections
+            + configuration.apps.reduce(0) { $0 + 2 * $1.connections }
     }
 }

@@ -16,8 +16,7 @@ package struct AdminConfiguration: Sendable, Equatable {
         self.token = token
     }
 
-    /// As in the file: `127.0.0.1:9391`, `[::1]:9391`.
-    package var listen: String { HealthConfiguration(host: host, port: port).listen }
+    package var address: ListenAddress { ListenAddress(host: host, port: port) }
 
     /// What is wrong with a token, as the end of a sentence; nil: nothing. Never shows it.
     package static func problem(ofToken token: Secret) -> String? {
@@ -35,6 +34,15 @@ package struct AdminConfiguration: Sendable, Equatable {
 
     private static let tokenBytes = 16...1024
 
+    /// A token as it is now: a file can be written to at any time. Throws when it cannot be had, or has not the form.
+    package static func token(
+        _ reference: SecretReference, from secrets: any SecretReader
+    ) throws(SecretError) -> Secret {
+        let token = try secrets.secret(reference)
+        if let problem = problem(ofToken: token) { throw SecretError(reference, reason: problem) }
+        return token
+    }
+
     enum Key: String, ConfigurationKey { case listen, token }
 
     /// nil for `listen: none`: there is no API.
@@ -42,10 +50,15 @@ package struct AdminConfiguration: Sendable, Equatable {
         var address: HealthConfiguration? = HealthConfiguration(host: "127.0.0.1", port: 9391)
         section.read(.listen, into: &address, .orNone(.listenAddress(as: "127.0.0.1:9391")))
         let token = section.read(.token, .secret)
-        guard let address else { return nil }
+        guard let address else {
+            if section[.token] != nil {
+                section.note("admin.token is for an API, and with `listen: none` there is none", at: .token)
+            }
+            return nil
+        }
         if section[.token] == nil, !IPAddress.isLoopback(host: address.host) {
             section.note(
-                "admin.token is missing; off loopback (admin.listen is \(address.listen)) the admin API wants one: "
+                "admin.token is missing; off loopback (admin.listen is \(address.address)) the admin API wants one: "
                     + "env:NAME or file:/path", at: .listen)
         }
         return AdminConfiguration(host: address.host, port: address.port, token: token)

@@ -18,10 +18,11 @@ extension Configuration {
             Key.backends.entry(.mapping(backends.map { YAMLEntry($0.name.text, $0.shown(detail)) })),
             Key.routes.entry(.sequence(routes.map(\.shown))),
             Key.unrouted.entry(unrouted.shown),
-            Key.health.entry(.keys([HealthConfiguration.Key.listen.entry(.string(health?.listen ?? "none"))])),
+            Key.health.entry(
+                .keys([HealthConfiguration.Key.listen.entry(.string(health?.address.description ?? "none"))])),
             Key.admin.entry(
                 .keys([
-                    AdminConfiguration.Key.listen.entry(.string(admin?.listen ?? "none")),
+                    AdminConfiguration.Key.listen.entry(.string(admin?.address.description ?? "none")),
                     AdminConfiguration.Key.token.entry(admin?.token.map(detail.secret)),
                 ])),
             Key.alarms.entry(alarms.shown(detail)),
@@ -47,7 +48,7 @@ enum ShownDetail {
 
     fileprivate func value(_ text: String) -> YAMLNode { .string(self == .whole ? text : "***") }
 
-    fileprivate func url(_ url: String) -> YAMLNode { .string(self == .whole ? url : Quote.withoutUserinfo(url)) }
+    fileprivate func url(_ url: String) -> YAMLNode { .string(self == .whole ? url : url.withoutUserinfo) }
 }
 
 extension ConfigurationKey {

@@ -1,5 +1,7 @@
 // The sections `health` and `log`: how the process shows itself.
 
+package import RelayCore
+
 /// Where `/healthz`, `/readyz` and `/metrics` are served.
 package struct HealthConfiguration: Sendable, Equatable {
     /// An address or a host name; IPv6 without brackets.
@@ -12,8 +14,7 @@ package struct HealthConfiguration: Sendable, Equatable {
         self.port = port
     }
 
-    /// As in the file: `0.0.0.0:9390`, `[::1]:9390`.
-    package var listen: String { host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    package var address: ListenAddress { ListenAddress(host: host, port: port) }
 
     enum Key: String, ConfigurationKey { case listen }
 }

@@ -20,13 +20,13 @@ package struct DeliveryID: Hashable, Sendable, CustomStringConvertible {
         return String(repeating: "0", count: 8 - digits.count) + digits + "-" + String(sequence)
     }
 
-    /// Reads what `description` wrote; nil for anything else.
+    /// Reads what `description` wrote, in letters of either case; nil for anything else.
     package init?(_ text: some StringProtocol) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[0].count == 8, let queue = UInt32(parts[0], radix: 16),
-            let sequence = Int64(parts[1]), sequence > 0
+        guard parts.count == 2, let queue = UInt32(parts[0], radix: 16), let sequence = Int64(parts[1]), sequence > 0
         else { return nil }
         self.init(queue: queue, sequence: sequence)
+        guard description == text.lowercased() else { return nil }
     }
 }
 

@@ -35,6 +35,14 @@ extension PageRequest {
     package var boundedLimit: Int { min(max(limit, 1), 1_000) }
 }
 
+extension Page where Element == Replay {
+    /// - Parameter found: from where the page begins on; one more than `limit` says that there is another page.
+    package init(_ found: [Replay], limit: Int) {
+        let items = Array(found.prefix(limit))
+        self.init(items: items, next: found.count > limit ? items.last?.id : nil)
+    }
+}
+
 // MARK: - History
 
 extension QueueLimits {

@@ -26,8 +26,8 @@ package protocol DeliveryArchive: Sendable {
     /// Removes a dead, expired or canceled delivery with its payload for good. Durable when it returns.
     func delete(_ id: DeliveryID) async throws(QueueError) -> DeliveryChange
 
-    /// Removes at most `limit` of the dead, expired and canceled deliveries that a filter takes: one short step.
-    /// Returns how many were removed; less than `limit`: no more are left.
+    /// Removes at most `limit` of the dead, expired and canceled deliveries that a filter takes, the oldest (the lowest
+    /// sequence) first: one short step. Returns how many were removed; less than `limit`: no more are left.
     func delete(_ filter: DeliveryFilter, limit: Int) async throws(QueueError) -> Int
 
     // MARK: Replays
@@ -36,8 +36,11 @@ package protocol DeliveryArchive: Sendable {
     /// are settled when its cursor comes to them are replayed, each once. What was deleted before that is passed over.
     func createReplay(_ request: ReplayRequest, now: Timestamp) async throws(QueueError) -> Replay
 
-    /// The newest first; finished ones are kept for the retention of dead letters.
+    /// All, the newest first; finished ones are kept for the retention of dead letters.
     func replays() async throws(QueueError) -> [Replay]
+
+    /// The same, a part of them.
+    func replays(_ page: PageRequest) async throws(QueueError) -> Page<Replay>
 
     func replay(_ id: Replay.ID) async throws(QueueError) -> Replay?
 

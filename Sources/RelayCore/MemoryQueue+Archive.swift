@@ -45,6 +45,20 @@ extension MemoryQueue: DeliveryArchive {
         return found
     }
 
+    private func oldest(_ filter: DeliveryFilter, limit: Int) async throws(QueueError) -> [DeliverySummary] {
+        var found: [DeliverySummary] = []
+        var cursor: Int64 = 0
+        while found.count < limit {
+            try checkOpen()
+            let step = kept.sequences(above: cursor, limit: Self.stepCount)
+            guard let last = step.last else { break }
+            found += step.lazy.compactMap { self.summary($0) }.filter(filter.takes).prefix(limit - found.count)
+            cursor = last
+            await Task.yield()
+        }
+        return found
+    }
+
     /// The newest first, until `body` returns false.
     private func forEachSummary(
         _ filter: DeliveryFilter, below cursor: Int64, _ body: (DeliverySummary) -> Bool
@@ -121,7 +135,7 @@ extension MemoryQueue: DeliveryArchive {
     package func delete(_ filter: DeliveryFilter, limit: Int) async throws(QueueError) -> Int {
         try checkOpen()
         guard limit > 0, let filter = filter.within(DeliveryFilter.removableStates) else { return 0 }
-        let found = try await summaries(filter, below: .max, limit: limit)
+        let found = try await oldest(filter, limit: limit)
         var deleted = 0
         for summary in found {
             guard let settledAt = summary.settledAt, isDead(summary.id.sequence, since: settledAt) else { continue }
@@ -173,6 +187,10 @@ extension MemoryQueue: DeliveryArchive {
     package func replays() async throws(QueueError) -> [Replay] {
         try checkOpen()
         return replayJobs.values.map(\.replay).sorted { $0.id > $1.id }
+    }
+
+    package func replays(_ page: PageRequest) async throws(QueueError) -> Page<Replay> {
+        Page(try await replays().filter { $0.id < page.cursor ?? .max }, limit: page.boundedLimit)
     }
 
     package func replay(_ id: Replay.ID) async throws(QueueError) -> Replay? {

@@ -51,15 +51,24 @@ actor ArchiveReader {
         return count
     }
 
-    /// The first deliveries below a sequence that a filter takes and that are settled, from the newest on.
-    func settled(_ filter: DeliveryFilter, below cursor: Int64, limit: Int) throws(QueueError) -> [WriteTransaction
-        .SettledAt]
-    {
+    /// The first deliveries above a sequence that a filter takes and that are settled, from the oldest on.
+    func settled(
+        _ filter: DeliveryFilter, above cursor: Int64, limit: Int
+    ) throws(QueueError) -> [WriteTransaction.SettledAt] {
+        let query = makeQuery(filter)
         var found: [WriteTransaction.SettledAt] = []
-        try scan(makeQuery(filter), "delivery.id, delivery.settled_at", below: cursor) { row in
-            guard let settledAt = row[1] as Int64? else { return true }
-            found.append((row[0], Timestamp(nanosecondsSinceEpoch: settledAt)))
-            return found.count < limit
+        var cursor: Int64? = cursor
+        while let position = cursor, found.count < limit {
+            cursor = try connection.read { db in
+                let window = try query.window(above: position, below: .max, size: Self.stepRows, db)
+                try query.forEach("delivery.id, delivery.settled_at", in: window, .oldestFirst, db) { row in
+                    if let settledAt = row[1] as Int64? {
+                        found.append((row[0], Timestamp(nanosecondsSinceEpoch: settledAt)))
+                    }
+                    return found.count < limit
+                }
+                return window.isLast ? nil : window.high
+            }
         }
         return found
     }
@@ -76,11 +85,13 @@ actor ArchiveReader {
         }
     }
 
-    func replays() throws(QueueError) -> [Replay] {
+    /// The newest first.
+    func replays(below cursor: Replay.ID, limit: Int) throws(QueueError) -> [Replay] {
         try connection.read { db in
-            let statement = try db.cachedStatement(sql: "SELECT \(ReplayJob.columns) FROM replay ORDER BY id DESC")
+            let statement = try db.cachedStatement(
+                sql: "SELECT \(ReplayJob.columns) FROM replay WHERE id < ? ORDER BY id DESC LIMIT ?")
             var replays: [Replay] = []
-            try statement.forEach([]) {
+            try statement.forEach([cursor.databaseValue, limit.databaseValue]) {
                 replays.append(try ReplayJob($0).replay)
                 return true
             }

@@ -42,12 +42,12 @@ extension SQLiteQueue: DeliveryArchive {
         try checkOpen()
         guard let filter = filter.within(DeliveryFilter.removableStates) else { return 0 }
         var deleted = 0
-        var cursor = Int64.max
+        var cursor: Int64 = 0
         // Looked for by the reader, so that the writer has only to remove; a transaction removes as many as a step of
         // retention. What was replayed meanwhile stays, and others take its place.
         while deleted < limit {
             let found = try await archive.settled(
-                filter, below: cursor, limit: min(limit - deleted, WriteTransaction.removalLimit.deliveries))
+                filter, above: cursor, limit: min(limit - deleted, WriteTransaction.removalLimit.deliveries))
             guard let last = found.last else { break }
             cursor = last.id
             guard case .deleted(let count) = try await writer.write(.deleteFound(found)) else { break }
@@ -70,7 +70,13 @@ extension SQLiteQueue: DeliveryArchive {
 
     package func replays() async throws(QueueError) -> [Replay] {
         try checkOpen()
-        return try await archive.replays()
+        return try await archive.replays(below: .max, limit: .max)
+    }
+
+    package func replays(_ page: PageRequest) async throws(QueueError) -> Page<Replay> {
+        try checkOpen()
+        let limit = page.boundedLimit
+        return Page(try await archive.replays(below: page.cursor ?? .max, limit: limit + 1), limit: limit)
     }
 
     package func replay(_ id: Replay.ID) async throws(QueueError) -> Replay? {

@@ -21,7 +21,7 @@ struct ReplaysCommand: AsyncParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() async throws {
-            let body = try await admin.connect().get("/replays")
+            let body = try await admin.connect().get("/replays", [("limit", "1000")])
             guard admin.output == .table else { return printJSON(body) }
             let replays: API.Page<API.Replay> = try AdminClient.decode(body)
             guard !replays.items.isEmpty else { return print("none") }
@@ -33,6 +33,7 @@ struct ReplaysCommand: AsyncParsableCommand {
                     .init(Age.relative(replay.createdAt)), .init(Age.relative(replay.endedAt)), .init(replay.which))
             }
             table.print()
+            if replays.next != nil { printError("there are older ones, which are not shown") }
         }
     }
 

@@ -39,7 +39,8 @@ struct AdminAccessTests {
             #expect(!reply.text.contains("0123456789"))
             let line = try #require(stage.log.lines.first { $0.message == "admin request refused" })
             #expect(line.level == .warning)
-            #expect(line.metadata == ["admin.remote": "127.0.0.1", "reason": "unauthorized"])
+            #expect(line.metadata["admin.remote"] == "127.0.0.1" && line.metadata["reason"] == "unauthorized")
+            #expect(line.metadata["error"].map { !$0.isEmpty && !$0.contains("0123456789") } == true)
         }
     }
 
@@ -54,7 +55,12 @@ struct AdminAccessTests {
             #expect(try await stage.status("first-first-first") == 401)
             #expect(try await stage.status("second-second-sec") == 200)
             present.value.withLock { $0 = nil }
-            #expect(try await stage.status("second-second-sec") == 503)
+            // Where it is kept is for the log.
+            let reply = try await stage.get("/status", headers: [("Authorization", "Bearer second-second-sec")])
+            #expect(reply.status == 503)
+            #expect(try reply.problem.detail == "the log of Relay says why")
+            let line = try #require(stage.log.lines.first { $0.metadata["reason"] == "token_unavailable" })
+            #expect(line.metadata["error"] == "secret file:/token: cannot be opened")
         }
     }
 
@@ -145,6 +151,18 @@ struct AdminAccessTests {
         }
     }
 
+    @Test("a body that is no HTTP is the peer's mistake, and no error of Relay")
+    func brokenBody() async throws {
+        try await AdminStage.with { stage in
+            let reply = try await stage.exchange(
+                "POST /api/v1/replays HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                    + "Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+            #expect(reply.hasPrefix("HTTP/1.1 400 "), "\(reply)")
+            #expect(reply.contains("malformed_request"))
+            #expect(!stage.log.lines.contains { $0.level >= .error })
+        }
+    }
+
     @Test("a body is at most 64 KiB, and none where none is wanted")
     func bodySize() async throws {
         try await AdminStage.with { stage in
@@ -176,8 +194,8 @@ struct AdminAccessTests {
 
     // MARK: Slow peers
 
-    private static let hasty: AdminServer.Limits = {
-        var limits = AdminServer.Limits()
+    private static let hasty: ConnectionLimits = {
+        var limits = ConnectionLimits()
         limits.idleTimeout = .milliseconds(300)
         limits.bodyTimeout = .milliseconds(300)
         limits.writeTimeout = .milliseconds(300)
@@ -209,7 +227,7 @@ struct AdminAccessTests {
 
     @Test("at most so many connections are open, and one that ends makes room")
     func connections() async throws {
-        var limits = AdminServer.Limits()
+        var limits = ConnectionLimits()
         limits.connections = 1
         limits.idleTimeout = .seconds(60)
         try await AdminStage.with(limits: limits) { stage in

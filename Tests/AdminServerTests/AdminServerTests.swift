@@ -226,6 +226,22 @@ struct AdminServerTests {
     }
 
     @Test(
+        "a class and a reason go together, be it the dead letter's or the last attempt's",
+        arguments: [
+            ("class=backend&reason=http_500", 1), ("class=backend&reason=attempts_exhausted_http_500", 1),
+            ("class=backend&reason=http_500&reason=http_400", 1), ("class=backend&reason=rejected_http_500", 0),
+            ("class=policy&reason=http_500", 0), ("class=expiry&state=dead", 0), ("class=relay&reason=http_500", 0),
+            ("class=expiry&reason=http_500", 1),
+        ])
+    func classAndReason(query: String, count: Int) async throws {
+        try await AdminStage.with { stage in
+            await stage.archive.fill([.dead, .expired, .delivered])
+            let states = try await stage.states(query)
+            #expect(states.count == count)
+        }
+    }
+
+    @Test(
         "a delivery has its attempts and its response, and its payload only where it is asked for; who reads is logged")
     func delivery() async throws {
         try await AdminStage.with { stage in
@@ -284,6 +300,35 @@ struct AdminServerTests {
         }
     }
 
+    @Test("what came after the count stays, and the log has how many were deleted")
+    func deleteCounted() async throws {
+        try await AdminStage.with { stage in
+            await stage.archive.fill([.dead, .dead, .delivered])
+            #expect(try await stage.delete("/deliveries?dry_run=true").decoded(API.Matched.self).matched == 2)
+            await stage.archive.fill([.dead])
+            #expect(try await stage.delete("/deliveries?count=2").decoded(API.Deleted.self).deleted == 2)
+            let left: API.Page<API.Delivery> = try await stage.get("/deliveries").decoded()
+            #expect(left.items.map(\.id) == ["000000ab-4", "000000ab-3"])
+            #expect(stage.log.changes.map { $0["admin.count"] } == ["2"])
+        }
+    }
+
+    @Test("a deletion that breaks off says how far it came")
+    func deleteBreaksOff() async throws {
+        try await AdminStage.with { stage in
+            let all = AdminHandlers.deleteStep + 1
+            await stage.archive.fill(Array(repeating: .dead, count: all))
+            await stage.archive.fail(afterDeletions: 1)
+            let reply = try await stage.delete("/deliveries?count=\(all)")
+            #expect(reply.status == 503)
+            #expect(try reply.problem.detail == "500 of 501 were deleted, and then: queue unavailable: no space left")
+            #expect(
+                stage.log.changes.map { [$0["admin.count"], $0["outcome"]] } == [["500", "queue_unavailable"]])
+            let nothing = try await stage.delete("/deliveries?count=1")
+            #expect(try nothing.problem.detail == "queue unavailable: no space left")
+        }
+    }
+
     @Test("many are deleted only when the caller says how many there are")
     func deleteMany() async throws {
         try await AdminStage.with { stage in
@@ -294,9 +339,11 @@ struct AdminServerTests {
             #expect(stage.log.changes.map { $0["outcome"] } == ["confirmation_required"])
             let differs = try await stage.delete("/deliveries?state=dead&count=3")
             #expect(differs.status == 409)
-            #expect(try differs.problem.detail == "2 deliveries match, not 3: nothing was deleted")
+            #expect(try differs.problem.detail == "only 2 deliveries match, not 3: nothing was deleted")
             #expect(try await stage.delete("/deliveries?state=dead&count=2").decoded(API.Deleted.self).deleted == 2)
             #expect(try await stage.delete("/deliveries?state=delivered&count=1").status == 422)
+            #expect(try await stage.delete("/deliveries?state=dead&class=expiry&count=1").status == 409)
+            #expect(try await stage.delete("/deliveries?state=dead&class=expiry&count=0").status == 200)
             let left: API.Page<API.Delivery> = try await stage.get("/deliveries").decoded()
             #expect(left.items.map(\.state) == ["pending", "delivered", "canceled", "expired"])
         }
@@ -325,6 +372,18 @@ struct AdminServerTests {
                 ])
             #expect(try await stage.get("/replays/2").problem.code == "unknown_replay")
             #expect(try await stage.get("/replays/x").status == 404)
+        }
+    }
+
+    @Test("replays come in pages, the newest first")
+    func replayPages() async throws {
+        try await AdminStage.with { stage in
+            for _ in 1...3 { #expect(try await stage.post("/replays", #"{"filter":{}}"#).status == 201) }
+            let first: API.Page<API.Replay> = try await stage.get("/replays?limit=2").decoded()
+            #expect(first.items.map(\.id) == [3, 2] && first.next == "2")
+            let last: API.Page<API.Replay> = try await stage.get("/replays?limit=2&cursor=2").decoded()
+            #expect(last.items.map(\.id) == [1] && last.next == nil)
+            #expect(try await stage.get("/replays?limit=0").status == 422)
         }
     }
 
@@ -369,6 +428,8 @@ struct AdminServerTests {
             (#"{"filter":{"state":["pending"]}}"#, 422, "state must be one of dead, expired, canceled, delivered"),
             (#"{"filter":{"since":"yesterday"}}"#, 422, "since must be a time"),
             (#"{"filter":null}"#, 422, "filter must be an object, is null"),
+            (#"{"filter":{"class":["expiry"],"state":["dead"]}}"#, 422, "filter takes nothing: its class goes"),
+            (#"{"filter":{"class":["relay"],"reason":["http_500"]}}"#, 422, "filter takes nothing"),
         ])
     func wrongBody(body: String, status: Int, detail: String) async throws {
         try await AdminStage.with { stage in
@@ -386,6 +447,9 @@ struct AdminServerTests {
             ("cursor=x", "cursor must be"),
             ("state=gone", #"state must be one of pending"#), ("kind=Event", "kind must be one of event"),
             ("since=2", "since must be a time"), ("since=2026-02-30T00:00:00Z", "since must be a time"),
+            ("until=2025-02-29T00:00:00Z", "until must be a time"),
+            ("until=9999-02-29T00:00:00Z", "until must be a time"),
+            ("since=-001-01-01T00:00:00Z", "since must be a time"),
             ("colour=red", "colour is not a parameter"), ("%00=1", "is not a parameter"),
             ("class=backend&class=relay", "class is given with several values"),
         ])

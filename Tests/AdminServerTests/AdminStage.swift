@@ -26,15 +26,17 @@ struct AdminStage: Sendable {
     static func with(
         token: String? = nil, tokenReader: (@Sendable () throws(SecretError) -> Secret)? = nil,
         host: String = "127.0.0.1",
-        limits: AdminServer.Limits = .init(), feed: DeliveryFeed = .init(), body: (AdminStage) async throws -> Void
+        limits: ConnectionLimits = .init(), heartbeat: Duration = .seconds(15), feed: DeliveryFeed = .init(),
+        body: (AdminStage) async throws -> Void
     ) async throws {
         let (ports, listening) = AsyncStream<Int>.makeStream()
         let log = TestLog()
         let (archive, gateway) = (TestArchive(), TestGateway())
         let reader = tokenReader ?? token.map(Self.reader)
         let server = AdminServer(
-            .init(host: host, port: 0, token: reader), archive: archive, control: gateway, feed: feed, limits: limits,
-            now: { now }, onListening: { listening.yield($0) }, logger: log.logger)
+            .init(.init(host: host, port: 0), token: reader), archive: archive, control: gateway, feed: feed,
+            limits: limits, heartbeat: heartbeat, now: { now }, onListening: { listening.yield($0) }, logger: log.logger
+        )
         let client = CurlClient()
         defer { client.shutdown() }
         try await withThrowingTaskGroup(of: Void.self) { group in

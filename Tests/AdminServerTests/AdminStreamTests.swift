@@ -1,6 +1,7 @@
 // The stream of what happens to deliveries.
 
 import Foundation
+import HTTPTypes
 import NIOCore
 import RelayCore
 import Testing
@@ -66,9 +67,7 @@ struct AdminStreamTests {
 
     @Test("a stream in which nothing happens is kept open by comments")
     func heartbeat() async throws {
-        var limits = AdminServer.Limits()
-        limits.heartbeat = .milliseconds(20)
-        try await AdminStage.with(limits: limits) { stage in
+        try await AdminStage.with(heartbeat: .milliseconds(20)) { stage in
             try await RawConnection.with(port: stage.port) { connection in
                 try await connection.send(Self.request)
                 _ = await connection.text(until: Self.beginning)
@@ -113,7 +112,7 @@ struct AdminStreamTests {
 
     @Test("a reader that reads nothing at all is cut off in the end")
     func deadReader() async throws {
-        var limits = AdminServer.Limits()
+        var limits = ConnectionLimits()
         limits.writeTimeout = .milliseconds(200)
         try await AdminStage.with(limits: limits, feed: DeliveryFeed(maxWaiting: 8)) { stage in
             try await RawConnection.with(port: stage.port) { connection in
@@ -142,6 +141,48 @@ struct AdminStreamTests {
             for other in others { stage.feed.unsubscribe(other) }
             // The one whose connection is gone goes, too.
             while stage.feed.isWatched { try await Task.sleep(for: .milliseconds(5)) }
+        }
+    }
+
+    @Test(
+        "a stream takes no body: it would have to be read for as long as the stream lives",
+        arguments: [
+            "Transfer-Encoding: chunked\r\n\r\n" + String(repeating: "1\r\nx\r\n", count: 5) + "0\r\n\r\n",
+            "Content-Length: 5\r\n\r\nxxxxx",
+        ])
+    func body(rest: String) async throws {
+        try await AdminStage.with { stage in
+            let reply = try await stage.exchange(
+                "GET /api/v1/deliveries/stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + rest)
+            #expect(reply.hasPrefix("HTTP/1.1 422 "), "\(reply)")
+            #expect(reply.contains("the body must be empty"))
+            #expect(!stage.feed.isWatched)
+            // None at all, in as many words, is none.
+            try await RawConnection.with(port: stage.port) { connection in
+                try await connection.send(Self.request.replacing("\r\n\r\n", with: "\r\nContent-Length: 0\r\n\r\n"))
+                #expect(await connection.text(until: Self.beginning).contains("200 OK"))
+            }
+        }
+    }
+
+    @Test("a stream whose response is never written leaves no subscription behind")
+    func neverWritten() async throws {
+        let feed = DeliveryFeed()
+        let handlers = AdminHandlers(archive: TestArchive(), control: TestGateway(), feed: feed)
+        var request = AdminRequest(path: [], query: try Query(""), body: Data(), now: AdminStage.now)
+        var reply: AdminReply? = try await handlers.streamDeliveries(&request)
+        #expect(reply?.status == .ok && feed.isWatched)
+        reply = nil
+        #expect(!feed.isWatched)
+    }
+
+    @Test("as many backends can be named as the document says")
+    func manyBackends() async throws {
+        try await AdminStage.with { stage in
+            let reply = try await stage.get(
+                "/deliveries/stream?" + (0...100).map { "backend=b\($0)" }.joined(separator: "&"))
+            #expect(reply.status == 422)
+            #expect(try reply.problem.detail == "backend is given 101 times; at most 100")
         }
     }
 

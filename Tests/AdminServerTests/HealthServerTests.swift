@@ -5,33 +5,52 @@ import Logging
 import Metrics
 import NIOCore
 import NIOPosix
+import RelayCore
 import Testing
 
 @testable import AdminServer
 
 @Suite struct HealthServerTests {
-    /// Serves on a free port and asks once, over a socket.
+    /// Serves on a free port while the body runs.
+    func serving<Result: Sendable>(
+        registry: MetricsRegistry = .init(), problems: [String] = [],
+        _ body: (_ port: Int) async throws -> Result
+    ) async throws -> Result {
+        let (ports, listening) = AsyncStream<Int>.makeStream()
+        let server = HealthServer(
+            .init(host: "127.0.0.1", port: 0), registry: registry, readiness: { Readiness(problems: problems) },
+            onListening: { listening.yield($0) }, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await server.run() }
+            var iterator = ports.makeAsyncIterator()
+            return try await body(try #require(await iterator.next()))
+        }
+    }
+
+    /// Serves and asks once, over a socket.
     func response(
         to path: String, registry: MetricsRegistry = .init(), problems: [String] = []
     ) async throws -> (status: Int, body: String) {
-        let (ports, listening) = AsyncStream<Int>.makeStream()
-        let server = HealthServer(
-            host: "127.0.0.1", port: 0, registry: registry, readiness: { Readiness(problems: problems) },
-            onListening: { listening.yield($0) }, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let client = CurlClient()
         defer { client.shutdown() }
-        return try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await server.run() }
-            var port: Int?
-            for await announced in ports {
-                port = announced
-                break
-            }
-            let url = "http://127.0.0.1:\(try #require(port))\(path)"
-            let response = try await client.perform(CurlRequest(url: url, proxy: .none))
-            group.cancelAll()
+        return try await serving(registry: registry, problems: problems) { port in
+            let response = try await client.perform(
+                CurlRequest(url: "http://127.0.0.1:\(port)\(path)", proxy: .none))
             return (response.status, String(decoding: response.body, as: UTF8.self))
         }
+    }
+
+    @Test("a peer is kept within the same bounds as at the admin API")
+    func bounds() async throws {
+        let reply = try await serving { port in
+            try await RawConnection.with(port: port) { connection in
+                let long = String(repeating: "x", count: 17 << 10)
+                try await connection.send("GET /healthz HTTP/1.1\r\nX: \(long)\r\n\r\n")
+                return await connection.rest()
+            }
+        }
+        #expect(reply.hasPrefix("HTTP/1.1 431 "))
     }
 
     @Test("/healthz is ok whatever Slack, disk and backends do")
@@ -80,7 +99,7 @@ extension HealthServerTests {
         defer { listener.close(promise: nil) }
         let port = try #require(listener.localAddress?.port)
         let server = HealthServer(
-            host: "127.0.0.1", port: port, registry: .init(), readiness: { Readiness(problems: []) },
+            .init(host: "127.0.0.1", port: port), registry: .init(), readiness: { Readiness(problems: []) },
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let error = await #expect(throws: ListenError.self) { try await server.run() }
         #expect(error?.description.hasPrefix("cannot serve health on 127.0.0.1:\(port): ") == true)

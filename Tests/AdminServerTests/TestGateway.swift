@@ -145,8 +145,15 @@ actor TestArchive: DeliveryArchive {
         return change
     }
 
-    func delete(_ filter: DeliveryFilter, limit: Int) -> Int {
-        let ids = Set(matching(filter).prefix(limit).map(\.summary.id))
+    /// Steps of a deletion that work.
+    private var goodDeletions = Int.max
+
+    func fail(afterDeletions count: Int) { goodDeletions = count }
+
+    func delete(_ filter: DeliveryFilter, limit: Int) throws(QueueError) -> Int {
+        guard goodDeletions > 0 else { throw QueueError(.unavailable, "no space left") }
+        goodDeletions -= 1
+        let ids = Set(matching(filter).suffix(limit).map(\.summary.id))
         records.removeAll { ids.contains($0.summary.id) }
         return ids.count
     }
@@ -174,6 +181,11 @@ actor TestArchive: DeliveryArchive {
     }
 
     func replays() -> [Replay] { jobs.reversed() }
+
+    func replays(_ page: PageRequest) -> Page<Replay> {
+        Page(replays().filter { $0.id < page.cursor ?? .max }, limit: page.limit)
+    }
+
     func replay(_ id: Replay.ID) -> Replay? { jobs.first { $0.id == id } }
 
     func advanceReplay(_ id: Replay.ID, limit: Int, now: Timestamp) -> (replay: Replay?, backends: Set<BackendName>) {

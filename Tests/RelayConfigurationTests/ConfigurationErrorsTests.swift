@@ -161,6 +161,10 @@ struct ConfigurationErrorsTests {
                 "health: { listen: 'a:70000' }",
                 #"health.listen must have a port of 0 to 65535 after the host, as in 0.0.0.0:9390, is "a:70000""#
             ),
+            (
+                "admin: { listen: none, token: env:T }",
+                "admin.token is for an API, and with `listen: none` there is none"
+            ),
             ("admin: { listen: '9391' }", #"admin.listen must end in a port, as in 127.0.0.1:9391, is "9391""#),
             (
                 "admin: { token: a-literal-secret }",

@@ -240,7 +240,7 @@ struct ConfigurationParseTests {
                 """))
         #expect(configuration.unrouted == UnroutedPolicy(event: .withhold, others: .acknowledge))
         #expect(configuration.health == HealthConfiguration(host: "::1", port: 0))
-        #expect(configuration.health?.listen == "[::1]:0")
+        #expect(configuration.health?.address.description == "[::1]:0")
         #expect(configuration.log == LogConfiguration(level: .trace, format: .text))
     }
 
@@ -273,6 +273,20 @@ struct ConfigurationParseTests {
         #expect(
             AdminConfiguration.problem(ofToken: Secret("0123456789 abcdef"))
                 == "must be ASCII characters without spaces")
+    }
+
+    @Test("a token that has lost its form is refused whenever it is read")
+    func adminTokenForm() throws {
+        struct Kept: SecretReader {
+            var text: String
+            func secret(_ reference: SecretReference) throws(SecretError) -> Secret { Secret(text) }
+        }
+        let token = try AdminConfiguration.token(.file("/t"), from: Kept(text: "0123456789abcdef"))
+        #expect(token.bytes == Array("0123456789abcdef".utf8))
+        let error = #expect(throws: SecretError.self) {
+            try AdminConfiguration.token(.file("/t"), from: Kept(text: "x"))
+        }
+        #expect(error?.description.hasPrefix("secret file:/t: must be 16 to 1024 bytes, is 1;") == true)
     }
 
     @Test("values may be quoted, as templates do")

@@ -25,7 +25,7 @@ struct ConfigurationShowTests {
         for (index, app) in configuration.apps.enumerated() {
             redacted.apps[index].appToken = .environment("SHOWN\(index)")
             redacted.apps[index].signingSecret = .environment("SHOWN")
-            redacted.apps[index].proxy = app.proxy.map(Quote.withoutUserinfo)
+            redacted.apps[index].proxy = app.proxy.map(\.withoutUserinfo)
         }
         redacted.alarms.secret = configuration.alarms.secret.map { _ in .environment("SHOWN") }
         if configuration.admin?.token != nil { redacted.admin?.token = .environment("SHOWN") }
@@ -33,9 +33,9 @@ struct ConfigurationShowTests {
             var backend = backend
             for index in backend.signing.indices { backend.signing[index].secret = .environment("SHOWN") }
             backend.headers = backend.headers.map { .init(name: $0.name, value: "***") }
-            backend.url = backend.url.map(Quote.withoutUserinfo)
-            backend.urls = backend.urls.mapValues(Quote.withoutUserinfo)
-            backend.proxy = backend.proxy.map(Quote.withoutUserinfo)
+            backend.url = backend.url.map(\.withoutUserinfo)
+            backend.urls = backend.urls.mapValues(\.withoutUserinfo)
+            backend.proxy = backend.proxy.map(\.withoutUserinfo)
             return backend
         }
         return redacted

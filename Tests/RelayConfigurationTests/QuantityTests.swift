@@ -65,14 +65,4 @@ struct QuantityTests {
         #expect(editDistance(a, b) == distance)
         #expect(editDistance(b, a) == distance)
     }
-
-    @Test(
-        "userinfo is cut from a URL, valid or not",
-        arguments: [
-            ("http://u:p@h/x", "http://***@h/x"), ("http://h/x", "http://h/x"), ("u:p@h", "***@h"), ("@bob", "@bob"),
-            ("http://a@b@h", "http://***@h"),
-        ])
-    func userinfo(_ url: String, _ shown: String) {
-        #expect(Quote.withoutUserinfo(url) == shown)
-    }
 }

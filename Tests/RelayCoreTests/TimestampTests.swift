@@ -29,7 +29,10 @@ import Testing
         let id = DeliveryID(queue: 0xbeef, sequence: 12)
         #expect(id.description == "0000beef-12")
         #expect(DeliveryID(id.description) == id)
-        #expect(DeliveryID("beef-12") == nil && DeliveryID("0000beef-0") == nil && DeliveryID("0000beef") == nil)
+        #expect(DeliveryID("0000BEEF-12") == id)
+        for text in ["beef-12", "0000beef-0", "0000beef", "0000beef-+5", "+000beef-5", "0000beef-05", "0000beef-5-"] {
+            #expect(DeliveryID(text) == nil)
+        }
     }
 
     @Test("secrets and payloads print as nothing of what they hold")

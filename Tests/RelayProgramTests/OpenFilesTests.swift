@@ -31,12 +31,12 @@ struct OpenFilesTests {
             return .respond(headers: [("Content-Type", "application/json")], body: Array(#"{"text":"done"}"#.utf8))
         })
         let home = try RelayHome(
-            apiURL: slack.apiURL, backends: ["app": "url: \(backend.url)/slack/events"], ulimit: "-n 192")
+            apiURL: slack.apiURL, backends: ["app": "url: \(backend.url)/slack/events"], ulimit: "-n 260")
         let relay = try await home.serve()
         try await slack.waitForConnections(atLeast: 2)
         let warning = try await relay.logged(
             "fewer answers can be waited for at a time than max_waiting says: too few files may be open")
-        // 192, less 128 in reserve, 16 for deliveries and 16 for late answers.
+        // 260, less 196 in reserve, 16 for deliveries and 16 for late answers.
         #expect(warning["limit"] == "32")
 
         _ = try await slack.send(.command, count: 60)

@@ -122,6 +122,14 @@ extension DeliveryArchiveConformance {
             #expect(try await queue.statistics()["a"]?.dead ?? 0 == 0)
             #expect(try await queue.store(request).count == 1)
         },
+        Fact("a filter deletes the oldest first, so that what came after a count stays") { make in
+            let queue = try await make(.init())
+            for second in 1...4 as ClosedRange<Int64> { try await queue.storeDead(.event(at: second)) }
+            try await queue.storeDead(.event(to: "b"))
+            let filter = DeliveryFilter { $0.backends = ["a"] }
+            #expect(try await queue.delete(filter, limit: 3) == 3)
+            #expect(try await queue.listed() == [5, 4])
+        },
         Fact("a filter deletes dead letters in steps, and nothing that waits") { make in
             let queue = try await make(.init())
             for second in 1...5 as ClosedRange<Int64> { try await queue.storeDead(.event(at: second)) }

@@ -139,7 +139,8 @@ extension DeliveryArchiveConformance {
                 { _ = try await queue.retry(id, now: .second(1)) }, { _ = try await queue.cancel(id, now: .second(1)) },
                 { _ = try await queue.delete(id) }, { _ = try await queue.delete(.init(), limit: 1) },
                 { _ = try await queue.createReplay(.init(filter: .init()), now: .second(1)) },
-                { _ = try await queue.replays() }, { _ = try await queue.replay(1) },
+                { _ = try await queue.replays() }, { _ = try await queue.replays(PageRequest()) },
+                { _ = try await queue.replay(1) },
                 { _ = try await queue.advanceReplay(1, limit: 1, now: .second(1)) },
                 { _ = try await queue.cancelReplay(1, now: .second(1)) },
             ]

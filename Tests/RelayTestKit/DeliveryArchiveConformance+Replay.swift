@@ -115,6 +115,11 @@ extension DeliveryArchiveConformance {
                 _ = try await queue.createReplay(.init(filter: .init()), now: .second(second))
             }
             #expect(try await queue.replays().map(\.id) == [3, 2, 1])
+            let first = try await queue.replays(PageRequest(limit: 2))
+            #expect(first.items.map(\.id) == [3, 2] && first.next == 2)
+            let last = try await queue.replays(PageRequest(limit: 2, cursor: first.next))
+            #expect(last.items.map(\.id) == [1] && last.next == nil)
+            #expect(try await queue.replays(PageRequest(limit: 3)).next == nil)
             #expect(try await queue.replay(9) == nil)
             #expect(try await queue.cancelReplay(9, now: .second(1)) == nil)
             #expect(try await queue.advanceReplay(9, limit: 1, now: .second(1)).replay == nil)

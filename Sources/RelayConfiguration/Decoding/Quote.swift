@@ -7,7 +7,7 @@ enum Quote {
     /// like a Slack token, and for the userinfo of a URL.
     static func value(_ text: String) -> String {
         guard !text.lowercased().hasPrefix("xapp-"), !text.lowercased().hasPrefix("xox") else { return "***" }
-        let shown = withoutUserinfo(text)
+        let shown = text.withoutUserinfo
         return (shown.count > 60 ? shown.prefix(57) + "..." : shown).debugDescription
     }
 
@@ -17,18 +17,6 @@ enum Quote {
         let isWord = text.utf8.count <= 40 && text.utf8.allSatisfy { $0.isASCIILetter || "_-.".utf8.contains($0) }
         return isWord ? " `\(text)`" : ""
     }
-
-    /// A URL with `***` for what stands before its `@`; also works on what is not a valid URL.
-    static func withoutUserinfo(_ url: String) -> String {
-        guard let at = url.lastIndex(of: "@"), at != url.startIndex else { return url }
-        let scheme = url.range(of: "://").map { url[..<$0.upperBound] } ?? ""
-        return scheme + "***" + url[at...]
-    }
-}
-
-extension String {
-    /// The first place of a text in this one.
-    fileprivate func range(of text: String) -> Range<String.Index>? { ranges(of: text).first }
 }
 
 extension UInt8 {

@@ -13,10 +13,12 @@ struct FileError: Error {
     var reason: String
 }
 
-/// What differs when a file was written to or replaced: modification time, size, and identity.
+/// What differs when a file was written to, replaced, or given to others to read: times, size, and identity.
 package struct FileVersion: Hashable, Sendable {
     /// Since the epoch, to the nanosecond.
     var modified: Duration
+    /// The same, of owner and mode as well.
+    var changed: Duration
     var size: Int64
     var device: UInt64
     var inode: UInt64
@@ -25,8 +27,8 @@ package struct FileVersion: Hashable, Sendable {
 extension FileVersion {
     fileprivate init(_ status: relay_file_status) {
         self.init(
-            modified: .nanoseconds(status.modified_nanoseconds), size: status.size, device: status.device,
-            inode: status.inode)
+            modified: .nanoseconds(status.modified_nanoseconds), changed: .nanoseconds(status.changed_nanoseconds),
+            size: status.size, device: status.device, inode: status.inode)
     }
 
     /// Of the file that a path leads to, symbolic links followed; nil when there is none, or nothing that can be read
