@@ -7,6 +7,8 @@ final class EasyHandle {
     let pointer: UnsafeMutableRawPointer
     private(set) var transfer: Transfer?
     private var headers: UnsafeMutablePointer<curl_slist>?
+    /// The header line that is being made: its room is used again.
+    private var line: [UInt8] = []
     private var resolvedNames: UnsafeMutablePointer<curl_slist>?
     private var isOnConnectionOfItsOwn = false
     /// What the request's `addressObjection` said last.
@@ -226,19 +228,26 @@ extension EasyHandle {
         try set(CURLOPT_CUSTOMREQUEST, request.method == .delete ? "DELETE" : nil)
         relay_easy_set_offset(pointer, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
         // Two that libcurl adds by itself: the wait for "100 Continue", and a Content-Type for each POST.
-        try append("Expect:")
-        if request.method == .post, !request.headers.contains(where: { $0.name.lowercased() == "content-type" }) {
-            try append("Content-Type:")
+        headers = try appended("Expect:", to: headers)
+        if request.method == .post, !request.headers.contains(where: { $0.name.isContentType }) {
+            headers = try appended("Content-Type:", to: headers)
         }
-        for (name, value) in request.headers {
-            // `Name:` would remove a header of libcurl's own; `Name;` sends one without a value (CURLOPT_HTTPHEADER).
-            try append(value.isEmpty ? "\(name);" : "\(name): \(value)")
-        }
+        for (name, value) in request.headers { try appendHeader(name, value) }
         relay_easy_set_list(pointer, CURLOPT_HTTPHEADER, headers)
     }
 
-    private func append(_ line: String) throws(CurlError) {
-        headers = try appended(line, to: headers)
+    private func appendHeader(_ name: String, _ value: String) throws(CurlError) {
+        line.removeAll(keepingCapacity: true)
+        line += name.utf8
+        // `Name:` would remove a header of libcurl's own; `Name;` sends one without a value (CURLOPT_HTTPHEADER).
+        line += (value.isEmpty ? ";" : ": ").utf8
+        line += value.utf8
+        line.append(0)
+        let longer = line.withUnsafeBytes {
+            curl_slist_append(headers, $0.baseAddress?.assumingMemoryBound(to: CChar.self))
+        }
+        guard let longer else { throw error(CURLE_OUT_OF_MEMORY, .other) }
+        headers = longer
     }
 
     private func appended(
@@ -259,6 +268,10 @@ extension EasyHandle {
 
     /// The bundle file that libcurl was built with, or nil.
     private static let defaultCAFile = relay_default_ca_file().map { String(cString: $0) }
+}
+
+extension String {
+    fileprivate var isContentType: Bool { utf8.elementsEqual("content-type".utf8) { $0 | 0x20 == $1 } }
 }
 
 // Results

@@ -11,8 +11,9 @@ struct HastyServers {
     private var distrustedUntil: [String: ContinuousClock.Instant] = [:]
 
     /// Whether requests for a server must have a connection of their own.
-    func contains(_ server: String, now: ContinuousClock.Instant) -> Bool {
-        distrustedUntil[server].map { now < $0 } ?? false
+    func contains(_ server: @autoclosure () -> String, now: @autoclosure () -> ContinuousClock.Instant) -> Bool {
+        guard !distrustedUntil.isEmpty, let end = distrustedUntil[server()] else { return false }
+        return now() < end
     }
 
     /// A reused connection closed before the response began.

@@ -6,12 +6,18 @@ package enum IPAddress: Sendable, Hashable {
     case v6(UInt128)
 
     /// 4 or 16 bytes in network order; nil for any other number of them.
-    package init?(bytes: some Collection<UInt8>) {
+    package init?(bytes: [UInt8]) {
         switch bytes.count {
-        case 4: self = .v4(bytes.reduce(0) { $0 << 8 | UInt32($1) })
-        case 16: self = .v6(bytes.reduce(0) { $0 << 8 | UInt128($1) })
+        case 4: self = .v4(Self.number(bytes))
+        case 16: self = .v6(Self.number(bytes))
         default: return nil
         }
+    }
+
+    private static func number<Number: FixedWidthInteger>(_ bytes: [UInt8]) -> Number {
+        var number: Number = 0
+        for byte in bytes { number = number << 8 | Number(truncatingIfNeeded: byte) }
+        return number
     }
 
     /// Reads `192.0.2.1` (four decimal numbers without leading zeros: some systems take those for octal) or an IPv6

@@ -81,7 +81,7 @@ import Testing
             let stored = try await queue.enqueue([
                 EnqueueRequest(envelope: .event("1"), targets: [.init(backend: "orders", route: "all")])
             ])
-            guard case .stored(let leased)? = stored.first else { return #expect(Bool(false)) }
+            guard case .stored(let leased, _)? = stored.first else { return #expect(Bool(false)) }
             await queue.release(leased.map(\.id))
             let backend = Backend(
                 name: "orders", url: "http://127.0.0.1", circuitBreaker: .init(consecutive: 1),

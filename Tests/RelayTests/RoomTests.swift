@@ -52,7 +52,7 @@ private final class RoomStory: Sendable {
             way: { _ in NobodyPosts() }, store: queue, owed: [], clock: clock, random: { 0 }, health: health,
             account: account)
         let answerer = Answerer(
-            .init(backends: [], instance: 1), sender: NobodyAsks(), intake: intake, dispatchers: [:],
+            .init(backends: []), instance: 1, sender: NobodyAsks(), intake: intake, dispatchers: [:],
             lateAnswers: queue, poster: poster, clock: clock, health: health, account: account)
         let routes = [
             Route(name: "ordered", match: Match([.init(.channel, ["C1"])]), to: ["app"]),
