@@ -52,9 +52,9 @@ actor ArchiveReader {
     }
 
     /// The first deliveries below a sequence that a filter takes and that are settled, from the newest on.
-    func settled(_ filter: DeliveryFilter, below cursor: Int64, limit: Int) throws(QueueError) -> [WriteTransaction
-        .SettledAt]
-    {
+    func settled(
+        _ filter: DeliveryFilter, below cursor: Int64, limit: Int
+    ) throws(QueueError) -> [WriteTransaction.SettledAt] {
         var found: [WriteTransaction.SettledAt] = []
         try scan(makeQuery(filter), "delivery.id, delivery.settled_at", below: cursor) { row in
             guard let settledAt = row[1] as Int64? else { return true }

@@ -11,7 +11,7 @@ import RelayCore
 struct LeaseTable: Sendable {
     struct Lease: Sendable, Equatable {
         var backend: BackendName
-        /// As stored: pending, scheduled or held.
+        /// As stored: pending or scheduled.
         var state: DeliveryState
         var due: Timestamp
         /// The id of its envelope, and how many deliveries were stored with it.

@@ -1,4 +1,4 @@
-// The one reader: finds what to lease, the oldest delivery, late answers and pauses, beside the writer and without
+// The reader that leases: finds what to lease, the oldest delivery, late answers and pauses, beside the writer and without
 // waiting for it.
 
 import Foundation
@@ -92,7 +92,7 @@ actor QueueReader {
             let (backends, generation) = state.withTable { $0.snapshot() }
             for (backend, entry) in backends {
                 var waiting: [DeliveryState: Int] = [.inFlight: entry.leased.unfinished]
-                for state in [DeliveryState.pending, .scheduled, .held] {
+                for state in [DeliveryState.pending, .scheduled] {
                     waiting[state] = entry.count[state] - entry.leased[state]
                 }
                 let oldest =

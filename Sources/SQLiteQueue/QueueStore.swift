@@ -110,7 +110,7 @@ final class QueueStore {
             """)
         standing = try prepare(
             """
-            SELECT backend, state, settled_at, due_at, order_key, replays, has_history, envelope.id, deliveries,
+            SELECT backend, state, settled_at, due_at, order_key, has_history, envelope.id, deliveries,
                 payload IS NOT NULL
             FROM delivery JOIN envelope ON envelope.id = delivery.envelope
             WHERE delivery.id = ?
@@ -379,7 +379,6 @@ extension QueueStore {
         var settledAt: Timestamp?
         var due: Timestamp
         var orderKey: String?
-        var replays: Int
         var hasHistory: Bool
         var envelope: Int64
         /// How many deliveries were stored with the envelope.
@@ -397,9 +396,8 @@ extension QueueStore {
             return Standing(
                 id: id, backend: BackendName(row[0]), state: state,
                 settledAt: (row[2] as Int64?).map(Timestamp.init(nanosecondsSinceEpoch:)),
-                due: Timestamp(nanosecondsSinceEpoch: row[3]), orderKey: row[4], replays: row[5], hasHistory: row[6],
-                envelope: row[7], siblings: row[8],
-                hasPayload: row[9])
+                due: Timestamp(nanosecondsSinceEpoch: row[3]), orderKey: row[4], hasHistory: row[5],
+                envelope: row[6], siblings: row[7], hasPayload: row[8])
         } ?? nil
     }
 

@@ -6,8 +6,9 @@ package import RelayCore
 /// Holds deliveries in an SQLite database.
 ///
 /// One connection writes, with the calls that arrive together sharing a transaction and its sync to the disk; another
-/// one reads, so that leasing and statistics never wait for a sync, and a third one reads what people list. Leases are kept in memory only: the process holds
-/// the database exclusively, and whoever opens it next finds every unfinished delivery waiting.
+/// one reads, so that leasing and statistics never wait for a sync, and a third one reads what people list. Leases are
+/// kept in memory only: the process holds the database exclusively, and whoever opens it next finds every unfinished
+/// delivery waiting.
 ///
 /// When the disk is full, read-only or fails, calls throw `unavailable` and change nothing; they succeed again when the
 /// disk does.

@@ -131,6 +131,16 @@ struct ArchiveTests {
         }
     }
 
+    @Test("The index of dead letters is made for what they are asked for with, word for word")
+    func removableIndex() async throws {
+        let queue = try await directory.open()
+        await queue.close()
+        let made = try await DatabaseQueue(path: directory.database).read {
+            try String.fetchOne($0, sql: "SELECT sql FROM sqlite_schema WHERE name = 'delivery_removable'")
+        }
+        #expect(made?.hasSuffix(" WHERE \(DeliveryQuery.removable)") == true)
+    }
+
     @Test("A database of the second version keeps what it holds, and takes what is new")
     func migrated() async throws {
         try await makeSecondVersion()
