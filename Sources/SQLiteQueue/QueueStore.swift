@@ -10,7 +10,7 @@ final class QueueStore {
     let replays: ReplayStore
     private let db: Database
     private let rememberKey, seenKey, forgetKey, pruneKeys: Statement
-    private let insertEnvelope, payloadBytes, removePayload, removeEnvelope: Statement
+    private let insertEnvelope, siblingCount, payloadBytes, removePayload, removeEnvelope: Statement
     private let insertDelivery, insertSettled, settleAttempted, settleUnattempted, removeDelivery: Statement
     private let settledDeliveries, unfinishedDeliveries, siblings, isUnfinished: Statement
     private let isKeyTaken, unblockNext: Statement
@@ -42,6 +42,7 @@ final class QueueStore {
                 (id, deliveries, size, app, kind, slack_id, received_at, retry_attempt, retry_reason, payload)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
+        siblingCount = try prepare("SELECT deliveries FROM envelope WHERE id = ?")
         payloadBytes = try prepare("SELECT length(payload) FROM envelope WHERE id = ?")
         removePayload = try prepare("UPDATE envelope SET payload = NULL, size = size - ? WHERE id = ?")
         removeEnvelope = try prepare(
@@ -76,9 +77,8 @@ final class QueueStore {
         removeDelivery = try prepare("DELETE FROM delivery WHERE id = ?")
         settledDeliveries = try prepare(
             """
-            SELECT delivery.id, delivery.backend, delivery.envelope, envelope.size, has_history
-            FROM delivery JOIN envelope ON envelope.id = delivery.envelope
-            WHERE delivery.state = ? AND settled_at IS NOT NULL AND settled_at <= ?
+            SELECT id, backend, envelope, has_history FROM delivery
+            WHERE state = ? AND settled_at IS NOT NULL AND settled_at <= ?
             ORDER BY settled_at LIMIT ?
             """)
         // NOT INDEXED: in the order of arrival, by the table itself.
@@ -247,8 +247,6 @@ extension QueueStore {
         var id: Int64
         var backend: BackendName
         var envelope: Int64
-        /// Of the envelope.
-        var size: Int64
         var hasHistory: Bool
     }
 
@@ -258,8 +256,7 @@ extension QueueStore {
         let arguments = [state.rawValue.databaseValue, cutoff.databaseValue, limit.databaseValue]
         try settledDeliveries.forEach(arguments) {
             found.append(
-                SettledDelivery(
-                    id: $0[0], backend: BackendName($0[1]), envelope: $0[2], size: $0[3], hasHistory: $0[4]))
+                SettledDelivery(id: $0[0], backend: BackendName($0[1]), envelope: $0[2], hasHistory: $0[3]))
             return true
         }
         return found
@@ -312,6 +309,11 @@ extension QueueStore {
             return true
         }
         return found
+    }
+
+    /// How many deliveries were stored with an envelope; nil when that is gone.
+    func siblingCount(of envelope: Int64) throws -> Int? {
+        try siblingCount.first([envelope.databaseValue]) { $0[0] }
     }
 
     /// Whether a delivery of the backend that has the order key is not settled.

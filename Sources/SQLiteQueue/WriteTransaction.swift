@@ -219,6 +219,12 @@ extension WriteTransaction {
                     effects.ledger.count(state, of: delivery.backend, by: -1)
                     allowance.deliveries -= 1
                     allowance.bytes -= freed
+                    // It may have been the last one that the payload was kept for.
+                    if freed == 0, !limits.backendsWithoutRecords.isEmpty,
+                        let siblings = try store.siblingCount(of: delivery.envelope)
+                    {
+                        try removePayloadIfUnneeded(of: delivery.envelope, siblings: siblings, in: store)
+                    }
                 }
             }
         }
