@@ -64,6 +64,21 @@ actor ArchiveReader {
         return found
     }
 
+    /// When the oldest unfinished delivery of a backend was received; nil when there is none. Looks on from where the
+    /// last search ended, in steps whose outcome is remembered: over its life each row is passed once, and once more
+    /// when an older one was replayed.
+    func oldestReceivedAt(of backend: BackendName) async throws(QueueError) -> Timestamp? {
+        var position: Int64 = 1
+        while true {
+            let range = state.withTable { [position] in $0.searchBegan(backend, from: position) }
+            let (found, end) = try connection.read { try findUnfinished(of: backend, in: range, $0) }
+            state.withTable { $0.searchEnded(at: end) }
+            if found != nil || end == range.upperBound { return found }
+            position = end
+            await Task.yield()
+        }
+    }
+
     func record(_ sequence: Int64) throws(QueueError) -> DeliveryRecord? {
         try connection.read { db in
             // One transaction: the parts of a record belong together.
@@ -127,6 +142,31 @@ extension ArchiveReader {
                 return goesOn ? window.low : nil
             }
         }
+    }
+
+    /// Looks at the first rows of a range.
+    /// - Returns: when the first unfinished one was received, and the sequence up to which there is no other.
+    private func findUnfinished(
+        of backend: BackendName, in range: Range<Int64>, _ db: Database
+    ) throws -> (receivedAt: Timestamp?, end: Int64) {
+        // NOT INDEXED: in the order of arrival, by the table itself.
+        let next = try db.cachedStatement(
+            sql: """
+                SELECT id FROM delivery NOT INDEXED WHERE id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET \(Self.stepRows)
+                """)
+        let bounds = [range.lowerBound.databaseValue, range.upperBound.databaseValue]
+        let end = try next.first(bounds) { $0[0] as Int64 } ?? range.upperBound
+        let first = try db.cachedStatement(
+            sql: """
+                SELECT delivery.id, received_at
+                FROM delivery NOT INDEXED JOIN envelope ON envelope.id = delivery.envelope
+                WHERE delivery.id >= ? AND delivery.id < ? AND backend = ? AND settled_at IS NULL
+                ORDER BY delivery.id LIMIT 1
+                """)
+        let found = try first.first([bounds[0], end.databaseValue, backend.text.databaseValue]) {
+            (id: $0[0] as Int64, receivedAt: Timestamp(nanosecondsSinceEpoch: $0[1]))
+        }
+        return (found?.receivedAt, found?.id ?? end)
     }
 
     /// As it is told: leases are not stored.

@@ -1,5 +1,4 @@
-// The reader that leases: finds what to lease, the oldest delivery, late answers and pauses, beside the writer and without
-// waiting for it.
+// The reader that leases: finds what to lease, late answers and pauses, beside the writer and without waiting for it.
 
 import Foundation
 import GRDB
@@ -83,25 +82,6 @@ actor QueueReader {
                 pauses[BackendName(row[0])] = Pause(
                     since: Timestamp(nanosecondsSinceEpoch: row[1]), cause: Pause.Cause(rawValue: row[2]) ?? .person)
             }
-        }
-    }
-
-    func statistics() throws(QueueError) -> [BackendName: QueueStatistics] {
-        try connection.read { db in
-            var statistics: [BackendName: QueueStatistics] = [:]
-            let (backends, generation) = state.withTable { $0.snapshot() }
-            for (backend, entry) in backends {
-                var waiting: [DeliveryState: Int] = [.inFlight: entry.leased.unfinished]
-                for state in [DeliveryState.pending, .scheduled] {
-                    waiting[state] = entry.count[state] - entry.leased[state]
-                }
-                let oldest =
-                    entry.count.unfinished > 0 ? try findOldest(backend, from: entry.oldest, generation, db) : nil
-                statistics[backend] = QueueStatistics(
-                    waiting: waiting.filter { $0.value > 0 }, oldestReceivedAt: oldest, dead: entry.count.dead,
-                    dropped: entry.count.dropped)
-            }
-            return statistics
         }
     }
 
@@ -212,22 +192,5 @@ extension QueueReader {
             backend: delivery.backend, state: state, due: Timestamp(nanosecondsSinceEpoch: row[4]), envelope: row[6],
             siblings: row[7], orderKey: delivery.orderKey, replays: delivery.replays, hasHistory: row[17])
         return (delivery, lease)
-    }
-
-    /// Looks on from where the oldest unfinished delivery was found last: over its life each row is passed once.
-    private func findOldest(
-        _ backend: BackendName, from sequence: Int64, _ generation: Int, _ db: Database
-    ) throws -> Timestamp? {
-        let statement = try db.cachedStatement(
-            sql: """
-                SELECT delivery.id, received_at
-                FROM delivery NOT INDEXED JOIN envelope ON envelope.id = delivery.envelope
-                WHERE delivery.id >= ? AND backend = ? AND settled_at IS NULL
-                ORDER BY delivery.id LIMIT 1
-                """)
-        guard let row = try Row.fetchOne(statement, arguments: [sequence, backend.text]) else { return nil }
-        let oldest: Int64 = row[0]
-        state.withTable { $0.oldestFound(oldest, of: backend, generation: generation) }
-        return Timestamp(nanosecondsSinceEpoch: row[1])
     }
 }

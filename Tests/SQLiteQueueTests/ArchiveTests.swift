@@ -115,6 +115,51 @@ struct ArchiveTests {
         await occupied
     }
 
+    @Test("Whoever looks for the oldest delivery delays nobody who leases, and finds it behind many that are settled")
+    func oldestBehindMany() async throws {
+        let settled = Int64(3 * ArchiveReader.stepRows)
+        try await directory.open().close()
+        try await fill(settled)
+        let queue = try await directory.open()
+        let waiting = try await queue.store(.event(at: 7))
+        await queue.release(waiting)
+        let first = DeliveryID(queue: waiting[0].queue, sequence: 1)
+        #expect(try await queue.retry(first, now: .second(8)) == .done("a"))
+        #expect(try await queue.statistics()["a"]?.oldestReceivedAt == .second(1))
+        let gate = DispatchSemaphore(value: 0)
+        let (entered, continuation) = AsyncStream.makeStream(of: Void.self)
+        async let occupied: Void = queue.archive.occupy {
+            continuation.finish()
+            gate.wait()
+        }
+        for await _ in entered {}
+        async let statistics = queue.statistics()
+        #expect(try await queue.waitingIDs() == waiting + [first])
+        try await queue.complete([first])
+        gate.signal()
+        #expect(try await statistics["a"]?.oldestReceivedAt == .second(7))
+        await occupied
+        // A list of what waits begins there.
+        let oldest = queue.state.withTable(\.oldestUnfinished)
+        #expect(oldest == settled + 1)
+    }
+
+    /// Delivered ones, as if they had been stored at the first second.
+    private func fill(_ count: Int64) async throws {
+        try await DatabaseQueue(path: directory.database).write { db in
+            try db.execute(
+                sql: """
+                    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < \(count))
+                    INSERT INTO envelope
+                    SELECT i, 1, 500, 'app', 'event', 'e', 1000000000, NULL, NULL, CAST('{}' AS BLOB) FROM n;
+                    INSERT INTO delivery
+                        (id, envelope, backend, route, state, due_at, settled_at, attempts)
+                    SELECT id, id, 'a', 'main', 'delivered', received_at, received_at, 0 FROM envelope;
+                    UPDATE meta SET next_sequence = \(count + 1), bytes = 500 * \(count);
+                    """)
+        }
+    }
+
     @Test("Dead letters are found by an index that holds no delivered ones")
     func listUsesTheIndex() async throws {
         let queue = try await directory.open()
