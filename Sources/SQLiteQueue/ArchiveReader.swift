@@ -6,7 +6,7 @@ import RelayCore
 
 /// Owns a second connection that only reads, on a dispatch queue of its own: a filter that takes few of a million
 /// deliveries makes nobody wait who leases. It reads in steps that each see what is committed then, so that the
-/// write-ahead log can be emptied between them.
+/// write-ahead log can be emptied, and others have their turn, between them.
 actor ArchiveReader {
     /// Rows that one step looks at: some milliseconds.
     static let stepRows = 5_000
@@ -24,11 +24,11 @@ actor ArchiveReader {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    func deliveries(_ filter: DeliveryFilter, _ page: PageRequest) throws(QueueError) -> Page<DeliverySummary> {
+    func deliveries(_ filter: DeliveryFilter, _ page: PageRequest) async throws(QueueError) -> Page<DeliverySummary> {
         let query = makeQuery(filter)
         let limit = page.boundedLimit
         var items: [DeliverySummary] = []
-        try scan(query, SummaryRow.columns, withEnvelope: true, below: page.cursor ?? .max) { row in
+        try await scan(query, SummaryRow.columns, withEnvelope: true, below: page.cursor ?? .max) { row in
             guard let summary = summary(row), query.takes(summary.state) else { return true }
             items.append(summary)
             return items.count <= limit
@@ -39,11 +39,11 @@ actor ArchiveReader {
         return Page(items: items, next: items.last?.id.sequence)
     }
 
-    func count(_ filter: DeliveryFilter, limit: Int) throws(QueueError) -> Int {
+    func count(_ filter: DeliveryFilter, limit: Int) async throws(QueueError) -> Int {
         guard limit > 0 else { return 0 }
         let query = makeQuery(filter)
         var count = 0
-        try scan(query, "delivery.id, delivery.state", below: .max) { row in
+        try await scan(query, "delivery.id, delivery.state", below: .max) { row in
             guard let state = DeliveryState(rawValue: row[1]), query.takes(shown(state, row[0])) else { return true }
             count += 1
             return count < limit
@@ -54,9 +54,9 @@ actor ArchiveReader {
     /// The first deliveries below a sequence that a filter takes and that are settled, from the newest on.
     func settled(
         _ filter: DeliveryFilter, below cursor: Int64, limit: Int
-    ) throws(QueueError) -> [WriteTransaction.SettledAt] {
+    ) async throws(QueueError) -> [WriteTransaction.SettledAt] {
         var found: [WriteTransaction.SettledAt] = []
-        try scan(makeQuery(filter), "delivery.id, delivery.settled_at", below: cursor) { row in
+        try await scan(makeQuery(filter), "delivery.id, delivery.settled_at", below: cursor) { row in
             guard let settledAt = row[1] as Int64? else { return true }
             found.append((row[0], Timestamp(nanosecondsSinceEpoch: settledAt)))
             return found.count < limit
@@ -126,7 +126,7 @@ extension ArchiveReader {
     private func scan(
         _ query: DeliveryQuery, _ columns: String, withEnvelope: Bool = false, below cursor: Int64,
         _ body: (Row) throws -> Bool
-    ) throws(QueueError) {
+    ) async throws(QueueError) {
         var cursor: Int64? = cursor
         while let position = cursor {
             cursor = try connection.read { db in
@@ -141,6 +141,7 @@ extension ArchiveReader {
                 }
                 return goesOn ? window.low : nil
             }
+            if cursor != nil { await Task.yield() }
         }
     }
 

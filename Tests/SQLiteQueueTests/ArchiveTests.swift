@@ -4,6 +4,7 @@ import Foundation
 import GRDB
 import RelayCore
 import RelayTestKit
+import Synchronization
 import Testing
 
 @testable import SQLiteQueue
@@ -142,6 +143,19 @@ struct ArchiveTests {
         // A list of what waits begins there.
         let oldest = queue.state.withTable(\.oldestUnfinished)
         #expect(oldest == settled + 1)
+    }
+
+    @Test("A list gives way between its steps: to whoever looks at one delivery, and to the end of the queue")
+    func listGivesWay() async throws {
+        try await directory.open().close()
+        try await fill(Int64(3 * ArchiveReader.stepRows))
+        let queue = try await directory.open()
+        let filter = DeliveryFilter { $0.routes = ["none"] }
+        #expect(try await queue.archive.isOvertaken(whileListing: filter) { _ = try $0.record(1) })
+        let error = await queueError {
+            _ = try await queue.archive.isOvertaken(whileListing: filter) { $0.close() }
+        }
+        #expect(error?.code == .closed)
     }
 
     /// Delivered ones, as if they had been stored at the first second.
@@ -466,6 +480,22 @@ struct ArchiveTests {
 
 extension ArchiveReader {
     func occupy(_ body: @Sendable () -> Void) { body() }
+
+    /// Whether a call that comes right after a list began is over before the list is.
+    func isOvertaken(
+        whileListing filter: DeliveryFilter, by body: @escaping @Sendable (isolated ArchiveReader) throws -> Void
+    ) async throws -> Bool {
+        let isOver = Mutex(false)
+        // It waits for this actor from now on.
+        let call = Task {
+            try body(self)
+            isOver.withLock { $0 = true }
+        }
+        _ = try await deliveries(filter, PageRequest())
+        let isOvertaken = isOver.withLock(\.self)
+        try await call.value
+        return isOvertaken
+    }
 }
 
 extension DeliveryFilter {
