@@ -96,7 +96,7 @@ actor ArchiveReader {
             let statement = try db.cachedStatement(sql: "SELECT \(ReplayJob.columns) FROM replay ORDER BY id DESC")
             var replays: [Replay] = []
             try statement.forEach([]) {
-                replays.append(try ReplayJob($0).replay)
+                replays.append(ReplayJob($0).replay)
                 return true
             }
             return replays
@@ -106,7 +106,7 @@ actor ArchiveReader {
     func replay(_ id: Replay.ID) throws(QueueError) -> Replay? {
         try connection.read { db in
             let statement = try db.cachedStatement(sql: "SELECT \(ReplayJob.columns) FROM replay WHERE id = ?")
-            return try statement.first([id.databaseValue]) { try ReplayJob($0).replay }
+            return try statement.first([id.databaseValue]) { ReplayJob($0).replay }
         }
     }
 

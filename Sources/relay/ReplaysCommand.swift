@@ -86,7 +86,7 @@ extension API.Replay {
     /// Its filter in words.
     fileprivate var which: String {
         if let ids { return ids.count == 1 ? ids[0] : "\(ids.count) ids" }
-        guard let filter else { return "-" }
+        guard let filter else { return "cannot be read" }
         let lists = [
             ("state", filter.state), ("backend", filter.backend), ("route", filter.route), ("app", filter.app),
             ("kind", filter.kind), ("reason", filter.reason), ("class", filter.class),

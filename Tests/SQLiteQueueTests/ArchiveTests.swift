@@ -95,6 +95,34 @@ struct ArchiveTests {
         #expect(try await queue.statistics()["a"]?.waiting == [.inFlight: 3])
     }
 
+    @Test(
+        "A replay whose filter cannot be read is told as such; the others go on, and it can be ended",
+        arguments: [
+            "damaged", "null", #"{"states":["of a later version"]}"#, #"{"kinds":["event","of a later version"]}"#,
+            #"{"ids":["1"]}"#, #"{"states":[]}"#, #"{"of_a_later_version":["x"]}"#,
+        ])
+    func unreadableFilter(_ filter: String) async throws {
+        let queue = try await directory.open(.init(deadRetention: .seconds(60)))
+        _ = try await storeDead(2, in: queue)
+        let ids = [
+            try await queue.createReplay(.init(filter: .init { $0.kinds = [.event] }), now: .second(2)).id,
+            try await queue.createReplay(.init(filter: .init { $0.kinds = [.event] }), now: .second(3)).id,
+        ]
+        try await DatabaseQueue(path: directory.database).write {
+            try $0.execute(sql: "UPDATE replay SET filter = ? WHERE id = ?", arguments: [filter, ids[0]])
+        }
+        let found = try await queue.replays()
+        #expect(found.map(\.id) == [ids[1], ids[0]])
+        #expect(found.map { $0.request.filter == nil } == [false, true])
+        #expect(await queueError { _ = try await queue.advanceReplay(ids[0], limit: 9, now: .second(4)) } != nil)
+        #expect(try await queue.advanceReplay(ids[1], limit: 9, now: .second(4)).replay?.replayed == 2)
+        let ended = try await queue.cancelReplay(ids[0], now: .second(5))
+        #expect(ended?.state == .canceled && ended?.endedAt == .second(5) && ended?.replayed == 0)
+        #expect(try await queue.replay(ids[0]) == ended)
+        while try await queue.prune(now: .second(65)) {}
+        #expect(try await queue.replays() == [])
+    }
+
     @Test("Whoever lists delays nobody who stores, leases and settles")
     func listingDelaysNobody() async throws {
         let queue = try await directory.open()
