@@ -8,6 +8,8 @@ struct WriteTransaction {
     /// How many settled deliveries, and how many bytes, one step of retention removes at most: a few milliseconds.
     static let removalLimit = (deliveries: 256, bytes: Int64(4 << 20))
     static let keyRemovalLimit = 500
+    /// How many deliveries lose their history for one attempt at most.
+    static let historyRemovalLimit = 32
 
     var effects: Effects
     let queueID: UInt32
@@ -372,9 +374,11 @@ extension WriteTransaction {
         try limitHistory(in: store)
     }
 
-    /// Where there is too much, the oldest deliveries lose their history.
+    /// Where there is too much, the oldest deliveries lose their history: a few with each call, so that a limit that was
+    /// lowered is reached by and by.
     mutating func limitHistory(in store: QueueStore) throws {
-        while effects.ledger.historyBytes > limits.maxHistoryBytes, let oldest = try store.history.oldestDelivery() {
+        for _ in 0..<Self.historyRemovalLimit where effects.ledger.historyBytes > limits.maxHistoryBytes {
+            guard let oldest = try store.history.oldestDelivery() else { return }
             effects.ledger.historyBytes -= try store.history.removeAll(of: oldest)
         }
     }

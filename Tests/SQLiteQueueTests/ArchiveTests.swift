@@ -304,6 +304,29 @@ struct ArchiveTests {
         #expect(try await number("SELECT bytes + history_bytes FROM meta") == 0)
     }
 
+    @Test("A limit of the history that was lowered is reached by and by, the oldest deliveries first")
+    func historyLowered() async throws {
+        var queue = try await directory.open()
+        var stored: [DeliveryID] = []
+        for _ in 0..<100 { stored += try await queue.store(.event()) }
+        try await queue.settle(
+            stored.map { settlement($0, 1, .deadLetter(.attemptsExhausted(.timeout)), at: 1_000) })
+        await queue.close()
+        let limits = QueueLimits(maxBytes: 512 << 10)
+        queue = try await directory.open(limits)
+        var kept = try await number("SELECT COUNT(DISTINCT delivery) FROM attempt")
+        for _ in 0..<4 {
+            _ = try await storeDead(1, in: queue)
+            let now = try await number("SELECT COUNT(DISTINCT delivery) FROM attempt")
+            #expect((0...WriteTransaction.historyRemovalLimit).contains(kept + 1 - now))
+            kept = now
+        }
+        #expect(try await number("SELECT history_bytes FROM meta") <= limits.maxHistoryBytes)
+        #expect(try await queue.record(stored[0])?.attempts.count == 1)
+        #expect(try await queue.record(stored[0])?.response == nil)
+        #expect(try await number("SELECT MAX(delivery) FROM attempt") == 104)
+    }
+
     @Test("What succeeds at once has no row but its own")
     func nothingMoreForSuccess() async throws {
         let queue = try await directory.open()
