@@ -35,6 +35,49 @@ struct QueueFileTests {
         await queue.close()
     }
 
+    @Test("Who looks at the queue's place is told who holds it, by any name, and changes nothing")
+    func inspected() async throws {
+        let link = directory.path + "/link.db"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: directory.database)
+        #expect(QueueInspection.inspect(link).problem == nil)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["link.db"])
+        let queue = try await directory.open()
+        for path in [link, directory.database] {
+            let problem = QueueInspection.inspect(path).problem
+            #expect(problem?.code == .locked)
+            #expect(problem?.message == "\(directory.database).lock is locked by process \(getpid())")
+        }
+        await queue.close()
+        let left = Data("4711\n".utf8)
+        try left.write(to: URL(fileURLWithPath: directory.database + ".lock"))
+        #expect(QueueInspection.inspect(link).problem == nil)
+        #expect(FileManager.default.contents(atPath: directory.database + ".lock") == left)
+    }
+
+    @Test("Who looks who holds the queue keeps nobody from taking it")
+    func lookedAt() throws {
+        try lockAndLetGo(directory.path + "/other.lock") { Issue.record("nobody looks") }
+        // As who looks does it, but for longer than an instant.
+        let path = directory.path + "/some.lock"
+        var looking = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0o600)
+        #expect(flock(looking, LOCK_SH | LOCK_NB) == 0)
+        #expect(FileLock.holder(of: path) == nil)
+        var tries = 0
+        #expect(throws: QueueError.self) { try lockAndLetGo(path) { tries += 1 } }
+        #expect(tries == 100)
+        try lockAndLetGo(path) {
+            if looking >= 0 { _ = close(looking) }
+            looking = -1
+        }
+        #expect(looking == -1)
+    }
+
+    private func lockAndLetGo(_ path: String, pause: () -> Void) throws(QueueError) {
+        let lock = try FileLock(path: path, pause: pause)
+        #expect(FileLock.holder(of: path) == "process \(getpid())")
+        _ = consume lock
+    }
+
     @Test("Another process cannot lock the queue", .enabled(if: access("/usr/bin/flock", X_OK) == 0))
     func lockedForOtherProcess() async throws {
         let queue = try await directory.open()
