@@ -13,7 +13,7 @@ actor QueueReader {
     private var connection: ReadConnection
     private let logger: Logger
     /// Deliveries that cannot be read, each said once.
-    private var unreadable: Set<Int64> = []
+    private var saidUnreadable: Set<Int64> = []
 
     init(_ opened: QueueWriter.Opened, state: QueueState, logger: Logger) {
         self.opened = opened
@@ -24,16 +24,19 @@ actor QueueReader {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) throws(QueueError) -> LeaseResult {
+    /// - Returns: what was leased, and the deliveries that would have been but cannot be read, or were removed meanwhile.
+    func lease(
+        _ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp
+    ) throws(QueueError) -> (result: LeaseResult, unreadable: [Int64]) {
         try connection.read { db in
             let from = state.withTable { $0.readBegan(backend) }
             do {
                 let (positions, rest) = try find(backend, from: from, limit: bounds.count, now: now, db)
-                let (found, next) = try fetch(positions, maxBytes: bounds.bytes, db)
-                let leases = Dictionary(uniqueKeysWithValues: found.map { ($0.delivery.id.sequence, $0.lease) })
+                let (found, unreadable, next) = try fetch(positions, maxBytes: bounds.bytes, db)
+                let leases = found.reduce(into: [:]) { $0[$1.delivery.id.sequence] = $1.lease }
                 let (granted, nextDue) = state.withTable { $0.readEnded(found: leases, next: next ?? rest) }
                 let deliveries = found.map(\.delivery).filter { granted.contains($0.id.sequence) }
-                return LeaseResult(deliveries: deliveries, nextDue: nextDue)
+                return (LeaseResult(deliveries: deliveries, nextDue: nextDue), unreadable)
             } catch {
                 state.withTable { $0.readFailed() }
                 throw error
@@ -130,19 +133,25 @@ extension QueueReader {
 
     /// Reads deliveries until their payloads together would be larger than allowed; the first one is read whatever its
     /// size.
-    /// - Returns: those read, and the position of the first one that was left out.
+    /// - Returns: those read, those that could not be, and the position of the first one that was left out.
     private func fetch(
         _ positions: [QueuePosition], maxBytes: Int, _ db: Database
-    ) throws -> (found: [(delivery: Delivery, lease: LeaseTable.Lease)], next: QueuePosition?) {
+    ) throws -> (found: [(delivery: Delivery, lease: LeaseTable.Lease)], unreadable: [Int64], next: QueuePosition?) {
         var found: [(delivery: Delivery, lease: LeaseTable.Lease)] = []
+        var unreadable: [Int64] = []
         var bytes = 0
-        for position in positions {
-            guard let row = try fetchReadable(position.sequence, db) else { continue }
+        // A damaged index can name one twice.
+        var known: Set<Int64> = []
+        for position in positions where known.insert(position.sequence).inserted {
+            guard let row = try fetchReadable(position.sequence, db) else {
+                unreadable.append(position.sequence)
+                continue
+            }
             bytes += row.delivery.payload.bytes.count
-            guard found.isEmpty || bytes <= maxBytes else { return (found, position) }
+            guard found.isEmpty || bytes <= maxBytes else { return (found, unreadable, position) }
             found.append(row)
         }
-        return (found, nil)
+        return (found, unreadable, nil)
     }
 
     /// nil when it was removed meanwhile, or when it cannot be read: one delivery must not keep the others back.
@@ -152,8 +161,8 @@ extension QueueReader {
         do {
             return try fetch(sequence, db)
         } catch let error as QueueError where error.code == .corrupt {
-            if unreadable.insert(sequence).inserted {
-                logger.error("a delivery cannot be read and is left where it is", metadata: [LogKey.error: "\(error)"])
+            if saidUnreadable.insert(sequence).inserted {
+                logger.error("a delivery cannot be read and is given up", metadata: [LogKey.error: "\(error)"])
             }
             return nil
         }

@@ -13,7 +13,7 @@ final class QueueStore {
     private let insertEnvelope, siblingCount, payloadBytes, removePayload, removeEnvelope: Statement
     private let insertDelivery, insertSettled, settleAttempted, settleUnattempted, removeDelivery: Statement
     private let settledDeliveries, unfinishedDeliveries, siblings, isUnfinished: Statement
-    private let isKeyTaken, unblockNext: Statement
+    private let isKeyTaken, unblockNext, unsettled: Statement
     private let standing, setDue, cancel, replay: Statement
     private let storeLateAnswer, removeLateAnswer: Statement
     private let storePause, removePause: Statement
@@ -90,7 +90,7 @@ final class QueueStore {
             WHERE delivery.id >= ? AND settled_at IS NULL
             ORDER BY delivery.id
             """)
-        siblings = try prepare("SELECT id, backend, state, has_history FROM delivery WHERE id >= ? AND id < ?")
+        siblings = try prepare("SELECT id, backend, state, has_history FROM delivery WHERE id >= ?1 AND id < ?1 + ?2")
         isUnfinished = try prepare("SELECT 1 FROM delivery WHERE id = ? AND settled_at IS NULL")
         isKeyTaken = try prepare(
             """
@@ -114,6 +114,12 @@ final class QueueStore {
                 payload IS NOT NULL
             FROM delivery JOIN envelope ON envelope.id = delivery.envelope
             WHERE delivery.id = ?
+            """)
+        unsettled = try prepare(
+            """
+            SELECT backend, state, due_at, order_key, kind, payload IS NOT NULL
+            FROM delivery LEFT JOIN envelope ON envelope.id = delivery.envelope
+            WHERE delivery.id = ? AND settled_at IS NULL
             """)
         setDue = try prepare("UPDATE delivery SET due_at = ? WHERE id = ?")
         cancel = try prepare("UPDATE delivery SET state = 'canceled', settled_at = ? WHERE id = ?")
@@ -302,7 +308,7 @@ extension QueueStore {
     /// The deliveries of an envelope that are still there.
     func deliveries(of envelope: Int64, count: Int) throws -> [Sibling] {
         var found: [Sibling] = []
-        try siblings.forEach([envelope.databaseValue, (envelope + Int64(count)).databaseValue]) {
+        try siblings.forEach([envelope.databaseValue, count.databaseValue]) {
             found.append(
                 Sibling(
                     id: $0[0], backend: BackendName($0[1]), state: DeliveryState(rawValue: $0[2]), hasHistory: $0[3]))
@@ -328,6 +334,19 @@ extension QueueStore {
         return try unblockNext.first(arguments) {
             QueuePosition(due: Timestamp(nanosecondsSinceEpoch: $0[0]), sequence: $0[1])
         }
+    }
+
+    /// What is known of an unsettled delivery that nobody can attempt: its state or its kind is of a later version, or
+    /// its envelope or its payload is gone. nil when it can be attempted.
+    func unreadable(
+        _ id: Int64
+    ) throws -> (backend: BackendName, state: DeliveryState?, due: Timestamp, orderKey: String?)? {
+        try unsettled.first([id.databaseValue]) { row in
+            let state = DeliveryState(rawValue: row[1])
+            let kind = (row[4] as String?).flatMap(Kind.init(rawValue:))
+            guard state == nil || kind == nil || !(row[5] as Bool) else { return nil }
+            return (BackendName(row[0]), state, Timestamp(nanosecondsSinceEpoch: row[2]), row[3])
+        } ?? nil
     }
 
     func store(_ answer: LateAnswer) throws {

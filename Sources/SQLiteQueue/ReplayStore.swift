@@ -20,6 +20,9 @@ struct ReplayJob: Sendable {
     init(_ row: Row) {
         var request = ReplayRequest(filter: DeliveryFilter(), perSecond: row[2])
         request.filter = DeliveryFilter(stored: row[1])
+        if let rate = request.perSecond, !(0.000_1...1_000_000).contains(rate) {
+            (request.filter, request.perSecond) = (nil, nil)
+        }
         replay = Replay(
             id: row[0], request: request,
             // A state that is not known is of a later version: nothing is to be done about the job.

@@ -55,7 +55,13 @@ package final class SQLiteQueue: DeliveryQueue, LateAnswerStore, PauseStore {
         _ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp
     ) async throws(QueueError) -> LeaseResult {
         try checkOpen()
-        return try await reader.lease(backend, bounds, now: now)
+        var (result, unreadable) = try await reader.lease(backend, bounds, now: now)
+        // Where that cannot be stored, the leases stand, and it is found again.
+        if !unreadable.isEmpty, (try? await writer.write(.giveUp(unreadable, now: now))) != nil {
+            // One of its order key may have become due.
+            result.nextDue = min(result.nextDue ?? now, now)
+        }
+        return result
     }
 
     package func release(_ ids: [DeliveryID]) async {

@@ -100,7 +100,7 @@ extension WriteTransaction {
     }
 
     /// Takes a delivery for this transaction, more than once if need be. false when it is leased.
-    private mutating func claim(_ sequence: Int64) -> Bool {
+    mutating func claim(_ sequence: Int64) -> Bool {
         guard !effects.claimed.contains(sequence) else { return true }
         guard state.withTable({ $0.claim(sequence) }) else { return false }
         effects.claimed.insert(sequence)

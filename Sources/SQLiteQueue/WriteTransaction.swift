@@ -355,6 +355,25 @@ extension WriteTransaction {
     }
 }
 
+// MARK: - What cannot be read
+
+extension WriteTransaction {
+    /// After a crash a delivery that cannot be read waits as before, or is a dead letter and the next of its order key
+    /// goes on. Passes over those that can be read, or that somebody is at.
+    mutating func giveUp(_ unreadable: [Int64], now: Timestamp, in store: QueueStore) throws {
+        for sequence in unreadable {
+            guard let delivery = try store.unreadable(sequence), claim(sequence) else { continue }
+            let settlement = Settlement(
+                id: DeliveryID(queue: queueID, sequence: sequence), attempt: nil,
+                verb: .deadLetter(.rejected(.requestError)), at: now)
+            try store.settle(settlement, due: delivery.due, hasHistory: false)
+            if let state = delivery.state { effects.ledger.count(state, of: delivery.backend, by: -1) }
+            effects.ledger.count(.dead, of: delivery.backend, by: 1)
+            try unblockNext(of: delivery.orderKey, delivery.backend, now: now, in: store)
+        }
+    }
+}
+
 // MARK: - History
 
 extension WriteTransaction {
