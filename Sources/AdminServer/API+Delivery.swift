@@ -105,6 +105,7 @@ extension API {
         package var id: Int64
         /// `running`, `done` or `canceled`.
         package var state: String
+        /// Neither `ids` nor `filter`: it cannot be read, and does not go on.
         package var ids: [String]?
         package var filter: Filter?
         package var perSecond: Double?
@@ -194,8 +195,8 @@ extension API.Replay {
         let chosen = replay.request.filter
         id = replay.id
         state = replay.state.rawValue
-        ids = chosen.ids.isEmpty ? nil : chosen.ids.map { "\($0)" }.sorted()
-        filter = chosen.ids.isEmpty ? API.Filter(chosen) : nil
+        ids = chosen.flatMap { $0.ids.isEmpty ? nil : $0.ids.map { "\($0)" }.sorted() }
+        filter = chosen.flatMap { $0.ids.isEmpty ? API.Filter($0) : nil }
         perSecond = replay.request.perSecond
         createdAt = replay.createdAt.rfc3339Milliseconds
         endedAt = replay.endedAt?.rfc3339Milliseconds

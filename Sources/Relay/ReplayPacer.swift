@@ -39,9 +39,9 @@ package struct ReplayPacer: Sendable {
 
     package init() {}
 
-    /// These exist now.
+    /// These exist now. One that cannot be read is left alone.
     package mutating func found(_ replays: [Replay], now: Timestamp) {
-        let running = replays.filter { $0.state == .running }
+        let running = replays.filter { $0.state == .running && $0.request.filter != nil }
         let ids = Set(running.map(\.id))
         jobs = jobs.filter { ids.contains($0.key) }
         for replay in running where jobs[replay.id] == nil {

@@ -75,7 +75,13 @@ package struct ReplayService: Service, CustomStringConvertible {
     private func find(_ pacer: inout ReplayPacer) async {
         while !Task.isCancelled {
             do throws(QueueError) {
-                pacer.found(try await archive.replays(), now: clock.now)
+                let replays = try await archive.replays()
+                pacer.found(replays, now: clock.now)
+                for replay in replays where replay.state == .running && replay.request.filter == nil {
+                    logger.error(
+                        "a replay cannot be read and does not go on: cancel it",
+                        metadata: [LogKey.replayID: "\(replay.id)"])
+                }
                 return
             } catch {
                 // Whatever is wrong with the store is said by those who must use it.

@@ -26,7 +26,7 @@ extension DeliveryFilter {
 extension ReplayRequest {
     /// What is replayed: settled deliveries only, and dead ones where no state is named. nil: nothing.
     package var replayable: DeliveryFilter? {
-        filter.within(filter.states.isEmpty ? [.dead] : Set(DeliveryState.allCases.filter(\.isFinal)))
+        filter.flatMap { $0.within($0.states.isEmpty ? [.dead] : Set(DeliveryState.allCases.filter(\.isFinal))) }
     }
 }
 

@@ -52,7 +52,7 @@ package protocol DeliveryArchive: Sendable {
         replay: Replay?, backends: Set<BackendName>
     )
 
-    /// Ends a running job; what it replayed stays replayed. Returns the job as it stands.
+    /// Ends a running job, one that cannot be read, too; what it replayed stays replayed. Returns the job as it stands.
     func cancelReplay(_ id: Replay.ID, now: Timestamp) async throws(QueueError) -> Replay?
 }
 
@@ -249,8 +249,9 @@ package enum DeliveryChange: Sendable, Equatable {
 
 /// Which deliveries to replay, and how fast.
 package struct ReplayRequest: Sendable, Hashable {
-    /// `states` within dead, expired, canceled and delivered; empty: dead.
-    package var filter: DeliveryFilter
+    /// `states` within dead, expired, canceled and delivered; empty: dead. nil: of a stored replay whose filter cannot be
+    /// read; it covers nothing, and does not go on.
+    package var filter: DeliveryFilter?
     /// Deliveries per second; nil: as fast as the backend takes them.
     package var perSecond: Double?
 

@@ -6,7 +6,7 @@ import RelayCore
 
 /// Owns a second connection that only reads, on a dispatch queue of its own: a filter that takes few of a million
 /// deliveries makes nobody wait who leases. It reads in steps that each see what is committed then, so that the
-/// write-ahead log can be emptied between them.
+/// write-ahead log can be emptied, and others have their turn, between them.
 actor ArchiveReader {
     /// Rows that one step looks at: some milliseconds.
     static let stepRows = 5_000
@@ -24,11 +24,11 @@ actor ArchiveReader {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    func deliveries(_ filter: DeliveryFilter, _ page: PageRequest) throws(QueueError) -> Page<DeliverySummary> {
+    func deliveries(_ filter: DeliveryFilter, _ page: PageRequest) async throws(QueueError) -> Page<DeliverySummary> {
         let query = makeQuery(filter)
         let limit = page.boundedLimit
         var items: [DeliverySummary] = []
-        try scan(query, SummaryRow.columns, withEnvelope: true, below: page.cursor ?? .max) { row in
+        try await scan(query, SummaryRow.columns, withEnvelope: true, below: page.cursor ?? .max) { row in
             guard let summary = summary(row), query.takes(summary.state) else { return true }
             items.append(summary)
             return items.count <= limit
@@ -39,11 +39,11 @@ actor ArchiveReader {
         return Page(items: items, next: items.last?.id.sequence)
     }
 
-    func count(_ filter: DeliveryFilter, limit: Int) throws(QueueError) -> Int {
+    func count(_ filter: DeliveryFilter, limit: Int) async throws(QueueError) -> Int {
         guard limit > 0 else { return 0 }
         let query = makeQuery(filter)
         var count = 0
-        try scan(query, "delivery.id, delivery.state", below: .max) { row in
+        try await scan(query, "delivery.id, delivery.state", below: .max) { row in
             guard let state = DeliveryState(rawValue: row[1]), query.takes(shown(state, row[0])) else { return true }
             count += 1
             return count < limit
@@ -54,7 +54,7 @@ actor ArchiveReader {
     /// The first deliveries above a sequence that a filter takes and that are settled, from the oldest on.
     func settled(
         _ filter: DeliveryFilter, above cursor: Int64, limit: Int
-    ) throws(QueueError) -> [WriteTransaction.SettledAt] {
+    ) async throws(QueueError) -> [WriteTransaction.SettledAt] {
         let query = makeQuery(filter)
         var found: [WriteTransaction.SettledAt] = []
         var cursor: Int64? = cursor
@@ -69,8 +69,24 @@ actor ArchiveReader {
                 }
                 return window.isLast ? nil : window.high
             }
+            if cursor != nil { await Task.yield() }
         }
         return found
+    }
+
+    /// When the oldest unfinished delivery of a backend was received; nil when there is none. Looks on from where the
+    /// last search ended, in steps whose outcome is remembered: over its life each row is passed once, and once more
+    /// when an older one was replayed.
+    func oldestReceivedAt(of backend: BackendName) async throws(QueueError) -> Timestamp? {
+        var position: Int64 = 1
+        while true {
+            let range = state.withTable { [position] in $0.searchBegan(backend, from: position) }
+            let (found, end) = try connection.read { try findUnfinished(of: backend, in: range, $0) }
+            state.withTable { $0.searchEnded(at: end) }
+            if found != nil || end == range.upperBound { return found }
+            position = end
+            await Task.yield()
+        }
     }
 
     func record(_ sequence: Int64) throws(QueueError) -> DeliveryRecord? {
@@ -92,7 +108,7 @@ actor ArchiveReader {
                 sql: "SELECT \(ReplayJob.columns) FROM replay WHERE id < ? ORDER BY id DESC LIMIT ?")
             var replays: [Replay] = []
             try statement.forEach([cursor.databaseValue, limit.databaseValue]) {
-                replays.append(try ReplayJob($0).replay)
+                replays.append(ReplayJob($0).replay)
                 return true
             }
             return replays
@@ -102,7 +118,7 @@ actor ArchiveReader {
     func replay(_ id: Replay.ID) throws(QueueError) -> Replay? {
         try connection.read { db in
             let statement = try db.cachedStatement(sql: "SELECT \(ReplayJob.columns) FROM replay WHERE id = ?")
-            return try statement.first([id.databaseValue]) { try ReplayJob($0).replay }
+            return try statement.first([id.databaseValue]) { ReplayJob($0).replay }
         }
     }
 
@@ -122,7 +138,7 @@ extension ArchiveReader {
     private func scan(
         _ query: DeliveryQuery, _ columns: String, withEnvelope: Bool = false, below cursor: Int64,
         _ body: (Row) throws -> Bool
-    ) throws(QueueError) {
+    ) async throws(QueueError) {
         var cursor: Int64? = cursor
         while let position = cursor {
             cursor = try connection.read { db in
@@ -137,7 +153,33 @@ extension ArchiveReader {
                 }
                 return goesOn ? window.low : nil
             }
+            if cursor != nil { await Task.yield() }
         }
+    }
+
+    /// Looks at the first rows of a range.
+    /// - Returns: when the first unfinished one was received, and the sequence up to which there is no other.
+    private func findUnfinished(
+        of backend: BackendName, in range: Range<Int64>, _ db: Database
+    ) throws -> (receivedAt: Timestamp?, end: Int64) {
+        // NOT INDEXED: in the order of arrival, by the table itself.
+        let next = try db.cachedStatement(
+            sql: """
+                SELECT id FROM delivery NOT INDEXED WHERE id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET \(Self.stepRows)
+                """)
+        let bounds = [range.lowerBound.databaseValue, range.upperBound.databaseValue]
+        let end = try next.first(bounds) { $0[0] as Int64 } ?? range.upperBound
+        let first = try db.cachedStatement(
+            sql: """
+                SELECT delivery.id, received_at
+                FROM delivery NOT INDEXED JOIN envelope ON envelope.id = delivery.envelope
+                WHERE delivery.id >= ? AND delivery.id < ? AND backend = ? AND settled_at IS NULL
+                ORDER BY delivery.id LIMIT 1
+                """)
+        let found = try first.first([bounds[0], end.databaseValue, backend.text.databaseValue]) {
+            (id: $0[0] as Int64, receivedAt: Timestamp(nanosecondsSinceEpoch: $0[1]))
+        }
+        return (found?.receivedAt, found?.id ?? end)
     }
 
     /// As it is told: leases are not stored.

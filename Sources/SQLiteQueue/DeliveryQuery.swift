@@ -103,7 +103,7 @@ extension DeliveryQuery {
             return Window(low: chunk.first ?? 0, high: chunk.last ?? 0, ids: chunk, isLast: chunk.count == ids.count)
         }
         let low = try boundary("id < ? AND id >= ?", [cursor, floor], order: "DESC", size, db)
-        return Window(low: low ?? floor, high: cursor - 1, isLast: low == nil)
+        return Window(low: low ?? floor, high: max(cursor, .min + 1) - 1, isLast: low == nil)
     }
 
     /// The next `size` rows, from the oldest to the newest.
@@ -115,7 +115,8 @@ extension DeliveryQuery {
                 low: chunk.first ?? 0, high: chunk.last ?? cursor, ids: chunk, isLast: chunk.count == ids.count)
         }
         let high = try boundary("id > ? AND id < ?", [cursor, end], order: "ASC", size, db)
-        return Window(low: cursor + 1, high: high ?? end - 1, isLast: high == nil)
+        return Window(
+            low: min(cursor, .max - 1) + 1, high: high ?? max(end, .min + 1) - 1, isLast: high == nil)
     }
 
     /// The last one of the next `size` rows; nil when there are fewer.

@@ -8,6 +8,7 @@ enum Write: Sendable {
     case enqueue([EnqueueRequest])
     case settle([Settlement])
     case prune(now: Timestamp)
+    case giveUp([Int64], now: Timestamp)
     case probe
     case storeLateAnswer(LateAnswer)
     case removeLateAnswer(LateAnswer.ID)

@@ -11,7 +11,7 @@ import RelayCore
 struct LeaseTable: Sendable {
     struct Lease: Sendable, Equatable {
         var backend: BackendName
-        /// As stored: pending, scheduled or held.
+        /// As stored: pending or scheduled.
         var state: DeliveryState
         var due: Timestamp
         /// The id of its envelope, and how many deliveries were stored with it.
@@ -34,9 +34,8 @@ struct LeaseTable: Sendable {
     private var cursors: [BackendName: QueuePosition] = [:]
     /// For each backend, a sequence below which every delivery is settled.
     private var oldest: [BackendName: Int64] = [:]
-    /// Counts up when deliveries that were settled wait again: what a reader found the oldest before may not be it.
-    private var replayGeneration = 0
     private var read: Read?
+    private var search: Search?
 
     private struct Read {
         var backend: BackendName
@@ -46,6 +45,13 @@ struct LeaseTable: Sendable {
         var appeared = QueuePosition.last
         /// Settled, rescheduled or removed meanwhile.
         var ended: Set<Int64> = []
+    }
+
+    /// A step on the way to the oldest unfinished delivery of a backend.
+    private struct Search {
+        var backend: BackendName
+        /// The first that was settled when it began and waits again.
+        var replayed = Int64.max
     }
 }
 
@@ -83,22 +89,27 @@ extension LeaseTable {
     /// A read found nothing out: the error is the caller's matter.
     mutating func readFailed() { read = nil }
 
-    /// What statistics are made of: counts, and for each backend with unfinished deliveries where the oldest is looked
-    /// for.
-    func snapshot() -> (
-        backends: [BackendName: (count: Ledger.Count, leased: Ledger.Count, oldest: Int64)], generation: Int
-    ) {
-        let backends = ledger.backends.reduce(into: [:]) {
-            $0[$1.key] = ($1.value, leased[$1.key] ?? .init(), oldest[$1.key] ?? 0)
-        }
-        return (backends, replayGeneration)
+    /// What statistics are made of.
+    func snapshot() -> [BackendName: (count: Ledger.Count, leased: Ledger.Count)] {
+        ledger.backends.reduce(into: [:]) { $0[$1.key] = ($1.value, leased[$1.key] ?? .init()) }
     }
 
-    /// The oldest unfinished delivery of a backend was found.
-    /// - Parameter generation: of the snapshot that the search began with.
-    mutating func oldestFound(_ sequence: Int64, of backend: BackendName, generation: Int) {
-        guard generation == replayGeneration else { return }
-        oldest[backend] = max(oldest[backend] ?? 0, sequence)
+    /// A step of looking for the oldest unfinished delivery of a backend begins, before it reads (one at a time).
+    /// - Parameter sequence: where the step before ended.
+    /// - Returns: the sequences to look at. Later ones are for later steps.
+    mutating func searchBegan(_ backend: BackendName, from sequence: Int64) -> Range<Int64> {
+        let known = oldest[backend] ?? 1
+        // What was replayed below is found by another search. This one goes on, so that it comes to an end.
+        search = sequence <= known ? Search(backend: backend) : nil
+        let start = max(sequence, known)
+        return start..<max(start, ledger.nextSequence)
+    }
+
+    /// A step is over: where it looked, all below a sequence are settled.
+    mutating func searchEnded(at sequence: Int64) {
+        guard let search else { return }
+        self.search = nil
+        oldest[search.backend] = max(oldest[search.backend] ?? 1, min(sequence, search.replayed))
     }
 }
 
@@ -110,7 +121,10 @@ extension LeaseTable {
     var leasedSequences: [Int64] { leases.keys.sorted() }
 
     /// A sequence below which every delivery of every backend is settled.
-    var oldestUnfinished: Int64 { oldest.values.min() ?? 0 }
+    var oldestUnfinished: Int64 {
+        let unfinished = ledger.backends.lazy.filter { $0.value.unfinished > 0 }
+        return unfinished.map { oldest[$0.key] ?? 1 }.min() ?? ledger.nextSequence
+    }
 
     /// The database was opened, or opened anew. Leases on deliveries that are settled there are ended: a commit that
     /// was reported as failed may have reached the disk.
@@ -124,7 +138,7 @@ extension LeaseTable {
             self.ledger.backends[backend, default: .init()].dropped = count
         }
         self.oldest = oldest
-        replayGeneration += 1
+        search = nil
         lookFromTheBeginning()
     }
 
@@ -152,8 +166,10 @@ extension LeaseTable {
         where count.unfinished > 0 && ledger.backends[backend]?.unfinished ?? 0 == 0 {
             oldest[backend] = ledger.nextSequence
         }
-        for (sequence, backend) in effects.replayed { oldest[backend] = min(oldest[backend] ?? 0, sequence) }
-        if !effects.replayed.isEmpty { replayGeneration += 1 }
+        for (sequence, backend) in effects.replayed {
+            oldest[backend] = min(oldest[backend] ?? 1, sequence)
+            if let search, search.backend == backend { self.search?.replayed = min(search.replayed, sequence) }
+        }
         ledger = effects.ledger
         guard !isClosed else { return }
         for (sequence, lease) in effects.stored { add(lease, sequence) }

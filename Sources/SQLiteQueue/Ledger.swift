@@ -17,12 +17,11 @@ struct Ledger: Sendable, Equatable {
     struct Count: Sendable, Equatable {
         var pending = 0
         var scheduled = 0
-        var held = 0
         var dead = 0
         /// Since the queue was opened.
         var dropped = 0
 
-        var unfinished: Int { pending + scheduled + held }
+        var unfinished: Int { pending + scheduled }
 
         /// How many are in a stored state; states that are not counted read as 0 and cannot be changed.
         subscript(state: DeliveryState) -> Int {
@@ -30,18 +29,16 @@ struct Ledger: Sendable, Equatable {
                 switch state {
                 case .pending: pending
                 case .scheduled: scheduled
-                case .held: held
                 case .dead: dead
-                case .inFlight, .delivered, .canceled, .expired: 0
+                case .inFlight, .held, .delivered, .canceled, .expired: 0
                 }
             }
             set {
                 switch state {
                 case .pending: pending = newValue
                 case .scheduled: scheduled = newValue
-                case .held: held = newValue
                 case .dead: dead = newValue
-                case .inFlight, .delivered, .canceled, .expired: break
+                case .inFlight, .held, .delivered, .canceled, .expired: break
                 }
             }
         }

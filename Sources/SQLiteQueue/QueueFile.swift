@@ -14,14 +14,12 @@ struct QueueFile: Sendable {
     /// Checks the directory and its file system.
     /// - Throws: `unusable` when the directory is missing or on a network file system.
     init(path: String, logger: Logger) throws(QueueError) {
-        let url = URL(fileURLWithPath: path)
-        let directory = url.deletingLastPathComponent().path
-        guard let realDirectory = Self.realPath(directory) else {
-            throw .unusable("directory \(directory) of queue.path cannot be used: \(errnoText())")
+        guard let plain = Self.plainPath(path) else {
+            let reason = errnoText()
+            throw .unusable("directory \(Self.directory(of: path)) of queue.path cannot be used: \(reason)")
         }
-        let plain = realDirectory == "/" ? "/" + url.lastPathComponent : realDirectory + "/" + url.lastPathComponent
-        self.path = Self.realPath(plain) ?? plain
-        guard let typeName = FileSystemKind.typeName(at: realDirectory) else { return }
+        self.path = plain
+        guard let typeName = FileSystemKind.typeName(at: Self.directory(of: plain)) else { return }
         switch FileSystemKind(typeName: typeName) {
         case .network:
             throw .unusable("queue.path \(path) is on a network file system (\(typeName)): use a local disk")
@@ -33,6 +31,16 @@ struct QueueFile: Sendable {
             break
         }
     }
+
+    /// A path without symbolic links, whether there is a file or not. nil when its directory is not there: `errno` says
+    /// why.
+    static func plainPath(_ path: String) -> String? {
+        guard let directory = realPath(directory(of: path)) else { return nil }
+        let plain = (directory == "/" ? "" : directory) + "/" + URL(fileURLWithPath: path).lastPathComponent
+        return realPath(plain) ?? plain
+    }
+
+    static func directory(of path: String) -> String { URL(fileURLWithPath: path).deletingLastPathComponent().path }
 
     private static func realPath(_ path: String) -> String? {
         guard let resolved = realpath(path, nil) else { return nil }

@@ -19,8 +19,12 @@ package struct QueueInspection: Sendable, Equatable {
 
     /// Looks at a path.
     package static func inspect(_ path: String) -> QueueInspection {
-        let url = URL(fileURLWithPath: path)
-        let directory = url.deletingLastPathComponent().path
+        guard let path = QueueFile.plainPath(path) else {
+            let reason = errnoText()
+            return .init(
+                problem: .unusable("directory \(QueueFile.directory(of: path)) of queue.path: \(reason)"))
+        }
+        let directory = QueueFile.directory(of: path)
         var inspection = QueueInspection(fileSystem: FileSystemKind.typeName(at: directory))
         let kind = inspection.fileSystem.map { FileSystemKind(typeName: $0) } ?? .local
         inspection.isShared = kind == .shared
@@ -47,19 +51,11 @@ package struct QueueInspection: Sendable, Equatable {
     }
 
     private static func problem(_ path: String, in directory: String, _ kind: FileSystemKind) -> QueueError? {
-        if access(directory, F_OK) != 0 { return .unusable("directory \(directory) of queue.path: \(errnoText())") }
         if kind == .network { return .unusable("\(path) is on a network file system: use a local disk") }
         if access(directory, W_OK | X_OK) != 0 { return .unusable("directory \(directory): \(errnoText())") }
         for file in [path, path + ".lock"] where access(file, F_OK) == 0 && access(file, R_OK | W_OK) != 0 {
             return .unusable("\(file): \(errnoText())")
         }
-        // Only one that is there: to look must not create it.
-        guard access(path + ".lock", F_OK) == 0 else { return nil }
-        do throws(QueueError) {
-            _ = try FileLock(path: path + ".lock")
-            return nil
-        } catch {
-            return error
-        }
+        return FileLock.holder(of: path + ".lock").map { .locked(path + ".lock", by: $0) }
     }
 }

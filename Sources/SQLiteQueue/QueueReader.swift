@@ -1,5 +1,4 @@
-// The one reader: finds what to lease, the oldest delivery, late answers and pauses, beside the writer and without
-// waiting for it.
+// The reader that leases: finds what to lease, late answers and pauses, beside the writer and without waiting for it.
 
 import Foundation
 import GRDB
@@ -14,7 +13,7 @@ actor QueueReader {
     private var connection: ReadConnection
     private let logger: Logger
     /// Deliveries that cannot be read, each said once.
-    private var unreadable: Set<Int64> = []
+    private var saidUnreadable: Set<Int64> = []
 
     init(_ opened: QueueWriter.Opened, state: QueueState, logger: Logger) {
         self.opened = opened
@@ -25,16 +24,19 @@ actor QueueReader {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    func lease(_ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp) throws(QueueError) -> LeaseResult {
+    /// - Returns: what was leased, and the deliveries that would have been but cannot be read, or were removed meanwhile.
+    func lease(
+        _ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp
+    ) throws(QueueError) -> (result: LeaseResult, unreadable: [Int64]) {
         try connection.read { db in
             let from = state.withTable { $0.readBegan(backend) }
             do {
                 let (positions, rest) = try find(backend, from: from, limit: bounds.count, now: now, db)
-                let (found, next) = try fetch(positions, maxBytes: bounds.bytes, db)
-                let leases = Dictionary(uniqueKeysWithValues: found.map { ($0.delivery.id.sequence, $0.lease) })
+                let (found, unreadable, next) = try fetch(positions, maxBytes: bounds.bytes, db)
+                let leases = found.reduce(into: [:]) { $0[$1.delivery.id.sequence] = $1.lease }
                 let (granted, nextDue) = state.withTable { $0.readEnded(found: leases, next: next ?? rest) }
                 let deliveries = found.map(\.delivery).filter { granted.contains($0.id.sequence) }
-                return LeaseResult(deliveries: deliveries, nextDue: nextDue)
+                return (LeaseResult(deliveries: deliveries, nextDue: nextDue), unreadable)
             } catch {
                 state.withTable { $0.readFailed() }
                 throw error
@@ -86,25 +88,6 @@ actor QueueReader {
         }
     }
 
-    func statistics() throws(QueueError) -> [BackendName: QueueStatistics] {
-        try connection.read { db in
-            var statistics: [BackendName: QueueStatistics] = [:]
-            let (backends, generation) = state.withTable { $0.snapshot() }
-            for (backend, entry) in backends {
-                var waiting: [DeliveryState: Int] = [.inFlight: entry.leased.unfinished]
-                for state in [DeliveryState.pending, .scheduled, .held] {
-                    waiting[state] = entry.count[state] - entry.leased[state]
-                }
-                let oldest =
-                    entry.count.unfinished > 0 ? try findOldest(backend, from: entry.oldest, generation, db) : nil
-                statistics[backend] = QueueStatistics(
-                    waiting: waiting.filter { $0.value > 0 }, oldestReceivedAt: oldest, dead: entry.count.dead,
-                    dropped: entry.count.dropped)
-            }
-            return statistics
-        }
-    }
-
     func appsWithWaitingDeliveries() throws(QueueError) -> [AppName] {
         try connection.read { db in
             try String.fetchAll(
@@ -150,19 +133,25 @@ extension QueueReader {
 
     /// Reads deliveries until their payloads together would be larger than allowed; the first one is read whatever its
     /// size.
-    /// - Returns: those read, and the position of the first one that was left out.
+    /// - Returns: those read, those that could not be, and the position of the first one that was left out.
     private func fetch(
         _ positions: [QueuePosition], maxBytes: Int, _ db: Database
-    ) throws -> (found: [(delivery: Delivery, lease: LeaseTable.Lease)], next: QueuePosition?) {
+    ) throws -> (found: [(delivery: Delivery, lease: LeaseTable.Lease)], unreadable: [Int64], next: QueuePosition?) {
         var found: [(delivery: Delivery, lease: LeaseTable.Lease)] = []
+        var unreadable: [Int64] = []
         var bytes = 0
-        for position in positions {
-            guard let row = try fetchReadable(position.sequence, db) else { continue }
+        // A damaged index can name one twice.
+        var known: Set<Int64> = []
+        for position in positions where known.insert(position.sequence).inserted {
+            guard let row = try fetchReadable(position.sequence, db) else {
+                unreadable.append(position.sequence)
+                continue
+            }
             bytes += row.delivery.payload.bytes.count
-            guard found.isEmpty || bytes <= maxBytes else { return (found, position) }
+            guard found.isEmpty || bytes <= maxBytes else { return (found, unreadable, position) }
             found.append(row)
         }
-        return (found, nil)
+        return (found, unreadable, nil)
     }
 
     /// nil when it was removed meanwhile, or when it cannot be read: one delivery must not keep the others back.
@@ -172,8 +161,8 @@ extension QueueReader {
         do {
             return try fetch(sequence, db)
         } catch let error as QueueError where error.code == .corrupt {
-            if unreadable.insert(sequence).inserted {
-                logger.error("a delivery cannot be read and is left where it is", metadata: [LogKey.error: "\(error)"])
+            if saidUnreadable.insert(sequence).inserted {
+                logger.error("a delivery cannot be read and is given up", metadata: [LogKey.error: "\(error)"])
             }
             return nil
         }
@@ -212,22 +201,5 @@ extension QueueReader {
             backend: delivery.backend, state: state, due: Timestamp(nanosecondsSinceEpoch: row[4]), envelope: row[6],
             siblings: row[7], orderKey: delivery.orderKey, replays: delivery.replays, hasHistory: row[17])
         return (delivery, lease)
-    }
-
-    /// Looks on from where the oldest unfinished delivery was found last: over its life each row is passed once.
-    private func findOldest(
-        _ backend: BackendName, from sequence: Int64, _ generation: Int, _ db: Database
-    ) throws -> Timestamp? {
-        let statement = try db.cachedStatement(
-            sql: """
-                SELECT delivery.id, received_at
-                FROM delivery NOT INDEXED JOIN envelope ON envelope.id = delivery.envelope
-                WHERE delivery.id >= ? AND backend = ? AND settled_at IS NULL
-                ORDER BY delivery.id LIMIT 1
-                """)
-        guard let row = try Row.fetchOne(statement, arguments: [sequence, backend.text]) else { return nil }
-        let oldest: Int64 = row[0]
-        state.withTable { $0.oldestFound(oldest, of: backend, generation: generation) }
-        return Timestamp(nanosecondsSinceEpoch: row[1])
     }
 }

@@ -124,7 +124,8 @@ enum QueueSchema {
         ALTER TABLE delivery ADD COLUMN first_attempt_at INTEGER;     -- since it was received or last replayed
         ALTER TABLE delivery ADD COLUMN replays INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE delivery ADD COLUMN has_history INTEGER NOT NULL DEFAULT 0;  -- 0: no row in attempt and response
-        CREATE INDEX delivery_removable ON delivery (id, state, settled_at) WHERE \(DeliveryQuery.removable);
+        CREATE INDEX delivery_removable ON delivery (id, state, settled_at)
+            WHERE settled_at IS NOT NULL AND state <> 'delivered';
         -- Not accepted, or made before the last replay: the first one and the last nine of a delivery.
         CREATE TABLE attempt (
             delivery INTEGER NOT NULL,

@@ -10,10 +10,10 @@ final class QueueStore {
     let replays: ReplayStore
     private let db: Database
     private let rememberKey, seenKey, forgetKey, pruneKeys: Statement
-    private let insertEnvelope, payloadBytes, removePayload, removeEnvelope: Statement
+    private let insertEnvelope, siblingCount, payloadBytes, removePayload, removeEnvelope: Statement
     private let insertDelivery, insertSettled, settleAttempted, settleUnattempted, removeDelivery: Statement
     private let settledDeliveries, unfinishedDeliveries, siblings, isUnfinished: Statement
-    private let isKeyTaken, unblockNext: Statement
+    private let isKeyTaken, unblockNext, unsettled: Statement
     private let standing, setDue, cancel, replay: Statement
     private let storeLateAnswer, removeLateAnswer: Statement
     private let storePause, removePause: Statement
@@ -42,6 +42,7 @@ final class QueueStore {
                 (id, deliveries, size, app, kind, slack_id, received_at, retry_attempt, retry_reason, payload)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
+        siblingCount = try prepare("SELECT deliveries FROM envelope WHERE id = ?")
         payloadBytes = try prepare("SELECT length(payload) FROM envelope WHERE id = ?")
         removePayload = try prepare("UPDATE envelope SET payload = NULL, size = size - ? WHERE id = ?")
         removeEnvelope = try prepare(
@@ -80,9 +81,8 @@ final class QueueStore {
         removeDelivery = try prepare("DELETE FROM delivery WHERE id = ?")
         settledDeliveries = try prepare(
             """
-            SELECT delivery.id, delivery.backend, delivery.envelope, envelope.size, has_history
-            FROM delivery JOIN envelope ON envelope.id = delivery.envelope
-            WHERE delivery.state = ? AND settled_at IS NOT NULL AND settled_at <= ?
+            SELECT id, backend, envelope, has_history FROM delivery
+            WHERE state = ? AND settled_at IS NOT NULL AND settled_at <= ?
             ORDER BY settled_at LIMIT ?
             """)
         // NOT INDEXED: in the order of arrival, by the table itself.
@@ -94,7 +94,7 @@ final class QueueStore {
             WHERE delivery.id >= ? AND settled_at IS NULL
             ORDER BY delivery.id
             """)
-        siblings = try prepare("SELECT id, backend, state, has_history FROM delivery WHERE id >= ? AND id < ?")
+        siblings = try prepare("SELECT id, backend, state, has_history FROM delivery WHERE id >= ?1 AND id < ?1 + ?2")
         isUnfinished = try prepare("SELECT 1 FROM delivery WHERE id = ? AND settled_at IS NULL")
         isKeyTaken = try prepare(
             """
@@ -114,10 +114,16 @@ final class QueueStore {
             """)
         standing = try prepare(
             """
-            SELECT backend, state, settled_at, due_at, order_key, replays, has_history, envelope.id, deliveries,
+            SELECT backend, state, settled_at, due_at, order_key, has_history, envelope.id, deliveries,
                 payload IS NOT NULL
             FROM delivery JOIN envelope ON envelope.id = delivery.envelope
             WHERE delivery.id = ?
+            """)
+        unsettled = try prepare(
+            """
+            SELECT backend, state, due_at, order_key, kind, payload IS NOT NULL
+            FROM delivery LEFT JOIN envelope ON envelope.id = delivery.envelope
+            WHERE delivery.id = ? AND settled_at IS NULL
             """)
         setDue = try prepare("UPDATE delivery SET due_at = ? WHERE id = ?")
         cancel = try prepare("UPDATE delivery SET state = 'canceled', settled_at = ? WHERE id = ?")
@@ -252,8 +258,6 @@ extension QueueStore {
         var id: Int64
         var backend: BackendName
         var envelope: Int64
-        /// Of the envelope.
-        var size: Int64
         var hasHistory: Bool
     }
 
@@ -263,8 +267,7 @@ extension QueueStore {
         let arguments = [state.rawValue.databaseValue, cutoff.databaseValue, limit.databaseValue]
         try settledDeliveries.forEach(arguments) {
             found.append(
-                SettledDelivery(
-                    id: $0[0], backend: BackendName($0[1]), envelope: $0[2], size: $0[3], hasHistory: $0[4]))
+                SettledDelivery(id: $0[0], backend: BackendName($0[1]), envelope: $0[2], hasHistory: $0[3]))
             return true
         }
         return found
@@ -310,13 +313,18 @@ extension QueueStore {
     /// The deliveries of an envelope that are still there.
     func deliveries(of envelope: Int64, count: Int) throws -> [Sibling] {
         var found: [Sibling] = []
-        try siblings.forEach([envelope.databaseValue, (envelope + Int64(count)).databaseValue]) {
+        try siblings.forEach([envelope.databaseValue, count.databaseValue]) {
             found.append(
                 Sibling(
                     id: $0[0], backend: BackendName($0[1]), state: DeliveryState(rawValue: $0[2]), hasHistory: $0[3]))
             return true
         }
         return found
+    }
+
+    /// How many deliveries were stored with an envelope; nil when that is gone.
+    func siblingCount(of envelope: Int64) throws -> Int? {
+        try siblingCount.first([envelope.databaseValue]) { $0[0] }
     }
 
     /// Whether a delivery of the backend that has the order key is not settled.
@@ -331,6 +339,19 @@ extension QueueStore {
         return try unblockNext.first(arguments) {
             QueuePosition(due: Timestamp(nanosecondsSinceEpoch: $0[0]), sequence: $0[1])
         }
+    }
+
+    /// What is known of an unsettled delivery that nobody can attempt: its state or its kind is of a later version, or
+    /// its envelope or its payload is gone. nil when it can be attempted.
+    func unreadable(
+        _ id: Int64
+    ) throws -> (backend: BackendName, state: DeliveryState?, due: Timestamp, orderKey: String?)? {
+        try unsettled.first([id.databaseValue]) { row in
+            let state = DeliveryState(rawValue: row[1])
+            let kind = (row[4] as String?).flatMap(Kind.init(rawValue:))
+            guard state == nil || kind == nil || !(row[5] as Bool) else { return nil }
+            return (BackendName(row[0]), state, Timestamp(nanosecondsSinceEpoch: row[2]), row[3])
+        } ?? nil
     }
 
     func store(_ answer: LateAnswer) throws {
@@ -384,7 +405,6 @@ extension QueueStore {
         var settledAt: Timestamp?
         var due: Timestamp
         var orderKey: String?
-        var replays: Int
         var hasHistory: Bool
         var envelope: Int64
         /// How many deliveries were stored with the envelope.
@@ -402,9 +422,8 @@ extension QueueStore {
             return Standing(
                 id: id, backend: BackendName(row[0]), state: state,
                 settledAt: (row[2] as Int64?).map(Timestamp.init(nanosecondsSinceEpoch:)),
-                due: Timestamp(nanosecondsSinceEpoch: row[3]), orderKey: row[4], replays: row[5], hasHistory: row[6],
-                envelope: row[7], siblings: row[8],
-                hasPayload: row[9])
+                due: Timestamp(nanosecondsSinceEpoch: row[3]), orderKey: row[4], hasHistory: row[5],
+                envelope: row[6], siblings: row[7], hasPayload: row[8])
         } ?? nil
     }
 

@@ -141,6 +141,7 @@ extension QueueWriter {
             case .enqueue(let requests): return .success(.enqueued(try transaction.enqueue(requests, in: store)))
             case .settle(let settlements): try transaction.settle(settlements, in: store)
             case .prune(let now): return .success(.pruned(isMoreWaiting: try transaction.prune(now: now, in: store)))
+            case .giveUp(let unreadable, let now): try transaction.giveUp(unreadable, now: now, in: store)
             case .probe: try transaction.probe(in: store)
             case .storeLateAnswer(let answer): try transaction.store(answer, in: store)
             case .removeLateAnswer(let id): try transaction.remove(id, in: store)

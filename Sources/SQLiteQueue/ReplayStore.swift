@@ -17,13 +17,14 @@ struct ReplayJob: Sendable {
         id, filter, per_second, state, created_at, ended_at, matched, replayed, without_payload, cursor, end_sequence
         """
 
-    /// - Throws: `corrupt`, which is the outcome of the call alone, not of those that share its transaction.
-    init(_ row: Row) throws {
-        guard let filter = try? JSONDecoder().decode(StoredFilter.self, from: Data((row[1] as String).utf8)) else {
-            throw QueueError(.corrupt, "replay \(row[0] as Int64) has a filter that cannot be read")
+    init(_ row: Row) {
+        var request = ReplayRequest(filter: DeliveryFilter(), perSecond: row[2])
+        request.filter = DeliveryFilter(stored: row[1])
+        if let rate = request.perSecond, !(0.000_1...1_000_000).contains(rate) {
+            (request.filter, request.perSecond) = (nil, nil)
         }
         replay = Replay(
-            id: row[0], request: ReplayRequest(filter: DeliveryFilter(filter), perSecond: row[2]),
+            id: row[0], request: request,
             // A state that is not known is of a later version: nothing is to be done about the job.
             state: Replay.State(rawValue: row[3]) ?? .canceled, createdAt: Timestamp(nanosecondsSinceEpoch: row[4]),
             endedAt: (row[5] as Int64?).map(Timestamp.init(nanosecondsSinceEpoch:)), matched: row[6],
@@ -36,7 +37,7 @@ struct ReplayJob: Sendable {
 /// Made and used inside the writing connection's `write…` methods only.
 struct ReplayStore {
     private let db: Database
-    private let insert, find, update, prune: Statement
+    private let insert, find, update, cancel, prune: Statement
 
     init(_ db: Database) throws {
         func prepare(_ sql: String) throws -> Statement { try db.makeStatement(sql: sql) }
@@ -52,6 +53,7 @@ struct ReplayStore {
             """
             UPDATE replay SET state = ?, ended_at = ?, replayed = ?, without_payload = ?, cursor = ? WHERE id = ?
             """)
+        cancel = try prepare("UPDATE replay SET state = 'canceled', ended_at = ? WHERE id = ? AND ended_at IS NULL")
         prune = try prepare("DELETE FROM replay WHERE ended_at <= ?")
     }
 
@@ -59,7 +61,7 @@ struct ReplayStore {
     func insert(_ request: ReplayRequest, matched: Int, end: Int64, now: Timestamp) throws -> Replay {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
-        let filter = String(decoding: try encoder.encode(StoredFilter(request.filter)), as: UTF8.self)
+        let filter = String(decoding: try encoder.encode(request.filter.map { StoredFilter($0) }), as: UTF8.self)
         try insert.run([
             filter.databaseValue, request.perSecond?.databaseValue ?? .null, now.databaseValue, matched.databaseValue,
             end.databaseValue,
@@ -68,7 +70,7 @@ struct ReplayStore {
             id: db.lastInsertedRowID, request: request, state: .running, createdAt: now, matched: matched)
     }
 
-    func job(_ id: Replay.ID) throws -> ReplayJob? { try find.first([id.databaseValue]) { try ReplayJob($0) } }
+    func job(_ id: Replay.ID) throws -> ReplayJob? { try find.first([id.databaseValue]) { ReplayJob($0) } }
 
     func update(_ job: ReplayJob) throws {
         let replay = job.replay
@@ -78,6 +80,9 @@ struct ReplayStore {
             replay.id.databaseValue,
         ])
     }
+
+    /// Ends a job that has not ended, whatever else is known of it.
+    func cancel(_ id: Replay.ID, at now: Timestamp) throws { try cancel.run([now.databaseValue, id.databaseValue]) }
 
     /// Removes jobs that ended at or before a point in time.
     func prune(endedUntil cutoff: Timestamp) throws { try prune.run([cutoff.databaseValue]) }
@@ -96,6 +101,8 @@ private struct StoredFilter: Codable {
     var since: Int64?
     var until: Int64?
 
+    enum CodingKeys: String, CodingKey { case ids, states, backends, routes, apps, kinds, reasons, since, until }
+
     init(_ filter: DeliveryFilter) {
         func list(_ texts: [String]) -> [String]? { texts.isEmpty ? nil : texts.sorted() }
         ids = list(filter.ids.map(\.description))
@@ -111,16 +118,32 @@ private struct StoredFilter: Codable {
 }
 
 extension DeliveryFilter {
-    fileprivate init(_ stored: StoredFilter) {
+    /// nil when it is damaged or holds what this version does not know: what is left of it would take more than was meant.
+    fileprivate init?(stored text: String) {
+        func set<Value>(_ texts: [String]?, _ make: (String) -> Value?) -> Set<Value>? {
+            guard let texts else { return [] }
+            let values = texts.compactMap(make)
+            return values.isEmpty || values.count < texts.count ? nil : Set(values)
+        }
+        let (decoder, data) = (JSONDecoder(), Data(text.utf8))
+        guard let stored = try? decoder.decode(StoredFilter.self, from: data),
+            let names = try? decoder.decode([String: Ignored].self, from: data).keys,
+            names.allSatisfy({ StoredFilter.CodingKeys(rawValue: $0) != nil }),
+            let ids = set(stored.ids, { DeliveryID($0) }),
+            let states = set(stored.states, DeliveryState.init(rawValue:)),
+            let backends = set(stored.backends, { BackendName($0) }),
+            let routes = set(stored.routes, { RouteName($0) }), let apps = set(stored.apps, { AppName($0) }),
+            let kinds = set(stored.kinds, Kind.init(rawValue:)), let reasons = set(stored.reasons, { $0 })
+        else { return nil }
         self.init()
-        ids = Set((stored.ids ?? []).compactMap { DeliveryID($0) })
-        states = Set((stored.states ?? []).compactMap(DeliveryState.init(rawValue:)))
-        backends = Set((stored.backends ?? []).map { BackendName($0) })
-        routes = Set((stored.routes ?? []).map { RouteName($0) })
-        apps = Set((stored.apps ?? []).map { AppName($0) })
-        kinds = Set((stored.kinds ?? []).compactMap(Kind.init(rawValue:)))
-        reasons = Set(stored.reasons ?? [])
+        (self.ids, self.states, self.backends, self.routes) = (ids, states, backends, routes)
+        (self.apps, self.kinds, self.reasons) = (apps, kinds, reasons)
         since = stored.since.map(Timestamp.init(nanosecondsSinceEpoch:))
         until = stored.until.map(Timestamp.init(nanosecondsSinceEpoch:))
+    }
+
+    /// Any value.
+    private struct Ignored: Decodable {
+        init(from decoder: any Decoder) {}
     }
 }

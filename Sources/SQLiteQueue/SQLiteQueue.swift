@@ -6,13 +6,14 @@ package import RelayCore
 /// Holds deliveries in an SQLite database.
 ///
 /// One connection writes, with the calls that arrive together sharing a transaction and its sync to the disk; another
-/// one reads, so that leasing and statistics never wait for a sync, and a third one reads what people list. Leases are kept in memory only: the process holds
-/// the database exclusively, and whoever opens it next finds every unfinished delivery waiting.
+/// one reads, so that leasing never waits for a sync, and a third one reads what people list and how old the oldest
+/// delivery is. Leases are kept in memory only: the process holds the database exclusively, and whoever opens it next
+/// finds every unfinished delivery waiting.
 ///
 /// When the disk is full, read-only or fails, calls throw `unavailable` and change nothing; they succeed again when the
 /// disk does.
 package final class SQLiteQueue: DeliveryQueue, LateAnswerStore, PauseStore {
-    private let state: QueueState
+    let state: QueueState
     let writer: QueueWriter
     private let reader: QueueReader
     let archive: ArchiveReader
@@ -54,7 +55,13 @@ package final class SQLiteQueue: DeliveryQueue, LateAnswerStore, PauseStore {
         _ backend: BackendName, _ bounds: LeaseBounds, now: Timestamp
     ) async throws(QueueError) -> LeaseResult {
         try checkOpen()
-        return try await reader.lease(backend, bounds, now: now)
+        var (result, unreadable) = try await reader.lease(backend, bounds, now: now)
+        // Where that cannot be stored, the leases stand, and it is found again.
+        if !unreadable.isEmpty, (try? await writer.write(.giveUp(unreadable, now: now))) != nil {
+            // One of its order key may have become due.
+            result.nextDue = min(result.nextDue ?? now, now)
+        }
+        return result
     }
 
     package func release(_ ids: [DeliveryID]) async {
@@ -81,7 +88,19 @@ package final class SQLiteQueue: DeliveryQueue, LateAnswerStore, PauseStore {
 
     package func statistics() async throws(QueueError) -> [BackendName: QueueStatistics] {
         try checkOpen()
-        return try await reader.statistics()
+        var statistics: [BackendName: QueueStatistics] = [:]
+        for (backend, entry) in state.withTable({ $0.snapshot() }) {
+            var waiting: [DeliveryState: Int] = [.inFlight: entry.leased.unfinished]
+            for state in [DeliveryState.pending, .scheduled] {
+                waiting[state] = entry.count[state] - entry.leased[state]
+            }
+            let isWaitedFor = entry.count.unfinished > 0
+            statistics[backend] = QueueStatistics(
+                waiting: waiting.filter { $0.value > 0 },
+                oldestReceivedAt: isWaitedFor ? try await archive.oldestReceivedAt(of: backend) : nil,
+                dead: entry.count.dead, dropped: entry.count.dropped)
+        }
+        return statistics
     }
 
     package func backendsWithWaitingDeliveries() async throws(QueueError) -> [BackendName] {

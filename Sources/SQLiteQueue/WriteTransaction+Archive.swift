@@ -100,7 +100,7 @@ extension WriteTransaction {
     }
 
     /// Takes a delivery for this transaction, more than once if need be. false when it is leased.
-    private mutating func claim(_ sequence: Int64) -> Bool {
+    mutating func claim(_ sequence: Int64) -> Bool {
         guard !effects.claimed.contains(sequence) else { return true }
         guard state.withTable({ $0.claim(sequence) }) else { return false }
         effects.claimed.insert(sequence)
@@ -121,8 +121,11 @@ extension WriteTransaction {
     mutating func advanceReplay(
         _ id: Replay.ID, limit: Int, now: Timestamp, in store: QueueStore
     ) throws -> (replay: Replay?, backends: Set<BackendName>) {
-        guard var job = try store.replays.job(id), job.replay.state == .running, limit > 0 else {
-            return (try store.replays.job(id)?.replay, [])
+        guard var job = try store.replays.job(id) else { return (nil, []) }
+        guard job.replay.state == .running, limit > 0 else { return (job.replay, []) }
+        guard job.replay.request.filter != nil else {
+            // The outcome of this call alone, not of those that share its transaction.
+            throw QueueError(.corrupt, "replay \(id) has a filter that cannot be read")
         }
         var backends: Set<BackendName> = []
         var next: Int64?
@@ -154,12 +157,7 @@ extension WriteTransaction {
 
     /// After a crash the job runs on, or has ended.
     func cancelReplay(_ id: Replay.ID, now: Timestamp, in store: QueueStore) throws -> Replay? {
-        guard var job = try store.replays.job(id), job.replay.state == .running else {
-            return try store.replays.job(id)?.replay
-        }
-        job.replay.state = .canceled
-        job.replay.endedAt = now
-        try store.replays.update(job)
-        return job.replay
+        try store.replays.cancel(id, at: now)
+        return try store.replays.job(id)?.replay
     }
 }

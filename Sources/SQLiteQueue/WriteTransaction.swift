@@ -8,6 +8,8 @@ struct WriteTransaction {
     /// How many settled deliveries, and how many bytes, one step of retention removes at most: a few milliseconds.
     static let removalLimit = (deliveries: 256, bytes: Int64(4 << 20))
     static let keyRemovalLimit = 500
+    /// How many deliveries lose their history for one attempt at most.
+    static let historyRemovalLimit = 32
 
     var effects: Effects
     let queueID: UInt32
@@ -225,6 +227,12 @@ extension WriteTransaction {
                     effects.ledger.count(state, of: delivery.backend, by: -1)
                     allowance.deliveries -= 1
                     allowance.bytes -= freed
+                    // It may have been the last one that the payload was kept for.
+                    if freed == 0, !limits.backendsWithoutRecords.isEmpty,
+                        let siblings = try store.siblingCount(of: delivery.envelope)
+                    {
+                        try removePayloadIfUnneeded(of: delivery.envelope, siblings: siblings, in: store)
+                    }
                 }
             }
         }
@@ -361,6 +369,25 @@ extension WriteTransaction {
     }
 }
 
+// MARK: - What cannot be read
+
+extension WriteTransaction {
+    /// After a crash a delivery that cannot be read waits as before, or is a dead letter and the next of its order key
+    /// goes on. Passes over those that can be read, or that somebody is at.
+    mutating func giveUp(_ unreadable: [Int64], now: Timestamp, in store: QueueStore) throws {
+        for sequence in unreadable {
+            guard let delivery = try store.unreadable(sequence), claim(sequence) else { continue }
+            let settlement = Settlement(
+                id: DeliveryID(queue: queueID, sequence: sequence), attempt: nil,
+                verb: .deadLetter(.rejected(.requestError)), at: now)
+            try store.settle(settlement, due: delivery.due, hasHistory: false)
+            if let state = delivery.state { effects.ledger.count(state, of: delivery.backend, by: -1) }
+            effects.ledger.count(.dead, of: delivery.backend, by: 1)
+            try unblockNext(of: delivery.orderKey, delivery.backend, now: now, in: store)
+        }
+    }
+}
+
 // MARK: - History
 
 extension WriteTransaction {
@@ -380,9 +407,11 @@ extension WriteTransaction {
         try limitHistory(in: store)
     }
 
-    /// Where there is too much, the oldest deliveries lose their history.
+    /// Where there is too much, the oldest deliveries lose their history: a few with each call, so that a limit that was
+    /// lowered is reached by and by.
     mutating func limitHistory(in store: QueueStore) throws {
-        while effects.ledger.historyBytes > limits.maxHistoryBytes, let oldest = try store.history.oldestDelivery() {
+        for _ in 0..<Self.historyRemovalLimit where effects.ledger.historyBytes > limits.maxHistoryBytes {
+            guard let oldest = try store.history.oldestDelivery() else { return }
             effects.ledger.historyBytes -= try store.history.removeAll(of: oldest)
         }
     }

@@ -87,7 +87,7 @@ extension API.Replay {
     /// Its filter in words.
     var which: String {
         if let ids { return ids.count == 1 ? ids[0] : "\(ids.count) ids" }
-        guard let filter else { return "-" }
+        guard let filter else { return "cannot be read" }
         return filter.words.map { "\($0.name) \($0.values.joined(separator: ","))" }.joined(separator: ", ")
     }
 }

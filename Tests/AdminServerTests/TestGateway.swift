@@ -175,7 +175,7 @@ actor TestArchive: DeliveryArchive {
     func createReplay(_ request: ReplayRequest, now: Timestamp) -> Replay {
         let replay = Replay(
             id: Int64(jobs.count + 1), request: request, state: .running, createdAt: now,
-            matched: matching(request.filter).count)
+            matched: matching(request.filter ?? .init()).count)
         jobs.append(replay)
         return replay
     }

@@ -127,6 +127,19 @@ extension DeliveryArchiveConformance {
                 #expect(try await queue.record(ids[0])?.payload == nil)
             }
         },
+        Fact("without records the payload goes when the last one that needed it is past its retention") { make in
+            var limits = QueueLimits(deliveredRetention: .seconds(100), deadRetention: .seconds(10))
+            limits.backendsWithoutRecords = ["a", "b"]
+            let queue = try await make(limits)
+            let ids = try await queue.store(.event(to: "a", "b")).map(\.id)
+            try await queue.settle([.complete(ids[0], at: 5), .deadLetter(ids[1], at: 5)])
+            while try await queue.prune(now: .second(14)) {}
+            #expect(try await queue.record(ids[0])?.payload != nil)
+            while try await queue.prune(now: .second(15)) {}
+            #expect(try await queue.record(ids[1]) == nil)
+            let record = try #require(try await queue.record(ids[0]))
+            #expect(record.summary.state == .delivered && record.payload == nil)
+        },
         Fact("after a restart records, histories and order are as they were") { make in
             var queue = try await make(.init())
             let dead = try await queue.store(.event(at: 1).ordered("k"))[0].id

@@ -16,6 +16,20 @@ extension DeliveryArchiveConformance {
             let third = try await queue.deliveries(.init(), PageRequest(limit: 2, cursor: second.next))
             #expect(third.items.map(\.receivedAt) == [.second(1)] && third.next == nil)
         },
+        Fact("a page may begin anywhere") { make in
+            let queue = try await make(.init())
+            for second in 1...2 as ClosedRange<Int64> { try await queue.storeWaiting(.event(at: second)) }
+            let filters: [DeliveryFilter] = [
+                .init(), .states(.dead, .expired), .states(.pending), .states(.inFlight),
+            ]
+            for (cursor, count) in [(Int64.min, 0), (-1, 0), (0, 0), (1, 0), (2, 1), (.max, 2)] {
+                for filter in filters {
+                    let expected = filter.states.isDisjoint(with: [.dead, .inFlight]) ? count : 0
+                    let page = try await queue.deliveries(filter, PageRequest(cursor: cursor))
+                    #expect(page.items.count == expected && page.next == nil)
+                }
+            }
+        },
         Fact("a page that ends with the last delivery has none after it, and an empty queue has an empty page") {
             make in
             let queue = try await make(.init())

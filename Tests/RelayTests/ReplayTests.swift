@@ -29,6 +29,17 @@ struct ReplayPacerTests {
         #expect(pacer.next(now: .zero) == .wait(until: nil))
     }
 
+    @Test("what cannot be read is left alone, and holds up nobody")
+    func unreadable() {
+        var pacer = ReplayPacer()
+        var unreadable = Self.replay(1)
+        unreadable.request.filter = nil
+        pacer.found([unreadable], now: .zero)
+        #expect(pacer.next(now: .zero) == .wait(until: nil))
+        pacer.found([unreadable, Self.replay(2)], now: .zero)
+        #expect(pacer.next(now: .zero) == .advance(2, limit: ReplayPacer.maxStep))
+    }
+
     @Test("without a rate it goes in steps, with room between them")
     func steps() {
         var pacer = ReplayPacer()

@@ -4,6 +4,7 @@ import Foundation
 import GRDB
 import RelayCore
 import RelayTestKit
+import Synchronization
 import Testing
 
 @testable import SQLiteQueue
@@ -94,6 +95,34 @@ struct ArchiveTests {
         #expect(try await queue.statistics()["a"]?.waiting == [.inFlight: 3])
     }
 
+    @Test(
+        "A replay whose filter cannot be read is told as such; the others go on, and it can be ended",
+        arguments: [
+            "damaged", "null", #"{"states":["of a later version"]}"#, #"{"kinds":["event","of a later version"]}"#,
+            #"{"ids":["1"]}"#, #"{"states":[]}"#, #"{"of_a_later_version":["x"]}"#,
+        ])
+    func unreadableFilter(_ filter: String) async throws {
+        let queue = try await directory.open(.init(deadRetention: .seconds(60)))
+        _ = try await storeDead(2, in: queue)
+        let ids = [
+            try await queue.createReplay(.init(filter: .init { $0.kinds = [.event] }), now: .second(2)).id,
+            try await queue.createReplay(.init(filter: .init { $0.kinds = [.event] }), now: .second(3)).id,
+        ]
+        try await DatabaseQueue(path: directory.database).write {
+            try $0.execute(sql: "UPDATE replay SET filter = ? WHERE id = ?", arguments: [filter, ids[0]])
+        }
+        let found = try await queue.replays()
+        #expect(found.map(\.id) == [ids[1], ids[0]])
+        #expect(found.map { $0.request.filter == nil } == [false, true])
+        #expect(await queueError { _ = try await queue.advanceReplay(ids[0], limit: 9, now: .second(4)) } != nil)
+        #expect(try await queue.advanceReplay(ids[1], limit: 9, now: .second(4)).replay?.replayed == 2)
+        let ended = try await queue.cancelReplay(ids[0], now: .second(5))
+        #expect(ended?.state == .canceled && ended?.endedAt == .second(5) && ended?.replayed == 0)
+        #expect(try await queue.replay(ids[0]) == ended)
+        while try await queue.prune(now: .second(65)) {}
+        #expect(try await queue.replays() == [])
+    }
+
     @Test("Whoever lists delays nobody who stores, leases and settles")
     func listingDelaysNobody() async throws {
         let queue = try await directory.open()
@@ -115,6 +144,64 @@ struct ArchiveTests {
         await occupied
     }
 
+    @Test("Whoever looks for the oldest delivery delays nobody who leases, and finds it behind many that are settled")
+    func oldestBehindMany() async throws {
+        let settled = Int64(3 * ArchiveReader.stepRows)
+        try await directory.open().close()
+        try await fill(settled)
+        let queue = try await directory.open()
+        let waiting = try await queue.store(.event(at: 7))
+        await queue.release(waiting)
+        let first = DeliveryID(queue: waiting[0].queue, sequence: 1)
+        #expect(try await queue.retry(first, now: .second(8)) == .done("a"))
+        #expect(try await queue.statistics()["a"]?.oldestReceivedAt == .second(1))
+        let gate = DispatchSemaphore(value: 0)
+        let (entered, continuation) = AsyncStream.makeStream(of: Void.self)
+        async let occupied: Void = queue.archive.occupy {
+            continuation.finish()
+            gate.wait()
+        }
+        for await _ in entered {}
+        async let statistics = queue.statistics()
+        #expect(try await queue.waitingIDs() == waiting + [first])
+        try await queue.complete([first])
+        gate.signal()
+        #expect(try await statistics["a"]?.oldestReceivedAt == .second(7))
+        await occupied
+        // A list of what waits begins there.
+        let oldest = queue.state.withTable(\.oldestUnfinished)
+        #expect(oldest == settled + 1)
+    }
+
+    @Test("A list gives way between its steps: to whoever looks at one delivery, and to the end of the queue")
+    func listGivesWay() async throws {
+        try await directory.open().close()
+        try await fill(Int64(3 * ArchiveReader.stepRows))
+        let queue = try await directory.open()
+        let filter = DeliveryFilter { $0.routes = ["none"] }
+        #expect(try await queue.archive.isOvertaken(whileListing: filter) { _ = try $0.record(1) })
+        let error = await queueError {
+            _ = try await queue.archive.isOvertaken(whileListing: filter) { $0.close() }
+        }
+        #expect(error?.code == .closed)
+    }
+
+    /// Delivered ones, as if they had been stored at the first second.
+    private func fill(_ count: Int64) async throws {
+        try await DatabaseQueue(path: directory.database).write { db in
+            try db.execute(
+                sql: """
+                    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < \(count))
+                    INSERT INTO envelope
+                    SELECT i, 1, 500, 'app', 'event', 'e', 1000000000, NULL, NULL, CAST('{}' AS BLOB) FROM n;
+                    INSERT INTO delivery
+                        (id, envelope, backend, route, state, due_at, settled_at, attempts)
+                    SELECT id, id, 'a', 'main', 'delivered', received_at, received_at, 0 FROM envelope;
+                    UPDATE meta SET next_sequence = \(count + 1), bytes = 500 * \(count);
+                    """)
+        }
+    }
+
     @Test("Dead letters are found by an index that holds no delivered ones")
     func listUsesTheIndex() async throws {
         let queue = try await directory.open()
@@ -129,6 +216,16 @@ struct ArchiveTests {
             #expect(
                 plan.first?["detail"] == "SEARCH delivery USING COVERING INDEX delivery_removable (id>? AND id<?)")
         }
+    }
+
+    @Test("The index of dead letters is made for what they are asked for with, word for word")
+    func removableIndex() async throws {
+        let queue = try await directory.open()
+        await queue.close()
+        let made = try await DatabaseQueue(path: directory.database).read {
+            try String.fetchOne($0, sql: "SELECT sql FROM sqlite_schema WHERE name = 'delivery_removable'")
+        }
+        #expect(made?.hasSuffix(" WHERE \(DeliveryQuery.removable)") == true)
     }
 
     @Test("A database of the second version keeps what it holds, and takes what is new")
@@ -227,6 +324,29 @@ struct ArchiveTests {
             #expect(try await number("SELECT COUNT(*) FROM \(table)") == 0, "\(table)")
         }
         #expect(try await number("SELECT bytes + history_bytes FROM meta") == 0)
+    }
+
+    @Test("A limit of the history that was lowered is reached by and by, the oldest deliveries first")
+    func historyLowered() async throws {
+        var queue = try await directory.open()
+        var stored: [DeliveryID] = []
+        for _ in 0..<100 { stored += try await queue.store(.event()) }
+        try await queue.settle(
+            stored.map { settlement($0, 1, .deadLetter(.attemptsExhausted(.timeout)), at: 1_000) })
+        await queue.close()
+        let limits = QueueLimits(maxBytes: 512 << 10)
+        queue = try await directory.open(limits)
+        var kept = try await number("SELECT COUNT(DISTINCT delivery) FROM attempt")
+        for _ in 0..<4 {
+            _ = try await storeDead(1, in: queue)
+            let now = try await number("SELECT COUNT(DISTINCT delivery) FROM attempt")
+            #expect((0...WriteTransaction.historyRemovalLimit).contains(kept + 1 - now))
+            kept = now
+        }
+        #expect(try await number("SELECT history_bytes FROM meta") <= limits.maxHistoryBytes)
+        #expect(try await queue.record(stored[0])?.attempts.count == 1)
+        #expect(try await queue.record(stored[0])?.response == nil)
+        #expect(try await number("SELECT MAX(delivery) FROM attempt") == 104)
     }
 
     @Test("What succeeds at once has no row but its own")
@@ -435,6 +555,22 @@ struct ArchiveTests {
 
 extension ArchiveReader {
     func occupy(_ body: @Sendable () -> Void) { body() }
+
+    /// Whether a call that comes right after a list began is over before the list is.
+    func isOvertaken(
+        whileListing filter: DeliveryFilter, by body: @escaping @Sendable (isolated ArchiveReader) throws -> Void
+    ) async throws -> Bool {
+        let isOver = Mutex(false)
+        // It waits for this actor from now on.
+        let call = Task {
+            try body(self)
+            isOver.withLock { $0 = true }
+        }
+        _ = try await deliveries(filter, PageRequest())
+        let isOvertaken = isOver.withLock(\.self)
+        try await call.value
+        return isOvertaken
+    }
 }
 
 extension DeliveryFilter {

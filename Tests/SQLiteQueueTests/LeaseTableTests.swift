@@ -135,19 +135,57 @@ struct LeaseTableTests {
         #expect(claims == [true, true, false])
     }
 
-    @Test("What a replay lets wait again is the oldest, whatever a search found that began before")
-    func replayedIsOldest() {
+    @Test("A search for the oldest goes on where the last one ended, and no further than what is committed")
+    func searched() {
         var table = LeaseTable()
         table.committed(.storing([1, 2, 3]))
-        table.oldestFound(3, of: "a", generation: table.snapshot().generation)
-        let before = table.snapshot()
-        #expect(before.backends["a"]?.oldest == 3)
-        var effects = WriteTransaction.Effects(ledger: table.ledger)
-        effects.replayed = [(1, "a")]
-        table.committed(effects)
-        table.oldestFound(3, of: "a", generation: before.generation)
-        #expect(table.snapshot().backends["a"]?.oldest == 1)
+        let first = table.searchBegan("a", from: 1)
+        table.searchEnded(at: 3)
+        let second = table.searchBegan("a", from: 1)
+        #expect(first == 1..<4 && second == 3..<4)
+        #expect(table.oldestUnfinished == 3)
+    }
+
+    @Test("What is replayed while a search goes on is not passed by it, and what it passed below is remembered")
+    func replayedDuringSearch() {
+        var table = LeaseTable()
+        table.committed(.storing([1, 2, 3, 4]))
+        _ = table.searchBegan("a", from: 1)
+        table.committed(.replaying([(3, "b"), (2, "a"), (4, "a")], after: table))
+        table.searchEnded(at: 4)
+        let next = table.searchBegan("a", from: 1)
+        #expect(next == 2..<5)
+    }
+
+    @Test("A search that a replay has overtaken goes on, but is not remembered")
+    func overtaken() {
+        var table = LeaseTable()
+        table.committed(.storing([1, 2, 3, 4]))
+        _ = table.searchBegan("a", from: 1)
+        table.searchEnded(at: 3)
+        table.committed(.replaying([(1, "a")], after: table))
+        let goesOn = table.searchBegan("a", from: 3)
+        table.searchEnded(at: 4)
+        let next = table.searchBegan("a", from: 1)
+        #expect(goesOn == 3..<5 && next == 1..<5)
+    }
+
+    @Test("The oldest unfinished delivery is one of a backend that has any")
+    func oldestUnfinished() {
+        var table = LeaseTable()
         #expect(table.oldestUnfinished == 1)
+        table.committed(.storing([1, 2, 3]))
+        #expect(table.oldestUnfinished == 1)
+        var effects = WriteTransaction.Effects(ledger: table.ledger)
+        effects.ledger.backends["a"] = .init()
+        table.committed(effects)
+        #expect(table.oldestUnfinished == 4)
+        effects.ledger.nextSequence = 6
+        effects.ledger.backends["b"] = .init(pending: 1)
+        table.committed(effects)
+        #expect(table.oldestUnfinished == 4)
+        table.committed(.replaying([(2, "b")], after: table))
+        #expect(table.oldestUnfinished == 2)
     }
 
     @Test("A lease on what turns out settled when the database is opened anew is ended")
@@ -207,6 +245,12 @@ extension WriteTransaction.Effects {
     static func ending(_ ended: [Int64: WriteTransaction.Ending], after table: LeaseTable) -> Self {
         var effects = Self(ledger: table.ledger)
         effects.ended = ended
+        return effects
+    }
+
+    static func replaying(_ replayed: [(sequence: Int64, backend: BackendName)], after table: LeaseTable) -> Self {
+        var effects = Self(ledger: table.ledger)
+        effects.replayed = replayed
         return effects
     }
 }

@@ -3,6 +3,7 @@
 import Foundation
 import GRDB
 import RelayCore
+import RelayTestKit
 import Testing
 
 @testable import SQLiteQueue
@@ -33,6 +34,49 @@ struct QueueFileTests {
         let error = await queueError { _ = try await SQLiteQueue(path: link, logger: .silent) }
         #expect(error?.code == .locked)
         await queue.close()
+    }
+
+    @Test("Who looks at the queue's place is told who holds it, by any name, and changes nothing")
+    func inspected() async throws {
+        let link = directory.path + "/link.db"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: directory.database)
+        #expect(QueueInspection.inspect(link).problem == nil)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["link.db"])
+        let queue = try await directory.open()
+        for path in [link, directory.database] {
+            let problem = QueueInspection.inspect(path).problem
+            #expect(problem?.code == .locked)
+            #expect(problem?.message == "\(directory.database).lock is locked by process \(getpid())")
+        }
+        await queue.close()
+        let left = Data("4711\n".utf8)
+        try left.write(to: URL(fileURLWithPath: directory.database + ".lock"))
+        #expect(QueueInspection.inspect(link).problem == nil)
+        #expect(FileManager.default.contents(atPath: directory.database + ".lock") == left)
+    }
+
+    @Test("Who looks who holds the queue keeps nobody from taking it")
+    func lookedAt() throws {
+        try lockAndLetGo(directory.path + "/other.lock") { Issue.record("nobody looks") }
+        // As who looks does it, but for longer than an instant.
+        let path = directory.path + "/some.lock"
+        var looking = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0o600)
+        #expect(flock(looking, LOCK_SH | LOCK_NB) == 0)
+        #expect(FileLock.holder(of: path) == nil)
+        var tries = 0
+        #expect(throws: QueueError.self) { try lockAndLetGo(path) { tries += 1 } }
+        #expect(tries == 100)
+        try lockAndLetGo(path) {
+            if looking >= 0 { _ = close(looking) }
+            looking = -1
+        }
+        #expect(looking == -1)
+    }
+
+    private func lockAndLetGo(_ path: String, pause: () -> Void) throws(QueueError) {
+        let lock = try FileLock(path: path, pause: pause)
+        #expect(FileLock.holder(of: path) == "process \(getpid())")
+        _ = consume lock
     }
 
     @Test("Another process cannot lock the queue", .enabled(if: access("/usr/bin/flock", X_OK) == 0))
@@ -178,20 +222,100 @@ func run(_ path: String, _ arguments: String...) throws -> Int32 {
     }
 }
 
-@Suite struct UnreadableDeliveryTests {
-    @Test("a delivery that cannot be read does not keep the ones behind it back")
+/// Files that SQLite opens and that say what Relay never wrote.
+@Suite struct DamagedFileTests {
+    let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func damage(_ sql: String) async throws {
+        let database = try DatabaseQueue(path: directory.database)
+        try await database.writeWithoutTransaction { try $0.execute(sql: sql) }
+        try database.close()
+    }
+
+    @Test("a delivery that cannot be read does not keep the ones behind it back, and is given up")
     func skipped() async throws {
-        let directory = try TemporaryDirectory()
         var queue = try await directory.open()
         let ids = try await queue.store(.event(at: 1)) + queue.store(.event(at: 2))
         await queue.close()
-        let database = try DatabaseQueue(path: directory.database)
-        try await database.write { db in
-            try db.execute(sql: "UPDATE envelope SET kind = 'of a later version' WHERE id = 1")
-        }
-        try database.close()
+        try await damage("UPDATE envelope SET kind = 'of a later version' WHERE id = 1")
         queue = try await directory.open()
         #expect(try await queue.waitingIDs() == [ids[1]])
+        #expect(
+            try await queue.statistics()["a"]
+                == QueueStatistics(waiting: [.inFlight: 1], oldestReceivedAt: .second(2), dead: 1))
+        // Whoever mends it, or has the later version, can make it again.
         await queue.close()
+        try await damage("UPDATE envelope SET kind = 'event' WHERE id = 1")
+        queue = try await directory.open()
+        #expect(try await queue.record(ids[0])?.summary.deadReason == "rejected_request_error")
+        #expect(try await queue.retry(ids[0], now: .second(9)) == .done("a"))
+        #expect(try await queue.waitingIDs() == [ids[1], ids[0]])
+    }
+
+    @Test(
+        "a delivery that cannot be read ends, and the next of its order key goes on",
+        arguments: [
+            "UPDATE envelope SET kind = 'of a later version' WHERE id = 1",
+            "UPDATE delivery SET state = 'of a later version' WHERE id = 1",
+            "UPDATE envelope SET payload = NULL WHERE id = 1", "DELETE FROM envelope WHERE id = 1",
+        ])
+    func orderGoesOn(_ sql: String) async throws {
+        var queue = try await directory.open()
+        for second in 1...2 as ClosedRange<Int64> { _ = try await queue.store(.event(at: second).ordered("k")) }
+        await queue.close()
+        try await damage(sql)
+        queue = try await directory.open()
+        // The caller is told to look again, now.
+        #expect(try await queue.lease("a", limit: 9, now: .second(9)) == .init(deliveries: [], nextDue: .second(9)))
+        #expect(try await queue.waitingIDs().map(\.sequence) == [2])
+        #expect(
+            try await queue.statistics()["a"]
+                == QueueStatistics(waiting: [.inFlight: 1], oldestReceivedAt: .second(2), dead: 1))
+    }
+
+    @Test("a delivery that stands twice in an index is leased once")
+    func twiceInIndex() async throws {
+        var queue = try await directory.open()
+        let ids = try await queue.store(.event(at: 1))
+        await queue.close()
+        // A row that was removed while the index was not looked after, and comes back at another time.
+        try await damage(
+            """
+            CREATE TEMP TABLE kept AS SELECT * FROM delivery;
+            CREATE TEMP TABLE hidden AS SELECT * FROM sqlite_schema WHERE name = 'delivery_waiting';
+            PRAGMA writable_schema = ON;
+            DELETE FROM sqlite_schema WHERE name = 'delivery_waiting';
+            PRAGMA writable_schema = RESET;
+            DELETE FROM delivery;
+            PRAGMA writable_schema = ON;
+            INSERT INTO sqlite_schema SELECT * FROM hidden;
+            PRAGMA writable_schema = RESET;
+            UPDATE kept SET due_at = due_at + 1000000000;
+            INSERT INTO delivery SELECT * FROM kept;
+            """)
+        queue = try await directory.open()
+        #expect(try await queue.waitingIDs() == ids)
+    }
+
+    @Test("numbers at the end of their range are no end of the process")
+    func largeNumbers() async throws {
+        var queue = try await directory.open(.init(backendsWithoutRecords: ["a"]))
+        let id = try await queue.store(.event(at: 1))[0]
+        let replay = try await queue.createReplay(.init(filter: .init()), now: .second(1)).id
+        await queue.close()
+        try await damage(
+            """
+            UPDATE envelope SET id = \(Int64.max), deliveries = \(Int64.max);
+            UPDATE delivery SET envelope = \(Int64.max);
+            UPDATE replay SET cursor = \(Int64.max), end_sequence = \(Int64.min), per_second = 1e300;
+            """)
+        queue = try await directory.open(.init(backendsWithoutRecords: ["a"]))
+        #expect(try await queue.waitingIDs() == [id])
+        try await queue.complete([id])
+        #expect(try await queue.replays().map { $0.request.filter == nil } == [true])
+        try await damage("UPDATE replay SET per_second = NULL")
+        #expect(try await queue.advanceReplay(replay, limit: 9, now: .second(2)).replay?.state == .done)
     }
 }
