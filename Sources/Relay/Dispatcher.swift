@@ -172,7 +172,9 @@ package actor Dispatcher {
     private func perform(_ item: Work) async {
         switch item {
         case .attempt(let delivery):
-            await attempt(delivery)
+            // What an attempt lets start goes on in its task: one hand-over and one task less for each delivery.
+            var next: Delivery? = delivery
+            while let delivery = next { next = await attempt(delivery) }
         case .settle:
             await settle()
         case .release(let ids):
@@ -189,18 +191,19 @@ package actor Dispatcher {
         }
     }
 
-    private func attempt(_ delivery: Delivery) async {
+    /// - Returns: one that is to be attempted now.
+    private func attempt(_ delivery: Delivery) async -> Delivery? {
         let startedAt = clock.now
         let number = delivery.attemptsMade + 1
         let result = await sender.send(delivery, attempt: number)
         let now = clock.now
-        let actions = machine.attemptFinished(
+        var actions = machine.attemptFinished(
             delivery, result, startedAt: startedAt, now: now, random: random())
         guard !Task.isCancelled else {
             // Cut short by us: the backend may or may not have it, so it is attempted again after the next start. Not
             // so what it accepted.
             if result.outcome == .accepted { try? await queue.settle(actions.settle) }
-            return
+            return nil
         }
         metrics.attempted(delivery, result, startedAt: startedAt, finishedAt: now)
         noteWorks(result)
@@ -210,7 +213,9 @@ package actor Dispatcher {
         }
         log(delivery, result, number: number, duration: startedAt.duration(to: now), actions.settle.first?.verb)
         observer?.attemptFinished(delivery, result, number: number, duration: startedAt.duration(to: now))
+        let next = actions.start.isEmpty ? nil : actions.start.removeFirst()
         perform(actions, after: result)
+        return next
     }
 
     /// Records what has been decided, over and over until nothing is left: settlements that come while one write is

@@ -453,11 +453,12 @@ package struct DispatchStateMachine: Sendable {
         return actions
     }
 
-    /// More is needed, and can be used: one delivery for a probe, or enough to keep the backend busy.
+    /// More is needed, and can be used: one delivery for a probe, or, while the backend is kept busy with what is left,
+    /// the next ones for memory.
     private var mayLease: Bool {
         guard !isHeldBack else { return false }
         return breaker.condition == .halfOpen
-            ? ready.isEmpty && probe == nil : ready.count < configuration.maxInFlight
+            ? ready.isEmpty && probe == nil : ready.count < max(configuration.maxInFlight, configuration.maxHeld / 2)
     }
 
     private mutating func start(into actions: inout Actions, now: Timestamp) {
