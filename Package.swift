@@ -189,6 +189,7 @@ if Context.environment["RELAY_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
             name: "FuzzTesting",
-            dependencies: ["RelayConfiguration", "RelayCore", "SlackHTTP", "SocketMode", "YAML"], path: "FuzzTesting",
+            dependencies: ["AdminServer", "RelayConfiguration", "RelayCore", "SlackHTTP", "SocketMode", "YAML"],
+            path: "FuzzTesting",
             exclude: ["Corpus"], swiftSettings: settings))
 }

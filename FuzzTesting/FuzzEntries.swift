@@ -8,6 +8,8 @@ import SlackHTTP
 import SocketMode
 import YAML
 
+@testable import AdminServer
+
 /// Something that reads bytes from outside.
 enum FuzzEntry: String, CaseIterable {
     /// A frame of Slack's WebSocket.
@@ -18,6 +20,8 @@ enum FuzzEntry: String, CaseIterable {
     case configuration
     /// A backend's answer, on its way into an acknowledgement. The first line is the Content-Type.
     case answer
+    /// The body of a request of the admin API: the one that has the most to read.
+    case replay
 
     func run(_ bytes: [UInt8]) {
         switch self {
@@ -25,6 +29,7 @@ enum FuzzEntry: String, CaseIterable {
         case .payload: fuzzPayload(bytes)
         case .configuration: fuzzConfiguration(bytes)
         case .answer: fuzzAnswer(bytes)
+        case .replay: fuzzReplay(bytes)
         }
     }
 }
@@ -104,4 +109,16 @@ private func fuzzAnswer(_ bytes: [UInt8]) {
     precondition(isJSON(payload.bytes), "not JSON")
     let frame = AcknowledgementFrame.encode(envelopeID: "e1", payload: payload)
     precondition(isJSON(frame), "the frame is not JSON")
+}
+
+/// What is asked for is within its bounds, or what is wrong has words.
+private func fuzzReplay(_ bytes: [UInt8]) {
+    do throws(Problem) {
+        let body = try ReplayBody(Data(bytes), now: Timestamp(millisecondsSinceEpoch: 1_764_000_000_000))
+        precondition(!body.filter.states.isEmpty, "takes deliveries of every state")
+        precondition(body.filter.ids.count <= ReplayBody.maxIDs, "too many ids")
+        precondition(body.perSecond.map { ReplayBody.rates.contains($0) } ?? true, "a rate out of bounds")
+    } catch {
+        precondition(!error.detail.isEmpty, "refused without a reason")
+    }
 }

@@ -123,6 +123,8 @@ extension API {
         package var matched: Int
         /// Counting ended at `matched`.
         package var isAtLeast: Bool
+        /// Of a deletion: what is settled from then on was not counted.
+        package var countedAt: String?
     }
 
     package struct Deleted: Codable, Sendable, Equatable {

@@ -123,7 +123,7 @@ extension API {
 
     /// Which configuration holds.
     package struct Loaded: Codable, Sendable, Equatable {
-        /// Counts up from 1 with each reload.
+        /// Counts up from 1 with each reload that changed something.
         package var generation: Int
         /// The same for the same file; hexadecimal.
         package var fingerprint: String

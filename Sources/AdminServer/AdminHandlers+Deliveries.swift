@@ -14,8 +14,6 @@ extension AdminHandlers {
     static let maxCount = 1_000_000
     /// Deliveries removed in one step of the store.
     static let deleteStep = 500
-    /// Deliveries that can be named in one request.
-    static let maxIDs = 1_000
 
     func deliveries(_ request: inout AdminRequest) async throws -> AdminReply {
         let words = try FilterWords(&request.query)
@@ -116,6 +114,8 @@ extension AdminHandlers {
         let words = try FilterWords(&request.query)
         let isDryRun = try request.query.bool("dry_run")
         let expected = try request.query.integer("count", in: 0...Self.maxCount)
+        let settledBefore = try DeliveryFilter.time(
+            try request.query.one("settled_before"), "settled_before", now: request.now)
         try request.query.finish()
         guard isDryRun || expected != nil else {
             throw Problem(
@@ -124,9 +124,12 @@ extension AdminHandlers {
         let states: [DeliveryState] = [.dead, .expired, .canceled]
         var filter = try DeliveryFilter.reading(words, states: states, now: request.now)
         if filter?.states.isEmpty == true { filter?.states = Set(states) }
-        let found = try await matched(filter)
-        guard let expected, !isDryRun else { return try unchanged(found) }
-        // More may match by now: the oldest ones are those that were counted.
+        filter?.settledBefore = settledBefore
+        var found = try await matched(filter)
+        guard let expected, !isDryRun else {
+            found.countedAt = request.now.advanced(by: .milliseconds(1)).rfc3339Milliseconds
+            return try unchanged(found)
+        }
         guard found.matched >= expected else {
             throw Problem(.countDiffers, "only \(found.matched) deliveries match, not \(expected): nothing was deleted")
         }
@@ -210,50 +213,15 @@ extension AdminHandlers {
 
     func createReplay(_ request: inout AdminRequest) async throws -> AdminReply {
         try request.query.finish()
-        var body = try JSONObject(body: request.body)
-        let ids = try body.strings("ids", atMost: Self.maxIDs)
-        let filter = body.take("filter")
-        let perSecond = try body.number("per_second", in: 0.001...100_000)
-        let isDryRun = try body.bool("dry_run") ?? false
-        try body.finish()
-        let chosen = try Self.chosen(ids: ids, filter: filter, now: request.now)
-        if isDryRun { return try unchanged(try await matched(chosen)) }
+        let body = try ReplayBody(request.body, now: request.now)
+        if body.isDryRun { return try unchanged(try await matched(body.filter)) }
         let replay = try await archive.createReplay(
-            ReplayRequest(filter: chosen, perSecond: perSecond), now: request.now)
+            ReplayRequest(filter: body.filter, perSecond: body.perSecond), now: request.now)
         await control.replaysChanged()
         var reply = try AdminReply(API.Replay(replay), status: .created)
         reply.location = "\(API.root)/replays/\(replay.id)"
         reply.audit = [LogKey.replayID: "\(replay.id)", LogKey.adminCount: "\(replay.matched)"]
         return reply
-    }
-
-    private static func chosen(
-        ids: [String]?, filter: JSONValue?, now: Timestamp
-    ) throws(Problem) -> DeliveryFilter {
-        let states: [DeliveryState] = [.dead, .expired, .canceled, .delivered]
-        switch (ids, filter) {
-        case (nil, nil): throw .invalid("the body", "must have ids or filter; an empty filter takes all dead letters")
-        case (_?, _?): throw .invalid("ids", "and filter do not go together")
-        case (let ids?, nil):
-            var chosen = DeliveryFilter()
-            guard !ids.isEmpty else { throw .invalid("ids", "must have at least one") }
-            for text in ids {
-                guard let id = DeliveryID(text) else { throw .invalid("ids", "has no delivery id: \(quoted(text))") }
-                chosen.ids.insert(id)
-            }
-            // Named one by one, whatever became of them.
-            chosen.states = Set(states)
-            return chosen
-        case (nil, let filter?):
-            var object = try JSONObject(filter, path: "filter")
-            let words = try FilterWords(&object)
-            try object.finish()
-            guard var chosen = try DeliveryFilter.reading(words, states: states, now: now) else {
-                throw .invalid("filter", "takes nothing: its class goes with none of its states, or of its reasons")
-            }
-            if chosen.states.isEmpty { chosen.states = [.dead] }
-            return chosen
-        }
     }
 }
 

@@ -111,7 +111,7 @@ extension DeliveryFilter {
     }
 
     /// A time, or how long ago it was.
-    private static func time(_ text: String?, _ name: String, now: Timestamp) throws(Problem) -> Timestamp? {
+    static func time(_ text: String?, _ name: String, now: Timestamp) throws(Problem) -> Timestamp? {
         guard let text else { return nil }
         if let time = Timestamp(rfc3339: text) { return time }
         // Before, or after, all that a timestamp can say: a time nevertheless, if it is one in another year as long.

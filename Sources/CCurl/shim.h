@@ -43,10 +43,15 @@ static inline CURLcode relay_easy_set_list(CURL *easy, CURLoption option, struct
     return curl_easy_setopt(easy, option, list);
 }
 
-// For CURLOPT_WRITEFUNCTION and CURLOPT_HEADERFUNCTION, which share one form.
+// For CURLOPT_READFUNCTION, CURLOPT_WRITEFUNCTION and CURLOPT_HEADERFUNCTION, which share one form.
 typedef size_t (*relay_transfer_function)(char *bytes, size_t size, size_t count, void *context);
 static inline CURLcode relay_easy_set_function(CURL *easy, CURLoption option, relay_transfer_function function) {
     return curl_easy_setopt(easy, option, function);
+}
+
+typedef int (*relay_seek_function)(void *context, curl_off_t offset, int origin);
+static inline CURLcode relay_easy_set_seek_function(CURL *easy, relay_seek_function function) {
+    return curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, function);
 }
 
 typedef int (*relay_request_function)(void *context, char *peer, char *local, int peer_port, int local_port);

@@ -155,15 +155,19 @@ final class EasyHandle {
 extension EasyHandle {
     private func setConstantOptions() {
         let context = Unmanaged.passUnretained(self).toOpaque()
-        for option in [CURLOPT_PRIVATE, CURLOPT_WRITEDATA, CURLOPT_HEADERDATA] {
+        for option in [CURLOPT_PRIVATE, CURLOPT_READDATA, CURLOPT_WRITEDATA, CURLOPT_HEADERDATA] {
             relay_easy_set_pointer(pointer, option, context)
         }
         relay_easy_set_pointer(pointer, CURLOPT_ERRORBUFFER, message)
+        relay_easy_set_function(pointer, CURLOPT_READFUNCTION, readBody)
         relay_easy_set_function(pointer, CURLOPT_WRITEFUNCTION, writeBody)
         relay_easy_set_function(pointer, CURLOPT_HEADERFUNCTION, writeHeader)
         // When a reused connection closes before the response begins, libcurl sends the request again on a new one,
-        // without a word. `mayBeginRequest` stops that for a POST of which a byte has been sent.
+        // without a word. `mayBeginRequest` stops that for a POST of which a byte has been sent. Where a byte of the
+        // body has been that libcurl asked for, it must also rewind it, which is refused, so that no version of libcurl
+        // can go another way.
         relay_easy_set_request_function(pointer, requestBegins, context)
+        relay_easy_set_seek_function(pointer) { _, _, _ in CURL_SEEKFUNC_FAIL }
         relay_easy_set_open_function(pointer, socketWanted, context)
 
         setLong(CURLOPT_NOSIGNAL, 1)
@@ -223,7 +227,7 @@ extension EasyHandle {
         try set(CURLOPT_ACCEPT_ENCODING, request.acceptEncoding)
         setLong(request.method == .post ? CURLOPT_POST : CURLOPT_HTTPGET, 1)
         try set(CURLOPT_CUSTOMREQUEST, request.method == .delete ? "DELETE" : nil)
-        if request.method == .post { try setBody(request.body) }
+        if request.method == .post { try setBody(of: request) }
         // Two that libcurl adds by itself: the wait for "100 Continue", and a Content-Type for each POST.
         headers = try appended("Expect:", to: headers)
         if request.method == .post, !request.headers.contains(where: { $0.name.isContentType }) {
@@ -234,14 +238,13 @@ extension EasyHandle {
     }
 
     /// A body in memory goes out with the head, in one call of the system, up to 64 KiB; one that libcurl asks for piece
-    /// by piece in a second one.
-    private func setBody(_ body: [UInt8]) throws(CurlError) {
-        relay_easy_set_offset(pointer, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count))
-        let code = body.withUnsafeBytes { bytes in
-            // Without an address libcurl would read from standard input.
-            withUnsafeBytes(of: 0 as UInt8) { nothing in
-                relay_easy_set_bytes(pointer, CURLOPT_COPYPOSTFIELDS, bytes.baseAddress ?? nothing.baseAddress)
-            }
+    /// by piece in a second one. Not over TLS, with which libcurl does not count what went out of a call that could not
+    /// take all: `mayBeginRequest` would not know of it.
+    private func setBody(of request: CurlRequest) throws(CurlError) {
+        relay_easy_set_offset(pointer, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
+        guard request.goesInTheClear, !request.body.isEmpty else { return }
+        let code = request.body.withUnsafeBytes {
+            relay_easy_set_bytes(pointer, CURLOPT_COPYPOSTFIELDS, $0.baseAddress)
         }
         guard code == CURLE_OK else { throw error(code, .other) }
     }
@@ -278,6 +281,11 @@ extension EasyHandle {
 
     /// The bundle file that libcurl was built with, or nil.
     private static let defaultCAFile = relay_default_ca_file().map { String(cString: $0) }
+}
+
+extension CurlRequest {
+    /// Surely without TLS, to the server and to any proxy.
+    fileprivate var goesInTheClear: Bool { url.hasPrefix("http://") && (proxy == .none || unixSocketPath != nil) }
 }
 
 extension String {
@@ -339,6 +347,13 @@ private func socketWanted(
 ) -> curl_socket_t {
     guard let context, let address else { return CURL_SOCKET_BAD }
     return Unmanaged<EasyHandle>.fromOpaque(context).takeUnretainedValue().openSocket(to: address) ?? CURL_SOCKET_BAD
+}
+
+private func readBody(
+    _ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
+) -> Int {
+    let buffer = UnsafeMutableRawBufferPointer(start: bytes, count: size * count)
+    return transfer(context)?.readBody(into: buffer) ?? Int(CURL_READFUNC_ABORT)
 }
 
 private func writeBody(

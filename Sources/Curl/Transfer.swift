@@ -20,6 +20,7 @@ final class Transfer: @unchecked Sendable {
     /// Set while the transfer is running.
     var easy: EasyHandle?
 
+    private var sentBytes = 0
     private var headerBytes = 0
     private var head: [UInt8] = []
     private(set) var isHeadComplete = false
@@ -52,6 +53,14 @@ final class Transfer: @unchecked Sendable {
 
 // What libcurl's callbacks do.
 extension Transfer {
+    /// Copies the next piece of the body; 0 at its end.
+    func readBody(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        let piece = request.body[sentBytes...].prefix(buffer.count)
+        piece.withUnsafeBytes { buffer.copyMemory(from: $0) }
+        sentBytes += piece.count
+        return piece.count
+    }
+
     /// Takes one line of the head. A status line begins it anew, because interim responses (1xx) come first; lines
     /// after the empty one are trailers.
     /// - Returns: false to end the transfer: the head is too large.

@@ -67,16 +67,14 @@ package actor Dispatcher {
         self.observer = observer
         self.alarms = alarms
         self.machine = DispatchStateMachine(.init(backend))
+        if pause != nil { _ = machine.paused(now: clock.now) }
         (self.work, self.workToDo) = AsyncStream.makeStream()
     }
 
     /// Lives until drained, or until its task is canceled: then attempts under way are canceled, and their deliveries
     /// are attempted again after the next start.
     package func run() async {
-        if let pause {
-            if pause.cause == .gone { alarms?.began(.init(.backendGone, backend.name.text)) }
-            perform(machine.paused(now: clock.now))
-        }
+        if pause?.cause == .gone { alarms?.began(.init(.backendGone, backend.name.text)) }
         perform(machine.started(now: clock.now))
         await withDiscardingTaskGroup { group in
             for await item in work {
@@ -141,10 +139,13 @@ package actor Dispatcher {
 
     /// Starts nothing more; `run()` returns when what is in flight has been settled.
     /// - Parameter handOn: called whenever deliveries of the backend may be due that are this one's no more.
-    package func drain(handOn: (@Sendable () async -> Void)? = nil) {
+    /// - Returns: its pause, which does not change any more.
+    @discardableResult
+    package func drain(handOn: (@Sendable () async -> Void)? = nil) -> Pause? {
         isDraining = true
         if let handOn { self.handOn = handOn }
         perform(machine.drain(now: clock.now))
+        return pause
     }
 
     // MARK: -

@@ -94,7 +94,8 @@ package actor Reloader {
             refusal = nil
         case .refused(let problems):
             let isNews = refusal?.problems != problems || refusal?.version != version
-            refusal = ReloadRefusal(at: factory.clock.now, problems: problems, version: version)
+            let at = isNews ? factory.clock.now : refusal?.at ?? factory.clock.now
+            refusal = ReloadRefusal(at: at, problems: problems, version: version)
             if isNews || isToldByLog { log(problems) }
             failures.increment()
         }
@@ -168,7 +169,8 @@ package actor Reloader {
         await answerer.reconfigure(next.answerer, sender: next.sender, account: next.account)
         current.set(next)
         for backend in change.backends.removed {
-            await dispatchers.set(nil, for: backend)?.drain()
+            // It may be added again while that one still has something.
+            await dispatchers.set(nil, for: backend)?.drain(handOn: handOn(backend))
             for cause in [Alarm.Cause.backendFailing, .backendGone] {
                 factory.alarms?.forgotten(.init(cause, backend.text))
             }
@@ -186,13 +188,15 @@ package actor Reloader {
         dispatchers.set(dispatcher, for: backend.name)
         if let old {
             // Who paused or resumed it meanwhile told the old one alone, or both.
-            let last = await old.pause
+            let last = await old.drain(handOn: handOn(backend.name))
             if last != pause { await dispatcher.takeOver(last) }
-            await old.drain { [dispatchers] in
-                await dispatchers[backend.name]?.deliveriesStored([], othersWait: true)
-            }
         }
         traffic.start(dispatcher)
+    }
+
+    /// What a dispatcher that goes tells the one that serves then, if there is one.
+    private func handOn(_ backend: BackendName) -> @Sendable () async -> Void {
+        { [dispatchers] in await dispatchers[backend]?.deliveriesStored([], othersWait: true) }
     }
 
     private func changeApps(from old: Generation, to next: Generation, _ change: ConfigurationChange.Names<AppName>) {

@@ -46,7 +46,9 @@ package struct ReplayService: Service, CustomStringConvertible {
                 var pacer = ReplayPacer()
                 // Times that a child task waits for already.
                 var timers: Set<Timestamp> = []
-                await find(&pacer)
+                // Those that cannot be read, and were told of.
+                var unreadable: Set<Replay.ID> = []
+                await find(&pacer, &unreadable)
                 // One reader for its whole life: a stream ends with the first reader that is canceled.
                 var wakes = wakes.makeAsyncIterator()
                 while !Task.isCancelled {
@@ -56,7 +58,7 @@ package struct ReplayService: Service, CustomStringConvertible {
                     case .wait(let time):
                         if let time, timers.insert(time).inserted { group.addTask { await sleep(until: time) } }
                         switch await wakes.next() {
-                        case .changed: await find(&pacer)
+                        case .changed: await find(&pacer, &unreadable)
                         case .timer(let time): timers.remove(time)
                         case nil: break
                         }
@@ -72,12 +74,13 @@ package struct ReplayService: Service, CustomStringConvertible {
         wake.yield(.timer(time))
     }
 
-    private func find(_ pacer: inout ReplayPacer) async {
+    private func find(_ pacer: inout ReplayPacer, _ unreadable: inout Set<Replay.ID>) async {
         while !Task.isCancelled {
             do throws(QueueError) {
                 let replays = try await archive.replays()
                 pacer.found(replays, now: clock.now)
                 for replay in replays where replay.state == .running && replay.request.filter == nil {
+                    guard unreadable.insert(replay.id).inserted else { continue }
                     logger.error(
                         "a replay cannot be read and does not go on: cancel it",
                         metadata: [LogKey.replayID: "\(replay.id)"])

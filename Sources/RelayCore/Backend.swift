@@ -23,7 +23,8 @@ package struct Backend: Sendable, Equatable {
     package var rateLimit: RateLimit?
     /// What deliveries share that must not overtake each other.
     package var orderBy: OrderBy
-    /// How long a failing delivery may hold up those behind it, from its first attempt on; then it is a dead letter.
+    /// How long a failing delivery may hold up those behind it, from its first attempt on, or from when the backend was
+    /// resumed, its breaker closed or the process started after it; then it is a dead letter.
     package var orderBlockMax: Duration
     package var circuitBreaker: CircuitBreaker.Configuration
     package var retry: RetryPolicy

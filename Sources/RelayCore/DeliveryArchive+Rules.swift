@@ -20,6 +20,7 @@ extension DeliveryFilter {
                 || [delivery.deadReason, delivery.reason].contains { $0.map(reasons.contains) ?? false })
             && delivery.receivedAt >= since ?? delivery.receivedAt
             && (until.map { delivery.receivedAt < $0 } ?? true)
+            && (settledBefore.map { end in delivery.settledAt.map { $0 < end } ?? false } ?? true)
     }
 }
 

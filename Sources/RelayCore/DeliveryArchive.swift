@@ -95,6 +95,8 @@ package struct DeliveryFilter: Sendable, Hashable {
     package var since: Timestamp?
     /// Received before.
     package var until: Timestamp?
+    /// Settled before: nothing that waits. Not of replays.
+    package var settledBefore: Timestamp?
 
     package init() {}
 }

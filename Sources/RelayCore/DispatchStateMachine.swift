@@ -29,7 +29,7 @@ package struct DispatchStateMachine: Sendable {
         /// Payload bytes held in memory; one delivery is always allowed, however large.
         package var maxHeldBytes: Int
         package var retry: RetryPolicy
-        /// From the first attempt of a delivery that has an order key.
+        /// From the first attempt of a delivery that has an order key, or from when attempts were let go on after it.
         package var orderBlockMax: Duration
         package var maxAge: [Kind: Duration]
         /// How long to wait after the queue could not be read.
@@ -458,7 +458,9 @@ package struct DispatchStateMachine: Sendable {
     private var mayLease: Bool {
         guard !isHeldBack else { return false }
         return breaker.condition == .halfOpen
-            ? ready.isEmpty && probe == nil : ready.count < max(configuration.maxInFlight, configuration.maxHeld / 2)
+            ? ready.isEmpty && probe == nil
+            : ready.count < configuration.maxInFlight
+                || ready.count < configuration.maxHeld / 2 && heldBytes < configuration.maxHeldBytes / 2
     }
 
     private mutating func start(into actions: inout Actions, now: Timestamp) {

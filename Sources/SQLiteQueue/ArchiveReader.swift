@@ -210,7 +210,7 @@ extension ArchiveReader {
         }
         guard let (summary, last, payload) = found ?? nil else { return nil }
         var attempts = try readAttempts(sequence, db)
-        if let last, attempts.allSatisfy({ $0.position < last.position }) {
+        if let last, !attempts.contains(where: { $0.position == last.position }) {
             attempts.append(last)
         }
         return DeliveryRecord(

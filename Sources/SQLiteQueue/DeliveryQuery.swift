@@ -61,6 +61,7 @@ struct DeliveryQuery: Sendable {
         if !filter.kinds.isEmpty { add("envelope.kind", among: filter.kinds.map(\.rawValue), ofEnvelope: true) }
         if let since = filter.since { add("envelope.received_at >= ?", [since.databaseValue], ofEnvelope: true) }
         if let until = filter.until { add("envelope.received_at < ?", [until.databaseValue], ofEnvelope: true) }
+        if let settledBefore = filter.settledBefore { add("delivery.settled_at < ?", [settledBefore.databaseValue]) }
     }
 
     private mutating func add(_ column: String, among values: [String], ofEnvelope: Bool = false) {

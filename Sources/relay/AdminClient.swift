@@ -105,7 +105,7 @@ final class AdminClient: Sendable {
             do {
                 try await ask(subject)
             } catch let failure as CommandFailure {
-                failures.append(failure)
+                failures.append(failure.message.contains(subject) ? failure : failure.about(subject))
                 guard failure.code != .failed else { continue }
                 let rest = subjects[(index + 1)...].joined(separator: ", ")
                 throw failures.joined(with: rest.isEmpty ? nil : "not tried: \(rest)", failure.code)

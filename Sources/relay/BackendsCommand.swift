@@ -193,6 +193,7 @@ extension API.Backend {
     fileprivate var resumed: String {
         switch state {
         case "closed": "is attempted again"
+        case "half_open" where waiting.total == 0: "fails: it is tried with the next delivery that comes"
         case "half_open": "fails: it is tried now with one delivery; the others follow when that one succeeds"
         case "open": "was tried, and still fails: \(why)"
         default: "is \(state): \(why)"

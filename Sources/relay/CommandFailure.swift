@@ -28,6 +28,9 @@ struct CommandFailure: Error {
         self.message = message
         self.cause = cause
     }
+
+    /// The same, naming what it is about.
+    func about(_ subject: String) -> CommandFailure { CommandFailure(code, "\(subject): \(message)", cause: cause) }
 }
 
 /// Writes a line for people to standard error.

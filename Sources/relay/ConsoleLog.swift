@@ -36,9 +36,14 @@ enum ConsoleLog {
     /// A part of a line, on standard error.
     static func writeText(_ text: String) { write(text, to: STDERR_FILENO) }
 
-    /// A line on standard output that is seen at once, also through a pipe; false: it could not be written, because
-    /// nobody reads any more.
-    static func writeOutput(_ line: String) -> Bool { write(line + "\n", to: STDOUT_FILENO) }
+    /// A line on standard output that is seen at once, also through a pipe; false: nobody reads any more. Where it cannot
+    /// be written for another reason (a full disk), the command has failed, and ends.
+    static func writeOutput(_ line: String) -> Bool {
+        guard let error = write(line + "\n", to: STDOUT_FILENO) else { return true }
+        guard error != EPIPE else { return false }
+        write("relay: standard output: \(String(cString: strerror(error)))")
+        exit(CommandFailure.Code.failed.rawValue)
+    }
 
     /// Whether nobody reads standard output any more (poll(2): POLLERR of a pipe), as far as that can be known without
     /// writing.
@@ -47,16 +52,22 @@ enum ConsoleLog {
         return poll(&descriptor, 1, 0) == 1 && descriptor.revents & Int16(POLLERR) != 0
     }
 
+    /// - Returns: why it could not be written; nil: it was.
     @discardableResult
-    private static func write(_ text: String, to descriptor: Int32) -> Bool {
+    private static func write(_ text: String, to descriptor: Int32) -> Int32? {
         lock.withLock { _ in
             var rest = Array(text.utf8)[...]
             while !rest.isEmpty {
                 let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-                guard written > 0 || errno == EINTR else { return false }
+                if written < 0, errno == EAGAIN {
+                    var writable = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                    poll(&writable, 1, -1)
+                } else if written < 0, errno != EINTR {
+                    return errno
+                }
                 rest = rest.dropFirst(max(0, written))
             }
-            return true
+            return nil
         }
     }
 }

@@ -202,9 +202,11 @@ struct DeadCommand: AsyncParsableCommand {
             let others = "there may be more: only as many are deleted as were counted"
             try Terminal.confirm(
                 "Delete \(found.matched) for good?\(found.isAtLeast ? " (\(others))" : "")", isConfirmed: yes)
+            let confirmation =
+                [("count", "\(found.matched)")] + (found.countedAt.map { [("settled_before", $0)] } ?? [])
             let deleted: API.Deleted = try AdminClient.decode(
                 try await client.delete(
-                    "/deliveries", query + [("count", "\(found.matched)")], timeout: AdminClient.longTimeout))
+                    "/deliveries", query + confirmation, timeout: AdminClient.longTimeout))
             if found.isAtLeast { printError(others) }
             return deleted.deleted
         }

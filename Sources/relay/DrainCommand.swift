@@ -21,6 +21,8 @@ struct DrainCommand: AsyncParsableCommand {
     /// Of one request: less than what is waited for, so that one without an answer is no end.
     private static let requestTimeout = Duration.seconds(5)
 
+    private static let pause = Duration.milliseconds(100)
+
     @Flag(help: "Do not wait until it is drained.")
     var noWait = false
     @Option(help: ArgumentHelp("How long to wait.", valueName: "seconds"))
@@ -64,9 +66,9 @@ struct DrainCommand: AsyncParsableCommand {
             } catch let failure as CommandFailure {
                 watch.failed(failure)
             }
-            let rest = ContinuousClock.now.duration(to: end)
-            guard !watch.isOver, rest > .zero else { break }
-            try await Task.sleep(for: min(rest, .milliseconds(100)))
+            // Not once more with next to no time for an answer.
+            guard !watch.isOver, ContinuousClock.now.duration(to: end) > Self.pause * 2 else { break }
+            try await Task.sleep(for: Self.pause)
         }
         return (watch, status)
     }

@@ -63,7 +63,7 @@ struct RelayCommand: AsyncParsableCommand {
               relay status
               relay dead list
 
-            Exit codes: 0 ok, 1 failed, 2 usage, 69 no relay is there to speak to, 73 cannot create or lock the store, \
+            Exit codes: 0 ok, 1 failed, 2 usage, 69 no relay is there to speak to, or it does not answer, 73 cannot create or lock the store, \
             77 the token was refused (by Slack: forward, doctor; by the admin API), 78 configuration invalid, 130 and 143 \
             ended by a second signal.
             """,

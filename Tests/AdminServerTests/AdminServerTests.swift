@@ -313,6 +313,21 @@ struct AdminServerTests {
         }
     }
 
+    @Test("what died after the count is not deleted in place of what was counted")
+    func deleteBefore() async throws {
+        try await AdminStage.with { stage in
+            await stage.archive.fill([.dead, .dead])
+            let counted: API.Matched = try await stage.delete("/deliveries?dry_run=true").decoded()
+            let time = try #require(counted.countedAt)
+            #expect(
+                try await stage.delete("/deliveries?count=2&settled_before=\(time)").decoded(API.Deleted.self).deleted
+                    == 2)
+            await stage.archive.fill([.dead])
+            #expect(try await stage.delete("/deliveries?count=1&settled_before=1h").status == 409)
+            #expect(try await stage.delete("/deliveries?count=1&settled_before=soon").status == 422)
+        }
+    }
+
     @Test("a deletion that breaks off says how far it came")
     func deleteBreaksOff() async throws {
         try await AdminStage.with { stage in

@@ -13,10 +13,10 @@ from support import DEPLOY, ROOT, headings, read_yaml, run
 ALERTS = DEPLOY / "prometheus/alerts.yml"
 RULES = [rule for group in read_yaml(ALERTS)["groups"] for rule in group["rules"]]
 TESTS = read_yaml(DEPLOY / "prometheus/alerts_test.yml")["tests"]
-# In which the replicas of one deployment differ: of Prometheus, and of Pods where all of their labels are copied.
+# In which the replicas of one deployment differ, or its releases: of Prometheus, and of Pods where all of their labels are copied.
 REPLICA_LABELS = {
     "instance", "pod", "node", "pod_template_hash", "controller_revision_hash", "statefulset_kubernetes_io_pod_name",
-    "apps_kubernetes_io_pod_index"}
+    "apps_kubernetes_io_pod_index", "app_kubernetes_io_version", "helm_sh_chart"}
 DASHBOARD = json.loads((DEPLOY / "grafana/dashboard.json").read_text())
 
 

@@ -130,6 +130,19 @@ extension DeliveryArchiveConformance {
             #expect(try await queue.delete(filter, limit: 3) == 3)
             #expect(try await queue.listed() == [5, 4])
         },
+        Fact("what was not settled before a time is not deleted, however old it is") { make in
+            let queue = try await make(.init())
+            try await queue.storeWaiting(.event(at: 1))
+            let id = try await queue.storeDead(.event(at: 2))[0]
+            let settledAt = try #require(try await queue.record(id)?.summary.settledAt)
+            let before = DeliveryFilter { $0.settledBefore = settledAt }
+            #expect(try await queue.count(before, limit: 9) == 0)
+            #expect(try await queue.delete(before, limit: 9) == 0)
+            let after = DeliveryFilter { $0.settledBefore = settledAt.advanced(by: .nanoseconds(1)) }
+            #expect(try await queue.count(after, limit: 9) == 1)
+            #expect(try await queue.delete(after, limit: 9) == 1)
+            #expect(try await queue.listed() == [1])
+        },
         Fact("a filter deletes dead letters in steps, and nothing that waits") { make in
             let queue = try await make(.init())
             for second in 1...5 as ClosedRange<Int64> { try await queue.storeDead(.event(at: second)) }
