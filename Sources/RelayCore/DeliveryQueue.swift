@@ -36,7 +36,8 @@ package protocol DeliveryQueue: Sendable {
     /// is ignored.
     func release(_ ids: [DeliveryID]) async
 
-    /// Records what became of leased deliveries and ends their leases. Durable when it returns. When it throws, the
+    /// Records what became of leased deliveries and ends their leases. Survives the process when it returns, and
+    /// the machine from the next durable call on: what a power failure takes is attempted again. When it throws, the
     /// leases stand and the same call can be made again; settling twice changes nothing the second time, and neither
     /// does settling a delivery that is not leased. Never refused for lack of room by `max_bytes`.
     ///

@@ -20,6 +20,11 @@ enum Write: Sendable {
     case createReplay(ReplayRequest, matched: Int, now: Timestamp)
     case advanceReplay(Replay.ID, limit: Int, now: Timestamp)
     case cancelReplay(Replay.ID, now: Timestamp)
+
+    /// Whether it is on the disk when its caller is told. What became of a delivery need not be: it survives the process,
+    /// and what a power failure takes of it is attempted again, as after any end in the middle of an attempt. The next
+    /// synced transaction takes it along.
+    var isSynced: Bool { if case .settle = self { false } else { true } }
 }
 
 /// What a call came to.

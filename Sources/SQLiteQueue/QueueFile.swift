@@ -108,8 +108,8 @@ struct QueueFile: Sendable {
 // MARK: - Connections
 
 extension QueueFile {
-    /// The connection that writes. A commit is on the disk when it returns: the write-ahead log is synced with each
-    /// (`synchronous = FULL`, https://www.sqlite.org/pragma.html#pragma_synchronous).
+    /// The connection that writes. A commit is on the disk when it returns, unless the writer says that it need not be
+    /// (`Write.isSynced`).
     func connectToWrite() throws -> DatabaseQueue {
         var configuration = makeConfiguration(label: "relay.queue.write")
         configuration.prepareDatabase { db in

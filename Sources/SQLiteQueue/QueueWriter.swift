@@ -34,6 +34,8 @@ actor QueueWriter {
         var store: QueueStore
         var database: DatabaseQueue
         var identity: QueueFile.Identity?
+        /// Whether its commits are synced; nil: not known.
+        var isSynced: Bool?
     }
 
     init(path: String, limits: QueueLimits, state: QueueState, logger: Logger) {
@@ -45,11 +47,14 @@ actor QueueWriter {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    /// Durable when it returns; nothing was changed when it throws.
+    /// Durable when it returns, as `Write.isSynced` says; nothing was changed when it throws.
     nonisolated func write(_ write: Write) async throws(QueueError) -> Written {
         let ticket = inbox.add(write)
         return try await outcome(of: ticket).get()
     }
+
+    /// As SQLite says: 2 when commits are synced, 1 when the next synced one takes them along.
+    var synchronous: Int? { try? connection?.database.read { try Int.fetchOne($0, sql: "PRAGMA synchronous") } }
 
     /// Calls that no transaction has taken yet.
     nonisolated var waitingCalls: Int { inbox.count }
@@ -85,11 +90,17 @@ extension QueueWriter {
         let (opened, connection) = try connect()
         var transaction = WriteTransaction(queueID: opened.queueID, limits: limits, state: state)
         var outcomes: [Result<Written, QueueError>] = []
+        let isSynced = writes.contains(where: \.isSynced)
         do {
             if writes.contains(where: { if case .probe = $0 { true } else { false } }) {
                 try checkIdentity(of: opened.file, connection)
             }
-            try connection.database.writeWithoutTransaction { _ in
+            try connection.database.writeWithoutTransaction { db in
+                if isSynced != connection.isSynced {
+                    // FULL: the write-ahead log is synced with the commit. NORMAL: with the next one that is, and before
+                    // it is copied (https://www.sqlite.org/pragma.html#pragma_synchronous).
+                    try db.execute(sql: "PRAGMA synchronous = \(isSynced ? "FULL" : "NORMAL")")
+                }
                 try connection.store.inTransaction {
                     for write in writes {
                         outcomes.append(try perform(write, in: &transaction, connection.store))
@@ -99,9 +110,11 @@ extension QueueWriter {
             }
         } catch {
             state.withTable { $0.unclaimAll() }
+            self.connection?.isSynced = nil
             if let error = error as? DatabaseError { recover(connection, from: error) }
             throw error
         }
+        self.connection?.isSynced = isSynced
         let effects = transaction.effects
         state.withTable { $0.committed(effects) }
         commits += 1

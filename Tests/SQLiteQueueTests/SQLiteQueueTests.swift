@@ -121,6 +121,34 @@ struct SQLiteQueueTests {
         #expect(try await queue.statistics()["a"]?.waiting == [.inFlight: 200])
     }
 
+    @Test("What is stored is on the disk when it returns; what became of it goes along with the next that is")
+    func synced() async throws {
+        let queue = try await directory.open()
+        let ids = try await queue.store(.event("1"))
+        #expect(await queue.writer.synchronous == 2)
+        try await queue.complete(ids)
+        #expect(await queue.writer.synchronous == 1)
+        try await queue.store(LateAnswer.late("e"))
+        #expect(await queue.writer.synchronous == 2)
+        let more = try await queue.store(.event("2"))
+        // Together: as the one that must be.
+        async let completed: Void = queue.complete(more)
+        async let stored = queue.store(.event("3"))
+        _ = try await (completed, stored)
+        try await queue.setPause(nil, of: "a")
+        #expect(await queue.writer.synchronous == 2)
+    }
+
+    @Test("Only the record of what became of deliveries may wait for a sync")
+    func syncedWrites() {
+        let synced: [Write] = [
+            .enqueue([]), .prune(now: .second(0)), .giveUp([], now: .second(0)), .probe, .storeLateAnswer(.late("e")),
+            .setPause(nil, "a"), .deleteFound([]), .cancelReplay(1, now: .second(0)),
+        ]
+        #expect(synced.allSatisfy { $0.isSynced })
+        #expect(!Write.settle([]).isSynced)
+    }
+
     @Test("Of one transaction's calls, those that are refused for lack of room are refused alone")
     func refusedAlone() async throws {
         let queue = try await directory.open(.init(maxBytes: 3 * EnqueueRequest.event().storedBytes))
