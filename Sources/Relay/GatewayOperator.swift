@@ -149,7 +149,21 @@ struct GatewayOperator: GatewayControl {
     }
 
     func resume(_ backend: BackendName) async throws(QueueError) -> Bool {
-        try await tell(backend) { dispatcher throws(QueueError) in try await dispatcher.resume() }
+        let isThere = try await tell(backend) { dispatcher throws(QueueError) in try await dispatcher.resume() }
+        if isThere { try await bringOneForward(of: backend) }
+        return isThere
+    }
+
+    /// A probe is made with a delivery that is due: where all that waits is scheduled for later, one of them is now.
+    private func bringOneForward(of backend: BackendName) async throws(QueueError) {
+        guard await dispatchers[backend]?.status.breaker == .halfOpen else { return }
+        var filter = DeliveryFilter()
+        filter.backends = [backend]
+        filter.states = [.scheduled]
+        guard let one = try await queue.deliveries(filter, PageRequest(limit: 1)).items.first,
+            case .done = try await queue.retry(one.id, now: clock.now)
+        else { return }
+        await dispatchers.deliveriesBecameDue(for: [backend])
     }
 
     /// Tells the backend's dispatcher, and the one that a reload has put in its place meanwhile. false: there is none.

@@ -194,7 +194,8 @@ extension API.Backend {
         switch state {
         case "closed": "is attempted again"
         case "half_open" where waiting.total == 0: "fails: it is tried with the next delivery that comes"
-        case "half_open": "fails: it is tried now with one delivery; the others follow when that one succeeds"
+        case "half_open":
+            "fails: it is tried now with one delivery; the others follow when that one is answered, each at its time"
         case "open": "was tried, and still fails: \(why)"
         default: "is \(state): \(why)"
         }

@@ -141,6 +141,21 @@ struct AdminTests {
         }
     }
 
+    @Test("a backend that is resumed is tried at once, although all that waits for it is for later")
+    func resumedWithLaterOnes() async throws {
+        let isMended = Mutex(false)
+        let settings = "{ schedule: [1h] }, circuit_breaker: { consecutive: 1, probe_after: 1h, probe_max: 1h }"
+        try await AdminScene.with(
+            retry: settings, backend: { _ in isMended.withLock { $0 } ? .ok : .status(503) }
+        ) { scene in
+            _ = try await scene.slack.send(.message)
+            _ = try await scene.json("deliveries", "list", until: { $0.first?["attempts_made"] as? Int == 1 })
+            isMended.withLock { $0 = true }
+            #expect(try await scene.relay("backends", "resume", "orders").code == 0)
+            _ = try await scene.json("deliveries", "list", "--state", "delivered", until: { $0.count == 1 })
+        }
+    }
+
     @Test("a delivery that is made now, and held all the same, says what it waits for and what releases it")
     func heldRetry() async throws {
         let settings = "{ schedule: [1h] }, circuit_breaker: { consecutive: 1, probe_after: 1h, probe_max: 1h }"
