@@ -221,7 +221,7 @@ extension API.Backend {
         }
         if let failing {
             let when = paused == nil ? "for" : "before, since"
-            words.append("\(failing.reason) \(when) \(Age.since(failing.since)), \(failing.attempts) attempts")
+            words.append("\(failing.attempts) not accepted \(when) \(Age.since(failing.since)), last \(failing.reason)")
         }
         if paused == nil, let probeDue { words.append("probe \(Age.relative(probeDue))") }
         if let retryAfter { words.append("asked to be left alone, again \(Age.relative(retryAfter))") }

@@ -52,7 +52,7 @@ struct StatusCommand: AsyncParsableCommand {
         lines += failing.map { backend in
             "backend \(backend.name): "
                 + Paint.yellow(
-                    "fails: \(backend.failing?.reason.printable ?? "") for \(Age.since(backend.failing?.since))")
+                    "fails for \(Age.since(backend.failing?.since)), last: \(backend.failing?.reason.printable ?? "")")
         }
         let fine = backends.count - held.count - failing.count
         if fine > 0 { lines.append("backends: " + Paint.green("\(fine) of \(backends.count) fine")) }

@@ -35,9 +35,9 @@ struct AdminTests {
             let listed = try await scene.relay("dead", "list")
             #expect(listed.output.contains(/ID +BACKEND +KIND +RECEIVED +ENDED +CLASS +REASON/))
             let backends = try await scene.relay("backends", "list")
-            #expect(backends.output.contains(/orders +failing +0 +- +3 +- +http_400 for [0-9]+s, 3 attempts/))
+            #expect(backends.output.contains(/orders +failing +0 +- +3 +- +3 not accepted for [0-9]+s, last http_400/))
             let orders = try await scene.relay("backends", "show", "orders").output
-            #expect(orders.contains(/why: +http_400 for [0-9]+s, 3 attempts/) && orders.contains(/dead: +3/))
+            #expect(orders.contains(/why: +3 not accepted for [0-9]+s, last http_400/) && orders.contains(/dead: +3/))
             #expect(try await scene.relay("backends", "test", "orders").code == 1)
 
             // Left alone: what comes is held.
@@ -164,7 +164,7 @@ struct AdminTests {
             let held = try await scene.json("deliveries", "list", "--state", "held", until: { $0.count == 1 })
             let id = try #require(held.first?["id"] as? String)
             let failing = try await scene.relay("deliveries", "retry", id).output
-            #expect(failing.hasPrefix("\(id) waits, because orders fails (http_500 for "))
+            #expect(failing.hasPrefix("\(id) waits, because orders fails (1 not accepted for "))
             #expect(failing.hasSuffix("; relay backends resume orders makes one now"))
             #expect(try await scene.relay("backends", "pause", "orders").code == 0)
             let paused = try await scene.relay("deliveries", "retry", id).output
