@@ -29,13 +29,8 @@ static inline CURLcode relay_easy_set_string(CURL *easy, CURLoption option, cons
     return curl_easy_setopt(easy, option, value);
 }
 
-static inline CURLcode relay_easy_set_pointer(CURL *easy, CURLoption option, void *value) {
+static inline CURLcode relay_easy_set_pointer(CURL *easy, CURLoption option, const void *value) {
     return curl_easy_setopt(easy, option, value);
-}
-
-// As many as CURLOPT_POSTFIELDSIZE_LARGE says, which libcurl copies; null: those that it has are freed.
-static inline CURLcode relay_easy_set_bytes(CURL *easy, CURLoption option, const void *bytes) {
-    return curl_easy_setopt(easy, option, bytes);
 }
 
 // libcurl keeps the list: it must live as long as the transfer.

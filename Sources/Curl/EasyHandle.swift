@@ -144,7 +144,8 @@ final class EasyHandle {
         relay_easy_set_list(pointer, CURLOPT_HTTPHEADER, nil)
         curl_slist_free_all(headers)
         headers = nil
-        relay_easy_set_bytes(pointer, CURLOPT_COPYPOSTFIELDS, nil)
+        // Frees the copy.
+        relay_easy_set_pointer(pointer, CURLOPT_COPYPOSTFIELDS, nil)
         relay_easy_set_list(pointer, CURLOPT_RESOLVE, nil)
         curl_slist_free_all(resolvedNames)
         resolvedNames = nil
@@ -244,7 +245,7 @@ extension EasyHandle {
         relay_easy_set_offset(pointer, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
         guard request.goesInTheClear, !request.body.isEmpty else { return }
         let code = request.body.withUnsafeBytes {
-            relay_easy_set_bytes(pointer, CURLOPT_COPYPOSTFIELDS, $0.baseAddress)
+            relay_easy_set_pointer(pointer, CURLOPT_COPYPOSTFIELDS, $0.baseAddress)
         }
         guard code == CURLE_OK else { throw error(code, .other) }
     }
