@@ -12,9 +12,11 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct SlackSimulatorTests {
     /// Runs a simulator on a free port for the length of a test.
-    /// By default it waits longer for acknowledgements than Slack does: a busy machine must not make redeliveries.
+    /// By default it waits longer for acknowledgements and with its pings than Slack does: on a busy machine neither a
+    /// redelivery nor a ping comes in between.
     func withSlack(
-        _ configuration: SlackSimulatorConfiguration = .init(acknowledgementDeadline: .seconds(60)),
+        _ configuration: SlackSimulatorConfiguration = .init(
+            acknowledgementDeadline: .seconds(60), firstPing: .seconds(3600)),
         _ body: (SlackSimulator) async throws -> Void
     ) async throws {
         let slack = try await SlackSimulator.start(configuration)
