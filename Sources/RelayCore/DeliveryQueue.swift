@@ -13,7 +13,8 @@ package protocol DeliveryQueue: Sendable {
     /// Durable when it returns. An envelope whose `deduplicationKey` was stored for the same app within the
     /// deduplication window (counted from the `receivedAt` of the first, its end excluded) is not stored again, and
     /// takes no room; that holds for two copies in one call, too. A copy that comes while the first one is being stored
-    /// waits for it. When it throws, nothing was stored and no key is remembered.
+    /// waits for it. When it throws, nothing was stored and no key is remembered. What is a record only survives as
+    /// `settle` says.
     /// - Returns: one result per request, in order.
     func enqueue(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult]
 
@@ -110,6 +111,9 @@ package struct EnqueueRequest: Sendable, Equatable {
         self.targets = targets
         self.settled = settled
     }
+
+    /// Whether it only tells of what is over: nothing of it is to be delivered, and no copy to be known by it.
+    package var isRecordOnly: Bool { targets.isEmpty && envelope.deduplicationKey == nil }
 }
 
 package enum EnqueueResult: Sendable, Equatable {

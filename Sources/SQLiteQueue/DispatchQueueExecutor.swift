@@ -16,5 +16,12 @@ final class DispatchQueueExecutor: SerialExecutor {
         queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
     }
 
+    /// Not later than a job that is enqueued afterwards.
+    func run(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
+
+    func run(after delay: DispatchTimeInterval, _ body: @escaping @Sendable () -> Void) {
+        queue.asyncAfter(deadline: .now() + delay, execute: body)
+    }
+
     func checkIsolated() { dispatchPrecondition(condition: .onQueue(queue)) }
 }

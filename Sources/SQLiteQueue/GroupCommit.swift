@@ -6,7 +6,8 @@ import Synchronization
 /// A call that changes the queue.
 enum Write: Sendable {
     case enqueue([EnqueueRequest])
-    case settle([Settlement])
+    /// `unblocks`: another delivery may wait for it.
+    case settle([Settlement], unblocks: Bool)
     case prune(now: Timestamp)
     case giveUp([Int64], now: Timestamp)
     case probe
@@ -23,8 +24,19 @@ enum Write: Sendable {
 
     /// Whether it is on the disk when its caller is told. What became of a delivery need not be: it survives the process,
     /// and what a power failure takes of it is attempted again, as after any end in the middle of an attempt. The next
-    /// synced transaction takes it along.
-    var isSynced: Bool { if case .settle = self { false } else { true } }
+    /// synced transaction takes it along. Nor need be what only tells of something that is over.
+    var isSynced: Bool {
+        switch self {
+        case .settle: false
+        case .enqueue(let requests): !requests.allSatisfy(\.isRecordOnly)
+        default: true
+        }
+    }
+
+    /// Whether nobody waits for it, neither Slack nor a person nor another delivery: it may wait for company.
+    var isPatient: Bool {
+        if case .settle(_, unblocks: true) = self { false } else { !isSynced }
+    }
 }
 
 /// What a call came to.
@@ -39,30 +51,72 @@ enum Written: Sendable {
     case replay(Replay?, Set<BackendName>)
 }
 
-/// Calls that wait for a transaction, in the order in which they came.
-final class WriteInbox: Sendable {
-    /// Names a call until its outcome was fetched.
-    typealias Ticket = UInt64
+/// Calls that wait for a transaction, in the order in which they came, each with whom to tell of the outcome.
+final class WriteInbox<Caller: Sendable>: Sendable {
+    struct Call: Sendable {
+        let write: Write
+        let caller: Caller
+    }
 
-    private let state = Mutex<(next: Ticket, waiting: [(ticket: Ticket, write: Write)])>((0, []))
+    /// A transaction that nobody sees to yet. Whoever is told of it does.
+    enum Need: Sendable {
+        case now
+        /// Within the time that a patient call waits.
+        case soon
+    }
 
-    func add(_ write: Write) -> Ticket {
+    private struct State {
+        var waiting: [Call] = []
+        /// Of those waiting.
+        var urgent = 0
+        /// Told, and not done.
+        var isNeededNow = false
+        var isNeededSoon = false
+
+        mutating func take(_ limit: Int) -> [Call] {
+            let taken = Array(waiting.prefix(limit))
+            waiting.removeFirst(taken.count)
+            urgent -= taken.count { !$0.write.isPatient }
+            return taken
+        }
+
+        mutating func needSoon() -> Need? {
+            defer { isNeededSoon = true }
+            return isNeededSoon ? nil : .soon
+        }
+    }
+
+    private let state = Mutex(State())
+
+    func add(_ call: Call) -> Need? {
         state.withLock { state in
-            state.next += 1
-            state.waiting.append((state.next, write))
-            return state.next
+            state.waiting.append(call)
+            // The next transaction takes the patient ones along.
+            guard !call.write.isPatient else { return state.isNeededNow ? nil : state.needSoon() }
+            state.urgent += 1
+            defer { state.isNeededNow = true }
+            return state.isNeededNow ? nil : .now
         }
     }
 
     /// Calls that no transaction has taken yet.
     var count: Int { state.withLock(\.waiting.count) }
 
-    /// Takes the first calls, up to a number that keeps a transaction short.
-    func take(_ limit: Int = 1_000) -> [(ticket: Ticket, write: Write)] {
+    /// Takes the first calls, up to a number that keeps a transaction short; none when all that wait are patient. To be
+    /// called until there are none.
+    func take(_ limit: Int = 1_000) -> (calls: [Call], need: Need?) {
         state.withLock { state in
-            let taken = Array(state.waiting.prefix(limit))
-            state.waiting.removeFirst(taken.count)
-            return taken
+            guard state.urgent == 0 else { return (state.take(limit), nil) }
+            state.isNeededNow = false
+            return ([], state.waiting.isEmpty ? nil : state.needSoon())
+        }
+    }
+
+    /// As `take`, with the patient ones, who have waited for long enough.
+    func takeAll(_ limit: Int = 1_000) -> [Call] {
+        state.withLock { state in
+            state.isNeededSoon = false
+            return state.take(limit)
         }
     }
 }

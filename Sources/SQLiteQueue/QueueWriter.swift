@@ -1,5 +1,6 @@
 // The one writer: opens the database, and runs the transactions that calls share.
 
+@preconcurrency import Dispatch
 import Foundation
 import GRDB
 import Logging
@@ -7,17 +8,20 @@ import RelayCore
 
 /// Owns the lock and the writing connection, on a dispatch queue of its own.
 ///
-/// Group commit without a leader to elect: each caller leaves its call in the inbox and then comes here for the
-/// outcome. The first to come runs a transaction with all that the inbox holds; the others, who waited for the actor
-/// meanwhile, find their outcome made.
+/// Group commit: each caller leaves its call in the inbox and waits. The first of them has a transaction run with all that
+/// the inbox holds; what comes meanwhile shares the next one.
 actor QueueWriter {
+    /// How long what nobody waits for waits for a transaction that comes anyway. Under load each of these comes along with
+    /// envelopes; so much later is it recorded that a delivery was made, and made again after a kill.
+    private static let patience = DispatchTimeInterval.milliseconds(5)
+
     private let executor = DispatchQueueExecutor(label: "relay.queue.writer")
-    private let inbox = WriteInbox()
+    private typealias Inbox = WriteInbox<CheckedContinuation<Result<Written, QueueError>, Never>>
+    private let inbox = Inbox()
     private let path: String
     private let limits: QueueLimits
     private let state: QueueState
     private let logger: Logger
-    private var outcomes: [WriteInbox.Ticket: Result<Written, QueueError>] = [:]
     private var opened: Opened?
     private var connection: Connection?
     private var lock: FileLock?
@@ -49,8 +53,15 @@ actor QueueWriter {
 
     /// Durable when it returns, as `Write.isSynced` says; nothing was changed when it throws.
     nonisolated func write(_ write: Write) async throws(QueueError) -> Written {
-        let ticket = inbox.add(write)
-        return try await outcome(of: ticket).get()
+        try await withCheckedContinuation { see(to: inbox.add(.init(write: write, caller: $0))) }.get()
+    }
+
+    private nonisolated func see(to need: Inbox.Need?) {
+        switch need {
+        case nil: break
+        case .now: executor.run { self.assumeIsolated { $0.commitWaiting() } }
+        case .soon: executor.run(after: Self.patience) { self.assumeIsolated { $0.commitPatient() } }
+        }
     }
 
     /// As SQLite says: 2 when commits are synced, 1 when the next synced one takes them along.
@@ -58,30 +69,36 @@ actor QueueWriter {
 
     /// Calls that no transaction has taken yet.
     nonisolated var waitingCalls: Int { inbox.count }
-
-    private func outcome(of ticket: WriteInbox.Ticket) -> Result<Written, QueueError> {
-        while true {
-            if let outcome = outcomes.removeValue(forKey: ticket) { return outcome }
-            commit(inbox.take())
-        }
-    }
 }
 
 // MARK: - Transactions
 
 extension QueueWriter {
-    private func commit(_ batch: [(ticket: WriteInbox.Ticket, write: Write)]) {
+    private func commitWaiting() {
+        while true {
+            let (calls, need) = inbox.take()
+            see(to: need)
+            guard !calls.isEmpty else { return }
+            commit(calls)
+        }
+    }
+
+    private func commitPatient() {
+        while case let calls = inbox.takeAll(), !calls.isEmpty { commit(calls) }
+    }
+
+    private func commit(_ calls: [Inbox.Call]) {
         do {
-            for ((ticket, _), outcome) in zip(batch, try runTransaction(batch.map(\.write))) {
-                outcomes[ticket] = outcome
+            for (call, outcome) in zip(calls, try runTransaction(calls.map(\.write))) {
+                call.caller.resume(returning: outcome)
             }
         } catch {
             // One caller's data can be the reason: then the others succeed when each has a transaction to itself.
             let isShared = (error as? DatabaseError).map { !$0.concernsWholeStore } ?? false
-            if isShared, batch.count > 1 {
-                for call in batch { commit([call]) }
+            if isShared, calls.count > 1 {
+                for call in calls { commit([call]) }
             } else {
-                for (ticket, _) in batch { outcomes[ticket] = .failure(QueueError(error, path: path)) }
+                for call in calls { call.caller.resume(returning: .failure(QueueError(error, path: path))) }
             }
         }
     }
@@ -152,7 +169,7 @@ extension QueueWriter {
         do {
             switch write {
             case .enqueue(let requests): return .success(.enqueued(try transaction.enqueue(requests, in: store)))
-            case .settle(let settlements): try transaction.settle(settlements, in: store)
+            case .settle(let settlements, _): try transaction.settle(settlements, in: store)
             case .prune(let now): return .success(.pruned(isMoreWaiting: try transaction.prune(now: now, in: store)))
             case .giveUp(let unreadable, let now): try transaction.giveUp(unreadable, now: now, in: store)
             case .probe: try transaction.probe(in: store)
@@ -248,7 +265,7 @@ extension QueueWriter {
 
     /// Finishes the calls that came before, then lets go of the files and the lock.
     func close() {
-        while case let batch = inbox.take(), !batch.isEmpty { commit(batch) }
+        commitPatient()
         opened = nil
         // Closing the last connection copies the write-ahead log into the database and removes it.
         connection = nil

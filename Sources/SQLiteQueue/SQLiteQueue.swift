@@ -72,7 +72,10 @@ package final class SQLiteQueue: DeliveryQueue, LateAnswerStore, PauseStore {
 
     package func settle(_ settlements: [Settlement]) async throws(QueueError) {
         try checkOpen()
-        _ = try await writer.write(.settle(settlements))
+        let unblocks = state.withTable { table in
+            settlements.contains { table.lease(on: $0.id.sequence)?.orderKey != nil }
+        }
+        _ = try await writer.write(.settle(settlements, unblocks: unblocks))
     }
 
     package func probe() async throws(QueueError) {

@@ -139,16 +139,6 @@ struct SQLiteQueueTests {
         #expect(await queue.writer.synchronous == 2)
     }
 
-    @Test("Only the record of what became of deliveries may wait for a sync")
-    func syncedWrites() {
-        let synced: [Write] = [
-            .enqueue([]), .prune(now: .second(0)), .giveUp([], now: .second(0)), .probe, .storeLateAnswer(.late("e")),
-            .setPause(nil, "a"), .deleteFound([]), .cancelReplay(1, now: .second(0)),
-        ]
-        #expect(synced.allSatisfy { $0.isSynced })
-        #expect(!Write.settle([]).isSynced)
-    }
-
     @Test("Of one transaction's calls, those that are refused for lack of room are refused alone")
     func refusedAlone() async throws {
         let queue = try await directory.open(.init(maxBytes: 3 * EnqueueRequest.event().storedBytes))
