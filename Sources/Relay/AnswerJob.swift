@@ -29,6 +29,8 @@ final class AnswerJob {
     var lastAttempt: (attempt: Attempt, result: AskResult)?
     /// Whether an event has had its turn, and holds one of the backend's `max_in_flight` places.
     var hasTurn = false
+    /// Whether its deadline still means something.
+    var isBeingAsked = false
     /// Whether Slack was left waiting.
     var isWithheld = false
     /// Whether something goes to the `response_url`.

@@ -49,8 +49,26 @@ package actor Answerer {
     private var line: [AnswerNumber: CheckedContinuation<Bool, Never>] = [:]
     private var isDraining = false
     private var drainers: [CheckedContinuation<Void, Never>] = []
-    private let work: AsyncStream<AnswerNumber>
-    private let workToDo: AsyncStream<AnswerNumber>.Continuation
+    /// Of jobs whose backend is asked; some of them are over meanwhile.
+    private var deadlines = MinHeap<Deadline>()
+    /// The earliest of `deadlines`, when somebody sleeps until then.
+    private var nextDeadline: Timestamp?
+    private let work: AsyncStream<Work>
+    private let workToDo: AsyncStream<Work>.Continuation
+
+    /// What a child task of `run` sees to.
+    private enum Work: Sendable {
+        case ask(AnswerNumber)
+        case sleep(until: Timestamp)
+        case deadlinePassed(AnswerNumber)
+    }
+
+    private struct Deadline: Comparable, Sendable {
+        let time: Timestamp
+        let number: AnswerNumber
+
+        static func < (one: Deadline, other: Deadline) -> Bool { (one.time, one.number) < (other.time, other.number) }
+    }
 
     /// - Parameter instance: the queue part of the ids of this process's answers, drawn at random.
     package init(
@@ -90,10 +108,11 @@ package actor Answerer {
     /// is posted after the next start.
     package func run() async {
         await withDiscardingTaskGroup { group in
-            for await number in work {
-                group.addTask { await self.perform(number) }
+            for await item in work {
+                group.addTaskNow { await self.perform(item) }
             }
-            // Drained: nothing is left. Canceled: so are they.
+            // Drained: whoever still sleeps is not needed. Canceled: so are they.
+            group.cancelAll()
         }
         for number in jobs.keys.sorted() { if let job = jobs[number] { end(job) } }
     }
@@ -169,7 +188,7 @@ package actor Answerer {
             job.askers.append(asker)
             guard isFirst else { return }
             // After the drain, or when `run` has ended, nobody is asked any more.
-            if case .terminated = workToDo.yield(job.number) { end(job) }
+            if case .terminated = workToDo.yield(.ask(job.number)) { end(job) }
         }
     }
 
@@ -211,15 +230,26 @@ package actor Answerer {
 // MARK: - One job
 
 extension Answerer {
-    private func perform(_ number: AnswerNumber) async {
-        guard let job = jobs[number] else { return }
+    private func perform(_ item: Work) async {
+        switch item {
+        case .ask(let number):
+            if let job = jobs[number] { await ask(job) }
+        case .sleep(let time):
+            if (try? await clock.sleep(until: time, tolerance: nil)) != nil { deadlineCame(time) }
+        case .deadlinePassed(let number):
+            if let job = jobs[number] { await carryOut(job) { $0.deadlinePassed() } }
+            // An event whose turn has not come by now will come again.
+            line.removeValue(forKey: number)?.resume(returning: false)
+        }
+    }
+
+    private func ask(_ job: AnswerJob) async {
         let bytes = job.envelope.payload.bytes.count
         if room.enter(job.backend, isEvent: job.shape == .event, bytes: bytes) {
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { await self.watchDeadline(number) }
-                await askBackend(job)
-                group.cancelAll()
-            }
+            job.isBeingAsked = true
+            watchDeadline(of: job)
+            await askBackend(job)
+            job.isBeingAsked = false
             if job.hasTurn { passTurn(job.backend) }
             room.leave(job.backend, isEvent: job.shape == .event, bytes: bytes)
         } else {
@@ -229,12 +259,29 @@ extension Answerer {
         end(job)
     }
 
-    private func watchDeadline(_ number: AnswerNumber) async {
-        guard let job = jobs[number] else { return }
-        let hasPassed = (try? await clock.sleep(until: deadline(of: job), tolerance: nil)) != nil
-        if hasPassed { await carryOut(job) { $0.deadlinePassed() } }
-        // An event whose turn has not come by now will come again.
-        line.removeValue(forKey: number)?.resume(returning: false)
+    /// One sleeps for all: nearly every job is over long before its deadline.
+    private func watchDeadline(of job: AnswerJob) {
+        deadlines.insert(.init(time: deadline(of: job), number: job.number))
+        sleepUntilNextDeadline()
+    }
+
+    private func sleepUntilNextDeadline() {
+        while let next = deadlines.min, jobs[next.number]?.isBeingAsked != true { _ = deadlines.popMin() }
+        guard let next = deadlines.min?.time else { return }
+        if let nextDeadline, nextDeadline <= next { return }
+        nextDeadline = next
+        workToDo.yield(.sleep(until: next))
+    }
+
+    private func deadlineCame(_ time: Timestamp) {
+        // Somebody woke earlier, and has seen to this one.
+        guard time == nextDeadline else { return }
+        nextDeadline = nil
+        while let next = deadlines.min, next.time <= time {
+            _ = deadlines.popMin()
+            if jobs[next.number]?.isBeingAsked == true { workToDo.yield(.deadlinePassed(next.number)) }
+        }
+        sleepUntilNextDeadline()
     }
 
     private func deadline(of job: AnswerJob) -> Timestamp {

@@ -78,7 +78,7 @@ package actor Dispatcher {
         perform(machine.started(now: clock.now))
         await withDiscardingTaskGroup { group in
             for await item in work {
-                group.addTask { await self.perform(item) }
+                group.addTaskNow { await self.perform(item) }
             }
             // Drained: what is left are wakes that nobody needs.
             group.cancelAll()

@@ -70,7 +70,7 @@ package actor Gateway: EnvelopeReceiver {
         }
         await withDiscardingTaskGroup { group in
             for (envelope, asked, queued) in sorted.asked {
-                group.addTask {
+                group.addTaskNow {
                     await self.answerer.answer(
                         envelope, asked, queued: envelope.kind == .event ? queued : [], on: connection,
                         through: acknowledger)

@@ -1,20 +1,20 @@
 // A binary heap: what is least comes out first.
 
 /// Holds elements so that the least one is found at once; adding and removing take time logarithmic in `count`.
-struct MinHeap<Element: Comparable & Sendable>: Sendable {
+package struct MinHeap<Element: Comparable & Sendable>: Sendable {
     private var elements: [Element] = []
 
-    init() {}
+    package init() {}
 
-    init(_ elements: [Element]) {
+    package init(_ elements: [Element]) {
         // A sorted array is a heap.
         self.elements = elements.sorted()
     }
 
-    var count: Int { elements.count }
-    var min: Element? { elements.first }
+    package var count: Int { elements.count }
+    package var min: Element? { elements.first }
 
-    mutating func insert(_ element: Element) {
+    package mutating func insert(_ element: Element) {
         elements.append(element)
         var child = elements.count - 1
         while child > 0 {
@@ -25,10 +25,10 @@ struct MinHeap<Element: Comparable & Sendable>: Sendable {
         }
     }
 
-    func filter(_ isWanted: (Element) -> Bool) -> MinHeap { MinHeap(elements.filter(isWanted)) }
+    package func filter(_ isWanted: (Element) -> Bool) -> MinHeap { MinHeap(elements.filter(isWanted)) }
 
     /// Removes the least element; nil when there is none.
-    mutating func popMin() -> Element? {
+    package mutating func popMin() -> Element? {
         guard let least = elements.first else { return nil }
         let last = elements.removeLast()
         guard !elements.isEmpty else { return least }

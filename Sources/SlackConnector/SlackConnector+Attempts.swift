@@ -37,12 +37,8 @@ extension SlackConnector {
         await withDiscardingTaskGroup { group in
             for await batch in connection.batches {
                 for part in batch.apart(where: { $0.kind != .event }) {
-                    // Started here and now, up to its first suspension: so batches reach an actor in the order read.
-                    if #available(macOS 26, *) {
-                        group.addImmediateTask { await self.handOn(part, from: connection) }
-                    } else {
-                        group.addTask { await self.handOn(part, from: connection) }
-                    }
+                    // Batches reach an actor in the order read.
+                    group.addTaskNow { await self.handOn(part, from: connection) }
                 }
             }
         }
