@@ -57,8 +57,10 @@ package struct Composition: Sendable {
         let alarms = makeAlarms(client, registry: registry)
         let feed = DeliveryFeed()
         let records = BackendRecords()
+        let thread = TrafficThread()
         let factory = GenerationFactory(
-            queue: queue, secrets: secrets, client: client, files: files, registry: registry, health: health,
+            queue: queue, secrets: secrets, client: client, thread: thread, files: files, registry: registry,
+            health: health,
             alarms: alarms, clock: clock,
             observer: AdminObserver(feed: feed, records: records, next: observer) { [clock] in clock.now },
             logger: logger)
@@ -89,7 +91,7 @@ package struct Composition: Sendable {
             connectors.set(factory.makeConnector(app, first, receiver: gateway), for: app.name)
         }
         let traffic = TrafficService(
-            connectors: connectors, dispatchers: dispatchers, answerer: answerer, poster: poster,
+            connectors: connectors, dispatchers: dispatchers, answerer: answerer, poster: poster, executor: thread,
             drainTimeout: { current.value.configuration.drainTimeout }, clock: clock)
         let drainRequest = DrainRequest()
         let reloader = Reloader(

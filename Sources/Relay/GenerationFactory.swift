@@ -14,6 +14,7 @@ struct GenerationFactory: Sendable {
     let queue: any Store
     let secrets: any SecretReader
     let client: CurlClient
+    let thread: TrafficThread
     let files: OpenFiles
     let registry: MetricsRegistry
     let health: QueueHealth
@@ -65,7 +66,7 @@ struct GenerationFactory: Sendable {
     ) -> SlackConnector {
         SlackConnector(
             configuration: connectorConfiguration(app, generation), receiver: receiver, http: client,
-            token: token(of: app), clock: clock, logger: logger, metrics: registry)
+            token: token(of: app), clock: clock, logger: logger, metrics: registry, group: thread.loop)
     }
 
     func reconfigure(

@@ -14,6 +14,7 @@ final class TrafficService: Service {
     private let dispatchers: Dispatchers
     private let answerer: Answerer
     private let poster: LateAnswerPoster
+    private let executor: any TaskExecutor
     private let drainTimeout: @Sendable () -> Duration
     private let clock: any RelayClock
     private let parts: AsyncStream<Part>
@@ -23,15 +24,18 @@ final class TrafficService: Service {
     /// A child task.
     private typealias Part = @Sendable () async throws -> Void
 
-    /// - Parameter drainTimeout: asked when the drain begins.
+    /// - Parameters:
+    ///   - executor: that all of it runs on.
+    ///   - drainTimeout: asked when the drain begins.
     init(
         connectors: Connectors, dispatchers: Dispatchers, answerer: Answerer, poster: LateAnswerPoster,
-        drainTimeout: @escaping @Sendable () -> Duration, clock: any RelayClock
+        executor: any TaskExecutor, drainTimeout: @escaping @Sendable () -> Duration, clock: any RelayClock
     ) {
         self.connectors = connectors
         self.dispatchers = dispatchers
         self.answerer = answerer
         self.poster = poster
+        self.executor = executor
         self.drainTimeout = drainTimeout
         self.clock = clock
         (parts, newParts) = AsyncStream.makeStream()
@@ -47,7 +51,7 @@ final class TrafficService: Service {
         enum End { case isRequested, isHere }
         try await withThrowingTaskGroup(of: End.self) { group in
             group.addTask {
-                try await self.runAll()
+                try await withTaskExecutorPreference(self.executor) { try await self.runAll() }
                 return .isHere
             }
             group.addTask {

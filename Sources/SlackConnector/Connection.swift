@@ -4,7 +4,7 @@ import NIOCore
 import RelayCore
 import SocketMode
 
-/// Each call hops to the connection's event loop; calls made in order are done in order.
+/// Each call is made on the connection's event loop: at once when it comes from there, else in the order of the calls.
 final class Connection: Sendable {
     let id: ConnectionID
     /// What each read brought; ends with the connection.
@@ -24,8 +24,14 @@ final class Connection: Sendable {
         onLoop { $0.acknowledge(envelopeIDs, via: via) }
     }
 
+    /// For one that could not send them itself. Never at once: two that both cannot would call each other.
+    func takeOver(_ envelopeIDs: [String]) {
+        channel.eventLoop.execute { [handler] in handler.value.acknowledge(envelopeIDs, via: .other) }
+    }
+
     /// Whether it could be handed to the socket.
     func acknowledge(_ envelopeID: String, with payload: Payload?, via: AcknowledgementWay) async -> Bool {
+        if channel.eventLoop.inEventLoop { return handler.value.acknowledge(envelopeID, with: payload, via: via) }
         let sent = channel.eventLoop.submit { [handler] in
             handler.value.acknowledge(envelopeID, with: payload, via: via)
         }
@@ -46,6 +52,7 @@ final class Connection: Sendable {
     }
 
     private func onLoop(_ body: @escaping @Sendable (ConnectionHandler) -> Void) {
+        if channel.eventLoop.inEventLoop { return body(handler.value) }
         channel.eventLoop.execute { [handler] in body(handler.value) }
     }
 }

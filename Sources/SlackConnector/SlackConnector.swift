@@ -5,7 +5,6 @@ import Foundation
 package import Logging
 package import Metrics
 package import NIOCore
-import NIOPosix
 import NIOWebSocket
 package import RelayCore
 import SocketMode
@@ -51,10 +50,11 @@ package final class SlackConnector: Acknowledger, Sendable {
     ///   - receiver: called for each batch in a task of its own; the reader does not wait for it.
     ///   - token: the app-level token (`xapp-…`), read for each attempt.
     ///   - http: makes the calls of apps.connections.open.
+    ///   - group: whose threads read and write the sockets.
     package convenience init(
         configuration: SlackConnectorConfiguration, receiver: any EnvelopeReceiver, http: CurlClient,
         token: @escaping @Sendable () throws -> Secret, clock: any RelayClock, logger: Logger,
-        metrics: any MetricsFactory, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+        metrics: any MetricsFactory, group: any EventLoopGroup
     ) {
         self.init(
             configuration: configuration, receiver: receiver,
@@ -66,7 +66,7 @@ package final class SlackConnector: Acknowledger, Sendable {
     package init(
         configuration: SlackConnectorConfiguration, receiver: any EnvelopeReceiver, urls: any ConnectionURLSource,
         clock: any RelayClock, logger: Logger, metrics: any MetricsFactory,
-        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        group: any EventLoopGroup,
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) {
         self.receiver = receiver
@@ -225,7 +225,7 @@ package final class SlackConnector: Acknowledger, Sendable {
             lost(envelopeIDs)
             return
         }
-        other.acknowledge(envelopeIDs, via: .other)
+        other.takeOver(envelopeIDs)
     }
 
     @discardableResult

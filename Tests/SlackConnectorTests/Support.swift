@@ -147,7 +147,7 @@ struct Bench: Sendable {
                 apiURL: plaintext ? "http://localhost" : "https://localhost", proxy: proxy, caFile: caFile, pool: pool,
                 timing: timing), receiver: receiver, urls: urls, clock: WallClock(),
             logger: Logger(label: "test") { [log] _ in LogLines(log) }, metrics: metrics,
-            environment: environment)
+            group: MultiThreadedEventLoopGroup.singleton, environment: environment)
     }
 
     /// Runs the connector while the body lasts, then drains it.
