@@ -38,7 +38,7 @@ final class Guarantees {
     }
 
     private func checkStored(_ happening: Happening, _ targets: [BackendName], _ disk: SimulatedDisk) {
-        let stored = disk.rowsOfKey[happening.key, default: []].map { disk[$0].delivery.backend }
+        let stored = disk.rows(of: happening.key).map(\.delivery.backend)
         for target in targets where !stored.contains(target) {
             violated("1: \(happening.name) was acknowledged before its delivery to \(target) was durable")
         }
@@ -101,7 +101,7 @@ final class Guarantees {
         guard let since = pauses[Pause(replica: process.replica, backend: backend)], since < world.clock.now else {
             return
         }
-        violated("\(backend) was asked although a person has paused it")
+        violated("pause: \(backend) was asked although a person has paused it")
     }
 
     // MARK: 4: people

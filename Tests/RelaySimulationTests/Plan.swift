@@ -19,6 +19,8 @@ struct Plan: Sendable {
     var slackTroubles = 2
     var connectionTroubles = 4
     var personActs = 3
+    /// Jobs that make dead letters again.
+    var replays = 0
     /// kill -9 between two steps.
     var kills = 1
     /// Drained and started again.
@@ -60,6 +62,7 @@ struct Plan: Sendable {
         slackTroubles = dice.chance(0.5) ? dice.int(1...3) : 0
         connectionTroubles = dice.int(0...5)
         personActs = dice.chance(0.5) ? dice.int(1...5) : 0
+        replays = dice.chance(0.3) ? dice.int(1...3) : 0
         kills = dice.weigh([(0, 4), (1, 4), (2, 2), (3, 1)])
         restarts = dice.weigh([(0, 3), (1, 1)])
         refreshes = dice.int(0...2)
@@ -76,7 +79,8 @@ struct Plan: Sendable {
         var plan = Plan(Dice(seed: 1))
         (plan.connections, plan.replicas, plan.restarts, plan.refreshes) = (connections, replicas, restarts, 6)
         (plan.backendTroubles, plan.diskTroubles, plan.slackTroubles, plan.connectionTroubles) = (0, 0, 0, 0)
-        (plan.personActs, plan.kills, plan.lostAcknowledgements, plan.repeats) = (0, 0, 0, 0)
+        (plan.personActs, plan.replays, plan.kills) = (0, 0, 0)
+        (plan.lostAcknowledgements, plan.repeats) = (0, 0)
         (plan.events, plan.people, plan.hasDelayedEvents, plan.maxPendingBytes) = (40, 0, false, 64 << 20)
         plan.backends = [Backend(name: "orders")]
         plan.routes = [Route(name: "events", to: ["orders"])]
@@ -154,6 +158,16 @@ enum Sabotage: Sendable {
     case closesFirst
     case redialsAtOnce
     case dialsTwice
+    case forgetsPauses
+    /// What a replay made again, and what was given up again, it makes again.
+    case replaysTwice
+    case ignoresReplayRate
+    /// A canceled replay goes on.
+    case ignoresCancel
+    /// One of the dead letters is not replayed.
+    case passesOver
+    /// Replays are stored, and nobody makes them go on.
+    case losesReplays
     /// A batch of envelopes is never reported as finished.
     case keepsBatches
 }

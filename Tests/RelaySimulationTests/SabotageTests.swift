@@ -13,6 +13,10 @@ import Testing
         var testDescription: String { "\(sabotage) breaks \(violation)" }
     }
 
+    private static let manyReplays: @Sendable (inout Plan) -> Void = { plan in
+        (plan.events, plan.backendTroubles, plan.replays) = (30, 10, 6)
+    }
+
     static let cases: [Case] = [
         Case(sabotage: .queueLies, violation: "1:"),
         Case(sabotage: .acknowledgesEarly, violation: "1:"),
@@ -30,6 +34,12 @@ import Testing
         Case(sabotage: .queueIgnoresBounds, violation: "7:") { $0 = .flood },
         Case(sabotage: .queueKeepsLeases, violation: "rest:") { $0.backendTroubles = 8 },
         Case(sabotage: .neverAnswers, violation: "rest:") { $0.people = 5 },
+        Case(sabotage: .forgetsPauses, violation: "pause:") { ($0.personActs, $0.kills) = (20, 3) },
+        Case(sabotage: .replaysTwice, violation: "replay:", change: manyReplays),
+        Case(sabotage: .ignoresReplayRate, violation: "replay:", change: manyReplays),
+        Case(sabotage: .ignoresCancel, violation: "replay:", change: manyReplays),
+        Case(sabotage: .passesOver, violation: "replay:", change: manyReplays),
+        Case(sabotage: .losesReplays, violation: "rest:", change: manyReplays),
         Case(sabotage: .keepsBatches, violation: "rest:"),
     ]
 

@@ -5,7 +5,7 @@ import RelayCore
 import RelayTestKit
 import SocketMode
 
-/// What the admin API, the command line and a changed file do. Replay jobs have their place here, too: one more case.
+/// What the admin API, the command line and a changed file do. Replay jobs come apart: `Plan.replays`.
 enum PersonAct: CaseIterable {
     case pause, resume, cancel, retry, refresh, reload
 }
@@ -25,7 +25,9 @@ final class SimulatedPerson {
         case .pause: pause(backend, process)
         case .resume: resume(backend, process)
         case .cancel:
-            change(process, among: { !$0.isFinal }, backend) { queue, id in try await queue.cancel(id) }
+            change(process, among: { !$0.isFinal }, backend) {
+                [world] queue, id in try await queue.cancel(id, now: world.clock.now)
+            }
         case .retry:
             change(process, among: { $0 == .dead || $0 == .expired || $0 == .canceled }, backend) {
                 [world] queue, id in try await queue.retry(id, now: world.clock.now)
@@ -34,6 +36,26 @@ final class SimulatedPerson {
             world.guarantees.newConnectionsWanted()
             process.connector?.take(.refreshWanted)
         case .reload: reload(backend, process)
+        }
+    }
+
+    /// What was given up is made again, at a rate or as fast as it goes; and sometimes not to the end.
+    func replay() {
+        guard let process = world.dice.pick(world.processes.filter(\.isAlive)), let queue = process.queue else { return }
+        var filter = DeliveryFilter()
+        if world.dice.chance(0.5), let backend = world.dice.pick(world.plan.backends) { filter.backends = [backend.name] }
+        let rate = world.dice.weigh([(nil, 1), (0.2, 1), (2, 1), (30, 1)] as [(Double?, Int)])
+        let patience = world.dice.chance(0.4) ? world.dice.seconds(1...20) : nil
+        world.note("a person wants dead letters of \(process.name) made again")
+        Task(executorPreference: world.executor) { [world] in
+            let request = ReplayRequest(filter: filter, perSecond: rate)
+            guard let replay = try? await queue.createReplay(request, now: world.clock.now) else { return }
+            world.note("\(process.name) has replay \(replay.id)")
+            process.replaysChanged()
+            guard let patience, (try? await world.clock.sleep(for: patience)) != nil else { return }
+            world.note("a person cancels replay \(replay.id) of \(process.name)")
+            _ = try? await queue.cancelReplay(replay.id, now: world.clock.now)
+            process.replaysChanged()
         }
     }
 

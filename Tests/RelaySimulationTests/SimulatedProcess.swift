@@ -56,6 +56,7 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
         var poster: LateAnswerPoster
         var gateway: Gateway
         var keeper: QueueKeeper
+        var replays: ReplayService
     }
 
     init(_ world: SimulatedWorld, replica: Int, life: Int, disk: SimulatedDisk) {
@@ -84,8 +85,10 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
     }
 
     private func live() async {
+        await parts?.queue.open()
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.keep() }
+            group.addTask { await self.replay() }
             group.addTask { await self.carry() }
             await group.next()
             group.cancelAll()
@@ -133,6 +136,14 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
             if health.problem != nil { await parts?.keeper.check() }
         }
     }
+
+    private func replay() async {
+        guard world.sabotage != .losesReplays, let replays = parts?.replays else { return await keep() }
+        await replays.goOn()
+    }
+
+    /// There is another replay, or one was canceled.
+    func replaysChanged() { parts?.replays.replaysChanged() }
 
     func deliver(_ batch: Batch) {
         if isAlive { arrivalsToTake.yield(.batch(batch)) }
@@ -258,7 +269,10 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
         return Parts(
             queue: queue, connector: connector, dispatchers: dispatchers, edges: edges, answerer: answerer,
             poster: poster,
-            gateway: gateway, keeper: QueueKeeper(queue: queue, health: health, clock: world.clock))
+            gateway: gateway, keeper: QueueKeeper(queue: queue, health: health, clock: world.clock),
+            replays: ReplayService(archive: queue, clock: world.clock, logger: .silent) { backends in
+                await dispatchers.deliveriesBecameDue(for: backends)
+            })
     }
 }
 

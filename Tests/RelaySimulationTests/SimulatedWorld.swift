@@ -182,6 +182,7 @@ final class SimulatedWorld: @unchecked Sendable {
         sometimes(plan.slackTroubles) { self.changeDoor() }
         sometimes(plan.connectionTroubles) { self.slack.trouble() }
         sometimes(plan.personActs) { self.parts.person.act() }
+        sometimes(plan.replays) { self.parts.person.replay() }
         sometimes(plan.kills) { self.stepsToKill = self.dice.int(0...40) }
         sometimes(plan.restarts) { self.restart() }
         sometimes(plan.refreshes) { self.slack.refresh() }
@@ -257,6 +258,7 @@ final class SimulatedWorld: @unchecked Sendable {
             && disks.allSatisfy { disk in
                 disk.lateAnswers.keys.allSatisfy(disk.unknownAnswers.contains)
                     && disk.unsettled.values.allSatisfy(\.isEmpty)
+                    && disk.replays.values.allSatisfy { !$0.isUnderWay }
             }
     }
 
@@ -268,7 +270,8 @@ final class SimulatedWorld: @unchecked Sendable {
                 + "\(process.connector?.socketCount ?? 0) sockets connected"
         }
         let waiting = disks.map { disk in
-            "\(disk.unsettled.values.reduce(0) { $0 + $1.count }) deliveries and \(disk.lateAnswers.count) late answers wait"
+            "\(disk.unsettled.values.reduce(0) { $0 + $1.count }) deliveries and \(disk.lateAnswers.count) late answers wait, "
+                + "\(disk.replays.values.count(where: \.isUnderWay)) replays run"
         }
         return (lines + waiting + ["Slack has \(slack.pending) to send"]).joined(separator: "; ")
     }
@@ -279,6 +282,17 @@ final class SimulatedWorld: @unchecked Sendable {
             guarantees.violated("rest: \(event.name) was not taken although all is well")
         }
         isClosing = true
-        for process in processes { process.drain() }
+        for process in processes {
+            Task(executorPreference: executor) { await self.checkContent(process) }
+            process.drain()
+        }
+    }
+
+    /// The checks keep an account of their own: the queue itself must say the same.
+    private func checkContent(_ process: SimulatedProcess) async {
+        guard let content = process.queue?.disk.content, let statistics = try? await content.statistics() else { return }
+        for (backend, left) in statistics.sorted(by: { $0.key < $1.key }) where left.waitingCount > 0 {
+            guarantees.violated("rest: \(left.waiting) wait for \(backend) in the queue of \(process.name)")
+        }
     }
 }
