@@ -149,7 +149,9 @@ struct GatewayOperator: GatewayControl {
     }
 
     func resume(_ backend: BackendName) async throws(QueueError) -> Bool {
-        let isThere = try await dispatchers.tell(backend) { dispatcher throws(QueueError) in try await dispatcher.resume() }
+        let isThere = try await dispatchers.tell(backend) { dispatcher throws(QueueError) in
+            try await dispatcher.resume()
+        }
         if isThere { try await bringOneForward(of: backend) }
         return isThere
     }

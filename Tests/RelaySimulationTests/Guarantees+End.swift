@@ -33,8 +33,7 @@ extension Guarantees {
         if world.plan.isPlannedOnly, world.plan.restarts == 0, event.isFirstCopySent, event.copiesSent != 1 {
             violated("5: \(event.name) was sent \(event.copiesSent) times, and there were planned refreshes only")
         }
-        guard event.acknowledgedAt != nil else { return }
-        for backend in world.plan.queued(.event, asked: world.plan.asksForEvents) {
+        for backend in event.owed.sorted() {
             let rows = world.disks.flatMap { disk in
                 disk.rows(of: event.key).filter { $0.delivery.backend == backend }
             }

@@ -32,16 +32,13 @@ final class Guarantees {
     // MARK: 1: on disk before Slack is told
 
     func acknowledging(_ envelopeID: String, by process: SimulatedProcess, disk: SimulatedDisk) {
-        guard let copy = world.slack.copy(envelopeID) else { return }
-        let targets = world.plan.queued(copy.happening.kind, asked: false)
-        checkStored(copy.happening, targets, disk)
-    }
-
-    private func checkStored(_ happening: Happening, _ targets: [BackendName], _ disk: SimulatedDisk) {
-        let stored = disk.rows(of: happening.key).map(\.delivery.backend)
-        for target in targets where !stored.contains(target) {
-            violated("1: \(happening.name) was acknowledged before its delivery to \(target) was durable")
+        guard let event = world.slack.copy(envelopeID)?.happening, event.shape == .event else { return }
+        // Routed by one configuration as a whole, whichever held since it was sent for the first time.
+        let stored = Set(disk.rows(of: event.key).map(\.delivery.backend))
+        if !disk.configurations.all(since: event.firstSentAt).contains(where: { $0.keeps(event, stored: stored) }) {
+            violated("1: \(event.name) was acknowledged before it was durable for all, or with the one that was asked")
         }
+        event.owed.formUnion(stored)
     }
 
     // MARK: 2: at least once, stored once
@@ -128,17 +125,6 @@ final class Guarantees {
         }
     }
 
-    /// An acknowledgement for which a backend was asked, or that needs none.
-    func answering(_ envelopeID: String, _ payload: Payload?, by process: SimulatedProcess, disk: SimulatedDisk) {
-        guard let copy = world.slack.copy(envelopeID), copy.happening.shape == .event else { return }
-        let happening = copy.happening
-        let asked = world.plan.backends[0].name
-        if happening.accepts[asked, default: 0] == 0, !happening.rejections.contains(asked) {
-            violated("1: \(happening.name) was acknowledged before \(asked) had it")
-        }
-        checkStored(happening, world.plan.queued(.event, asked: true), disk)
-    }
-
     // MARK: 5 and 6: connections
 
     func closing(_ reason: EndReason, othersOpen: Int, _ connector: SimulatedConnector) {
@@ -193,14 +179,4 @@ extension Plan {
     func attempts(_ backend: BackendName) -> Int {
         (backends.first { $0.name == backend }?.retry.schedule.count ?? 0) + 1
     }
-
-    /// The backends whose deliveries must be durable before an envelope is acknowledged.
-    /// - Parameter asked: whether the first backend had it already.
-    func queued(_ kind: Kind, asked: Bool) -> [BackendName] {
-        guard kind == .event else { return [] }
-        let names = backends.map(\.name)
-        return asked ? Array(names.dropFirst()) : names
-    }
-
-    var asksForEvents: Bool { routes.contains { $0.name == "events" && $0.acknowledge == .delivered } }
 }

@@ -44,6 +44,7 @@ struct Plan: Sendable {
     /// Nothing but planned refreshes and rolling restarts happens: there must be a connection all the time.
     var isPlannedOnly = false
 
+    var configuration: SimulatedConfiguration { .init(backends: backends, routes: routes) }
     var pingInterval: Duration { hasDelayedEvents ? .seconds(600) : .seconds(10) }
 
     init() {}
@@ -154,6 +155,8 @@ enum Sabotage: Sendable {
     case emptiesAnswers
     /// A backend is asked, and the sender never comes back.
     case neverAnswers
+    /// The same, and only the answerer knows.
+    case keepsAnswers
     /// A refreshed connection is closed before the new one is there.
     case closesFirst
     case redialsAtOnce
@@ -166,6 +169,10 @@ enum Sabotage: Sendable {
     case ignoresCancel
     /// One of the dead letters is not replayed.
     case passesOver
+    /// The dispatcher that takes the place of one that is paused is not.
+    case reloadForgetsPauses
+    /// The dispatcher that takes another one's place never runs.
+    case startsNoDispatcher
     /// Replays are stored, and nobody makes them go on.
     case losesReplays
     /// A batch of envelopes is never reported as finished.

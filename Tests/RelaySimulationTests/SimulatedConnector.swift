@@ -65,15 +65,20 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
     private func note(_ event: PoolStateMachine.Event) {
         switch event {
         case .attemptFailed(let id, let failure):
-            world.note("\(process.name) connection \(id): \(failure.outcome.rawValue)")
+            world.note("\(process.name) connection \(id): \(failure.outcome.rawValue) (\(failure.detail))")
+            world.met("attempt \(failure.outcome.rawValue)")
             attemptEnded(id)
         case .connected(let id, _):
             world.note("\(process.name) connection \(id) is connected")
+            world.met("attempt \(ConnectOutcome.connected.rawValue)")
             attemptEnded(id)
             world.slack.connected(process)
         case .closing(let id, let reason):
             world.note("\(process.name) connection \(id) closes: \(reason.rawValue)")
-            if attempts[id] != nil { attemptEnded(id) }
+            if attempts[id] != nil {
+                world.met("attempt \(ConnectOutcome(endedBeforeHello: reason).rawValue)")
+                attemptEnded(id)
+            }
             if world.sabotage != .closesFirst { world.guarantees.closing(reason, othersOpen: open.count, self) }
         case .refreshAsked(let id):
             world.guarantees.refreshAsked()
@@ -85,7 +90,7 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
 
     private func attemptEnded(_ id: ConnectionID) {
         if attempts.removeValue(forKey: id) == nil {
-            world.guarantees.violated("connection \(id) of \(process.name) has a second outcome")
+            world.guarantees.violated("6: connection \(id) of \(process.name) has a second outcome")
         }
     }
 
@@ -185,7 +190,7 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
         _ envelopeID: String, with payload: Payload?, on connection: ConnectionID
     ) async -> AcknowledgementWay {
         guard process.isAlive else { return .lost }
-        world.guarantees.answering(envelopeID, payload, by: process, disk: queue.disk)
+        world.guarantees.acknowledging(envelopeID, by: process, disk: queue.disk)
         if world.sabotage == .losesAnswers { return .same }
         let payload = world.sabotage == .emptiesAnswers ? nil : payload
         guard let socket = sockets[connection] ?? open.last.flatMap({ sockets[$0] }) else {

@@ -42,6 +42,8 @@ final class SimulatedDisk {
 
     /// What is on the disk: the real rules of a queue, in memory that no process owns.
     let content: MemoryQueue
+    /// What the file says, beside the queue.
+    var configurations: ConfigurationHistory
     var mood = Mood.good
     /// Settlements that are durable although their write was reported as failed: until the next start their leases stand.
     var unseen: [Settlement] = []
@@ -63,7 +65,12 @@ final class SimulatedDisk {
     var pauses: [BackendName: Pause] = [:]
     var replays: [Replay.ID: ReplayAccount] = [:]
 
-    init(_ limits: QueueLimits = .init()) { content = MemoryQueue(limits: limits, queueID: 1) }
+    init(_ configuration: SimulatedConfiguration, _ limits: QueueLimits = .init()) {
+        configurations = ConfigurationHistory(configuration)
+        content = MemoryQueue(limits: limits, queueID: 1)
+    }
+
+    var configuration: SimulatedConfiguration { configurations.current }
 
     subscript(sequence: Int) -> Row {
         get { rows[indices[sequence - 1]] }

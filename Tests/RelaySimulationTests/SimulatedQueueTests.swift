@@ -25,7 +25,7 @@ private final class QueueStage: @unchecked Sendable {  // one thread
     private var result: Result<Void, any Error>?
 
     func open(_ limits: QueueLimits) -> SimulatedQueue {
-        let disk = SimulatedDisk(limits)
+        let disk = SimulatedDisk(world.plan.configuration, limits)
         let process = SimulatedProcess(world, replica: 0, life: 0, disk: disk)
         processes.append(process)
         return SimulatedQueue(disk: disk, process: process, world: world)

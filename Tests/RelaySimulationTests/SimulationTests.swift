@@ -3,6 +3,7 @@
 import Foundation
 import RelayCore
 import RelayTestKit
+import SocketMode
 import Testing
 
 @Suite struct SimulationTests {
@@ -22,6 +23,22 @@ import Testing
             (12_313, "a promise whose write was reported as failed, and was durable, waits for the next start"),
         ] as [(UInt64, String)])
     func failedOnce(seed: UInt64, story: String) { Simulation.check(seed) }
+
+    @Test("attempts to connect and to deliver end in each way that there is")
+    func endsOfAttempts() {
+        var missing = Set(ConnectOutcome.allCases.map { "attempt \($0.rawValue)" })
+        let reasons: [AttemptReason] = [
+            .dnsError, .connectionRefused, .connectionReset, .connectTimeout, .timeout, .tlsError, .blockedAddress,
+            .redirect, .responseTooLarge, .requestError,
+        ]
+        missing.formUnion(reasons.map(\.description) + ["accepted", "http_410", "http_500", "http_422", "http_429"])
+        for seed in UInt64(1)...1_000 where !missing.isEmpty {
+            let world = SimulatedWorld(seed: seed)
+            world.run()
+            missing.subtract(world.ends)
+        }
+        #expect(missing.isEmpty)
+    }
 
     @Test("planned refreshes lose nothing, repeat nothing, and leave no moment without a connection", arguments: 1...2)
     func plannedRefreshes(connections: Int) {
