@@ -37,9 +37,9 @@ extension Guarantees {
             for sequence in disk.sequences where account.covers(sequence, disk[sequence]) {
                 let row = disk[sequence]
                 // Not made again since, by whomever.
-                guard row.state == .dead, let settledAt = row.settledAt, settledAt < account.replay.createdAt else {
-                    continue
-                }
+                guard row.state == .dead, !row.isDeleted, let settledAt = row.settledAt,
+                    settledAt < account.replay.createdAt
+                else { continue }
                 violated("replay: \(name) has passed over \(row.key ?? "") for \(row.delivery.backend)")
             }
         }

@@ -152,9 +152,17 @@ final class Guarantees {
 
     // MARK: 7: memory
 
+    /// The backlog on disk.
+    func checkSize(_ disk: SimulatedDisk) {
+        if disk.heldBytes > world.plan.maxBytes {
+            violated("7: \(disk.heldBytes) bytes on disk, and max_bytes is \(world.plan.maxBytes)")
+        }
+    }
+
     /// Nothing more happens at this moment.
     func checkMemory(_ process: SimulatedProcess) {
         guard let queue = process.queue else { return }
+        queue.hasGrown = false
         let largest = world.plan.payloadBytes ?? 64
         for backend in world.plan.backends {
             guard let held = queue.held[backend.name] else { continue }

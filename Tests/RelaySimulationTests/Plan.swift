@@ -39,11 +39,15 @@ struct Plan: Sendable {
     var payloadBytes: Int?
     /// Of all payloads that wait for the store.
     var maxPendingBytes = 64 << 20
+    /// Of the queue. When it is full, nothing is acknowledged.
+    var maxBytes: Int64 = 4 << 30
     /// When troubles end. Everything must come to rest afterwards.
     var length = Duration.seconds(90)
     /// Nothing but planned refreshes and rolling restarts happens: there must be a connection all the time.
     var isPlannedOnly = false
 
+    /// A few dead letters fill the queue.
+    var isTight: Bool { maxBytes < 10_000 }
     var configuration: SimulatedConfiguration { .init(backends: backends, routes: routes) }
     var pingInterval: Duration { hasDelayedEvents ? .seconds(600) : .seconds(10) }
 
@@ -73,6 +77,7 @@ struct Plan: Sendable {
         takesLateAcknowledgements = dice.chance(0.7)
         length = dice.seconds(20...120)
         if dice.chance(0.05) { maxPendingBytes = 40 }
+        if dice.chance(0.1) { maxBytes = Int64(dice.int(2_000...8_000)) }
     }
 
     /// Two replicas that are restarted one after the other, and connections that Slack refreshes: no other trouble.
@@ -81,7 +86,7 @@ struct Plan: Sendable {
         (plan.connections, plan.replicas, plan.restarts, plan.refreshes) = (connections, replicas, restarts, 6)
         (plan.backendTroubles, plan.diskTroubles, plan.slackTroubles, plan.connectionTroubles) = (0, 0, 0, 0)
         (plan.personActs, plan.replays, plan.kills) = (0, 0, 0)
-        (plan.lostAcknowledgements, plan.repeats) = (0, 0)
+        (plan.lostAcknowledgements, plan.repeats, plan.maxBytes) = (0, 0, 4 << 30)
         (plan.events, plan.people, plan.hasDelayedEvents, plan.maxPendingBytes) = (40, 0, false, 64 << 20)
         plan.backends = [Backend(name: "orders")]
         plan.routes = [Route(name: "events", to: ["orders"])]
@@ -141,6 +146,8 @@ enum Sabotage: Sendable {
     case queueIgnoresOrder
     case queueForgetsSettlements
     case queueIgnoresBounds
+    /// The queue grows beyond `max_bytes`.
+    case queueIgnoresSize
     /// A lease that was given back is not free again.
     case queueKeepsLeases
     case forgetsLateAnswers

@@ -32,6 +32,7 @@ import Testing
         Case(sabotage: .dialsTwice, violation: "6:"),
         Case(sabotage: .ignoresMaxInFlight, violation: "7:"),
         Case(sabotage: .queueIgnoresBounds, violation: "7:") { $0 = .flood },
+        Case(sabotage: .queueIgnoresSize, violation: "7:") { $0.maxBytes = 3_000 },
         Case(sabotage: .queueKeepsLeases, violation: "rest:") { $0.backendTroubles = 8 },
         Case(sabotage: .keepsAnswers, violation: "rest: answers") { $0.people = 5 },
         Case(sabotage: .neverAnswers, violation: "rest:") { $0.people = 5 },

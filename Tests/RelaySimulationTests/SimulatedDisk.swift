@@ -23,6 +23,11 @@ final class SimulatedDisk {
         /// The queue has said that it is settled for good.
         var isKnownSettled = false
 
+        /// A dead letter that a person has removed.
+        var isDeleted = false
+        /// Its index in `envelopes`.
+        fileprivate var envelope: Int
+
         var isReplayed: Bool { delivery.replays > 0 }
     }
 
@@ -52,6 +57,10 @@ final class SimulatedDisk {
 
     // The account.
     private(set) var rows: [Row] = []
+    /// What each envelope takes, and for how many deliveries.
+    private var envelopes: [(bytes: Int64, deliveries: Int)] = []
+    /// What guarantee 7 bounds on disk.
+    private(set) var heldBytes: Int64 = 0
     /// Rows of the delivery with sequence n, at n - 1.
     private var indices: [Int] = []
     /// Rows with a deduplication key.
@@ -87,6 +96,7 @@ final class SimulatedDisk {
     /// A request was stored. Numbers its deliveries as the queue has done it.
     func stored(_ request: EnqueueRequest) {
         let envelope = request.envelope
+        open(request)
         if let settled = request.settled {
             let verb = settled.settlement.verb
             // The queue in memory keeps of these only what was given up.
@@ -103,12 +113,27 @@ final class SimulatedDisk {
         }
     }
 
+    private func open(_ request: EnqueueRequest) {
+        var request = request
+        // As for the sequences: the queue in memory keeps nothing of what was not given up.
+        if request.settled?.settlement.verb.state != .dead { request.settled = nil }
+        envelopes.append((request.deliveryCount > 0 ? request.storedBytes : 0, request.deliveryCount))
+        heldBytes += envelopes[envelopes.count - 1].bytes
+    }
+
+    /// A delivery takes no room any more.
+    private func letGo(_ sequence: Int) {
+        let envelope = self[sequence].envelope
+        envelopes[envelope].deliveries -= 1
+        if envelopes[envelope].deliveries == 0 { heldBytes -= envelopes[envelope].bytes }
+    }
+
     private func makeRow(_ target: EnqueueRequest.Target, of envelope: Envelope, _ sequence: Int) -> Row {
         let delivery = Delivery(
             id: DeliveryID(queue: 1, sequence: Int64(sequence)), backend: target.backend, route: target.route,
             path: target.path, app: envelope.app, kind: envelope.kind, payload: envelope.payload,
             slackRetry: envelope.retry, receivedAt: envelope.receivedAt, orderKey: target.orderKey)
-        return Row(delivery: delivery, key: envelope.deduplicationKey, state: .pending)
+        return Row(delivery: delivery, key: envelope.deduplicationKey, state: .pending, envelope: envelopes.count - 1)
     }
 
     private func add(_ row: Row, _ sequence: Int) {
@@ -136,7 +161,13 @@ final class SimulatedDisk {
 
     func end(_ sequence: Int, _ state: DeliveryState, at time: Timestamp) {
         (self[sequence].state, self[sequence].settledAt) = (state, time)
+        if state != .dead { letGo(sequence) }
         unsettled[self[sequence].delivery.backend]?.removeAll { $0 == sequence }
+    }
+
+    func deleted(_ sequence: Int) {
+        self[sequence].isDeleted = true
+        letGo(sequence)
     }
 
     /// Waits again, at the place that it was stored at.

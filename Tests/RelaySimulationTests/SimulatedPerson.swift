@@ -67,6 +67,17 @@ final class SimulatedPerson {
         for process in world.processes where process.isAlive {
             for backend in world.plan.backends { resume(backend.name, process) }
             reload(process, world.plan.configuration)
+            if world.plan.isTight { deleteDeadLetters(process) }
+        }
+    }
+
+    /// They keep their room, which may be all that there is.
+    private func deleteDeadLetters(_ process: SimulatedProcess) {
+        guard let queue = process.queue else { return }
+        process.openActs += 1
+        Task(executorPreference: world.executor) {
+            defer { process.openActs -= 1 }
+            _ = try? await queue.delete(DeliveryFilter(), limit: 1_000)
         }
     }
 

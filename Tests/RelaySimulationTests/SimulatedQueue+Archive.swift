@@ -40,12 +40,27 @@ extension SimulatedQueue: DeliveryArchive {
     }
 
     func delete(_ id: DeliveryID) async throws(QueueError) -> DeliveryChange {
-        try await write(grows: false) { _ throws(QueueError) in try await self.disk.content.delete(id) }
+        try await write(grows: false) { _ throws(QueueError) in
+            let change = try await self.disk.content.delete(id)
+            if case .done = change { self.disk.deleted(Int(id.sequence)) }
+            return change
+        }
     }
 
     func delete(_ filter: DeliveryFilter, limit: Int) async throws(QueueError) -> Int {
         try await write(grows: false) { _ throws(QueueError) in
-            try await self.disk.content.delete(filter, limit: limit)
+            let count = try await self.disk.content.delete(filter, limit: limit)
+            try await self.accountForDeleted()
+            return count
+        }
+    }
+
+    private func accountForDeleted() async throws(QueueError) {
+        var dead = DeliveryFilter()
+        dead.states = [.dead]
+        let left = Set(try await disk.content.deliveries(dead, PageRequest(limit: 1_000)).items.map(\.id))
+        for sequence in disk.sequences where disk[sequence].state == .dead && !disk[sequence].isDeleted {
+            if !left.contains(disk[sequence].delivery.id) { disk.deleted(sequence) }
         }
     }
 

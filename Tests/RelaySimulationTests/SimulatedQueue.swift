@@ -18,6 +18,8 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
     private var heldIDs: Set<DeliveryID> = []
     /// Payloads that wait to be stored.
     private(set) var storingBytes = 0
+    /// Something has been added to these since they were checked.
+    var hasGrown = false
 
     init(disk: SimulatedDisk, process: SimulatedProcess, world: SimulatedWorld) {
         self.disk = disk
@@ -46,6 +48,7 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
     func enqueue(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult] {
         let bytes = requests.reduce(0) { $0 + $1.envelope.payload.bytes.count }
         storingBytes += bytes
+        hasGrown = true
         defer { storingBytes -= bytes }
         let results = try await write(grows: true) { isKnown throws(QueueError) in
             try await self.store(requests, isKnown: isKnown)
@@ -63,6 +66,7 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
             disk.stored(request)
             leased += deliveries.map(\.id)
         }
+        world.guarantees.checkSize(disk)
         if isKnown { leases.formUnion(leased) } else { await disk.content.release(leased) }
         return results
     }
@@ -131,6 +135,7 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
     }
 
     private func hold(_ deliveries: [Delivery]) {
+        hasGrown = true
         for delivery in deliveries where heldIDs.insert(delivery.id).inserted {
             held[delivery.backend, default: (0, 0)].count += 1
             held[delivery.backend, default: (0, 0)].bytes += delivery.payload.bytes.count

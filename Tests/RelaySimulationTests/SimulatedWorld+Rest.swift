@@ -15,7 +15,7 @@ extension SimulatedWorld {
             quietSince = nil
             if healedAt.duration(to: clock.now) > Self.patience { return guarantees.violated("rest: \(restlessness)") }
             // A person says that backends are back, again and again: one that was 410 may be found so late.
-            parts.person.putRight()
+            person.putRight()
         } else if quietSince == nil {
             quietSince = clock.now
             slack.send([slack.make(.event)])
@@ -32,7 +32,7 @@ extension SimulatedWorld {
             && processes.allSatisfy { $0.connector?.isWhole == true && $0.queue?.leaseCount == 0 }
             && disks.allSatisfy { disk in
                 disk.lateAnswers.keys.allSatisfy(disk.unknownAnswers.contains)
-                    && disk.unsettled.values.allSatisfy(\.isEmpty)
+                    && (disk.heldBytes == 0 || !plan.isTight) && disk.unsettled.values.allSatisfy(\.isEmpty)
                     && disk.replays.values.allSatisfy { !$0.isUnderWay }
             }
     }

@@ -25,19 +25,17 @@ final class SimulatedWorld: @unchecked Sendable {
     private(set) var ends: Set<String> = []
     private let isRecording: Bool
     private var all: [SimulatedProcess] = []
-    private var storage: Storage?
     private var isOver = false
     private var stepsToKill: Int?
     private(set) var healedAt = SimulatedWorld.start
     var quietSince: Timestamp?
 
-    /// What refers back to the world.
-    struct Storage {
-        let slack: SimulatedSlack
-        let person: SimulatedPerson
-        let guarantees: Guarantees
-        let backends: [BackendName: SimulatedBackend]
-    }
+    // What refers back to the world.
+    private(set) lazy var slack = SimulatedSlack(self)
+    private(set) lazy var person = SimulatedPerson(self)
+    private(set) lazy var guarantees = Guarantees(self)
+    private(set) lazy var backends = Dictionary(
+        uniqueKeysWithValues: plan.backends.map { ($0.name, SimulatedBackend($0, self)) })
 
     /// - Parameters:
     ///   - plan: nil: as the seed has it.
@@ -52,18 +50,6 @@ final class SimulatedWorld: @unchecked Sendable {
         sharedPayload = self.plan.payloadBytes.map { Payload(bytes: Array(repeating: 0x20, count: $0)) }
     }
 
-    var parts: Storage {
-        if let storage { return storage }
-        let made = Storage(
-            slack: SimulatedSlack(self), person: SimulatedPerson(self), guarantees: Guarantees(self),
-            backends: Dictionary(uniqueKeysWithValues: plan.backends.map { ($0.name, SimulatedBackend($0, self)) }))
-        storage = made
-        return made
-    }
-
-    var slack: SimulatedSlack { parts.slack }
-    var guarantees: Guarantees { parts.guarantees }
-    var backends: [BackendName: SimulatedBackend] { parts.backends }
     var violations: [String] { guarantees.violations }
     /// Nothing but what was planned has happened to connections.
     var isCalm: Bool { plan.connectionTroubles == 0 && plan.slackTroubles == 0 && plan.kills + plan.personActs == 0 }
@@ -100,7 +86,8 @@ final class SimulatedWorld: @unchecked Sendable {
     @discardableResult
     func run() -> [String] {
         for replica in 0..<plan.replicas {
-            disks.append(SimulatedDisk(plan.configuration))
+            let maxBytes = sabotage == .queueIgnoresSize ? .max : plan.maxBytes
+            disks.append(SimulatedDisk(plan.configuration, QueueLimits(maxBytes: maxBytes)))
             startProcess(replica, life: 0)
         }
         schedule()
@@ -136,7 +123,7 @@ final class SimulatedWorld: @unchecked Sendable {
         for index in processes.indices {
             let process = processes[index]
             if process.isAlive {
-                guarantees.checkMemory(process)
+                if process.queue?.hasGrown == true { guarantees.checkMemory(process) }
             } else if process.hasEnded, !isClosing {
                 for backend in backends.values { backend.forget(index) }
                 startProcess(index, life: process.life + 1)
@@ -183,8 +170,8 @@ final class SimulatedWorld: @unchecked Sendable {
         sometimes(plan.diskTroubles) { self.changeDisk() }
         sometimes(plan.slackTroubles) { self.changeDoor() }
         sometimes(plan.connectionTroubles) { self.slack.trouble() }
-        sometimes(plan.personActs) { self.parts.person.act() }
-        sometimes(plan.replays) { self.parts.person.replay() }
+        sometimes(plan.personActs) { self.person.act() }
+        sometimes(plan.replays) { self.person.replay() }
         sometimes(plan.kills) { self.stepsToKill = self.dice.int(0...40) }
         sometimes(plan.restarts) { self.restart() }
         sometimes(plan.refreshes) { self.slack.refresh() }
