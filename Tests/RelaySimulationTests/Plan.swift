@@ -156,6 +156,13 @@ enum Sabotage: Sendable {
     /// Each attempt is made twice.
     case attemptsTwice
     case ignoresMaxInFlight
+    /// Backends are not asked, and said to have accepted.
+    case skipsAttempts
+    /// Deliveries are given up after one attempt, or after a second at the head of their order key.
+    case givesUpEarly, givesUpOrderEarly
+    /// More payloads wait for the store than may.
+    case ignoresPendingBytes
+    case acknowledgesTwice
     /// Acknowledgements of people never reach the socket.
     case losesAnswers
     /// The payload of an answer is left out.
@@ -168,6 +175,10 @@ enum Sabotage: Sendable {
     case closesFirst
     case redialsAtOnce
     case dialsTwice
+    /// The URL of a connection is used for a second one.
+    case reusesURLs
+    /// A connection that has ended keeps its slot.
+    case keepsSlots
     case forgetsPauses
     /// What a replay made again, and what was given up again, it makes again.
     case replaysTwice

@@ -43,7 +43,7 @@ struct ProcessParts: Sendable {
             configuration.answerer, instance: 2, sender: edges, intake: intake, dispatchers: dispatchers,
             lateAnswers: queue, poster: poster, clock: clock, health: health, account: account)
         gateway = Gateway(
-            configuration.gateway(world.plan), intake: intake, answerer: answerer, clock: clock, metrics: metrics,
+            configuration.gateway(world), intake: intake, answerer: answerer, clock: clock, metrics: metrics,
             account: account, logger: .silent)
         handover = Handover(gateway: gateway, answerer: answerer, dispatchers: dispatchers) { dispatcher in
             if world.sabotage != .startsNoDispatcher { process.begin(dispatcher) }
@@ -61,7 +61,12 @@ struct ProcessParts: Sendable {
     ) -> Dispatcher {
         let process = edges.process
         var backend = backend
-        if edges.world.sabotage == .ignoresMaxInFlight { backend.maxInFlight *= 4 }
+        switch edges.world.sabotage {
+        case .ignoresMaxInFlight: backend.maxInFlight *= 4
+        case .givesUpEarly: backend.retry.schedule = []
+        case .givesUpOrderEarly: backend.orderBlockMax = .seconds(1)
+        default: break
+        }
         return Dispatcher(
             backend, queue: queue, pause: pause, sender: edges, clock: edges.world.clock,
             random: { process.dice.unit() }, health: process.health,
@@ -79,7 +84,7 @@ struct ProcessParts: Sendable {
         }
         await handover.goOn(
             with: .init(
-                gateway: next.gateway(edges.world.plan), answerer: next.answerer, sender: edges, metrics: metrics,
+                gateway: next.gateway(edges.world), answerer: next.answerer, sender: edges, metrics: metrics,
                 account: account, changed: Set(changed.map(\.name)), removed: removed, pauses: pauses
             ) { backend, pause in
                 edges.process.reloads[backend.name, default: 0] += 1
@@ -100,6 +105,7 @@ struct ProcessEdges: AttemptSender, AnswerSender, ResponsePoster, @unchecked Sen
         guard process.isAlive, let backend = world.backends[delivery.backend] else {
             return AttemptResult(.failed(.connectionReset))
         }
+        if world.sabotage == .skipsAttempts { return AttemptResult(.accepted, status: 200) }
         if world.sabotage == .attemptsTwice {
             async let first = backend.attempt(delivery, by: process, on: disk)
             async let second = backend.attempt(delivery, by: process, on: disk)

@@ -10,8 +10,9 @@ struct SimulatedConfiguration: Sendable, Equatable {
 
     var answerer: Answerer.Configuration { .init(backends: backends) }
 
-    func gateway(_ plan: Plan) -> Gateway.Configuration {
-        .init(router: Router(routes: routes), backends: backends, maxPendingBytes: plan.maxPendingBytes)
+    func gateway(_ world: SimulatedWorld) -> Gateway.Configuration {
+        let maxPendingBytes = world.sabotage == .ignoresPendingBytes ? .max : world.plan.maxPendingBytes
+        return .init(router: Router(routes: routes), backends: backends, maxPendingBytes: maxPendingBytes)
     }
 
     /// Another file: with other limits of a backend, without a backend, or with events acknowledged the other way.

@@ -99,7 +99,9 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
         case .open(let id, _):
             askForURL(id)
             if world.sabotage == .dialsTwice { askForURL(ConnectionID(id.number + 1_000)) }
-        case .dial(let id, let url): dial(id, url)
+        case .dial(let id, let url):
+            dial(id, url)
+            if world.sabotage == .reusesURLs { _ = world.slack.upgrade(url) }
         case .abandon(let id): abandon(id)
         case .retire(let id): sockets[id]?.retire()
         case .drain(let id): sockets[id]?.drain()
@@ -166,6 +168,7 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
             take(.closing(id, reason))
         case .closed(let reason):
             open.removeAll { $0 == id }
+            if world.sabotage == .keepsSlots { return }
             sockets[id] = nil
             take(.closed(id, reason))
         }
@@ -196,6 +199,7 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
         guard let socket = sockets[connection] ?? open.last.flatMap({ sockets[$0] }) else {
             return lost(envelopeID)
         }
+        if world.sabotage == .acknowledgesTwice { _ = socket.send([.acknowledgement(envelopeID, payload)]) }
         if socket.send([.acknowledgement(envelopeID, payload)]) { return socket.id == connection ? .same : .other }
         guard another(than: socket.id)?.send([.acknowledgement(envelopeID, payload)]) == true else {
             return lost(envelopeID)
