@@ -232,7 +232,7 @@ final class SimulatedSlack {
         sockets.removeAll { $0 === socket }
         guard world.plan.isPlannedOnly, hasBeenConnected, !world.isClosing else { return }
         if !sockets.contains(where: \.takesEnvelopes) {
-            world.guarantees.violated("5: a moment without a connection, and nothing but planned refreshes and restarts")
+            world.guarantees.violated("5: a moment without a connection, with planned refreshes and restarts only")
         }
     }
 

@@ -20,6 +20,7 @@ import Testing
         arguments: [
             (1204, "asked again after connection_refused, although a person had paused the backend meanwhile"),
             (1959, "the same, of a modal"),
+            (512_492, "told that a 410 backend is paused, before that was durable; then a kill"),
             (12_313, "a promise whose write was reported as failed, and was durable, waits for the next start"),
         ] as [(UInt64, String)])
     func failedOnce(seed: UInt64, story: String) { Simulation.check(seed) }
