@@ -18,9 +18,10 @@ extension Guarantees {
         }
         if account.isKnownCanceled, !sequences.isEmpty { violated("replay: \(name) goes on after it was canceled") }
         guard let rate = account.replay.request.perSecond else { return }
-        // Each life begins with a full bucket.
-        let burst = Double(max(1, min(ReplayPacer.maxStep, Int(rate / 10))) * account.lives.count)
-        let allowed = rate * account.replay.createdAt.duration(to: world.clock.now).inSeconds + burst
+        // Each life begins with a full bucket, and a step that failed as far as is known is made again.
+        let burst = max(1, min(ReplayPacer.maxStep, Int(rate / 10)))
+        let elapsed = account.replay.createdAt.duration(to: world.clock.now).inSeconds
+        let allowed = rate * elapsed + Double(burst * (account.lives.count + account.unknownSteps))
         if Double(account.replayed.count + sequences.count) > allowed + 0.001 {
             violated("replay: \(name) has more than \(allowed) deliveries made again at \(rate)/s")
         }

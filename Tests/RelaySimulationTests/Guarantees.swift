@@ -159,6 +159,18 @@ final class Guarantees {
         }
     }
 
+    /// The oldest waiting deliveries have made room for new ones.
+    /// - Parameters:
+    ///   - oldest: of those that wait still.
+    ///   - added: bytes of what is new.
+    func dropping(_ sequences: [Int], oldestLeft oldest: Int?, added: Int64, before: Int64) {
+        world.note("dropped to make room: \(sequences.map(String.init).joined(separator: " "))")
+        if before + added <= world.plan.maxBytes { violated("7: \(sequences) were dropped, and there was room") }
+        if let last = sequences.last, let oldest, oldest < last {
+            violated("7: \(last) was dropped before \(oldest), which is older")
+        }
+    }
+
     /// Nothing more happens at this moment.
     func checkMemory(_ process: SimulatedProcess) {
         guard let queue = process.queue else { return }

@@ -39,8 +39,10 @@ struct Plan: Sendable {
     var payloadBytes: Int?
     /// Of all payloads that wait for the store.
     var maxPendingBytes = 64 << 20
-    /// Of the queue. When it is full, nothing is acknowledged.
+    /// Of the queue.
     var maxBytes: Int64 = 4 << 30
+    /// `refuse`: nothing is acknowledged then.
+    var whenFull = QueueLimits.WhenFull.refuse
     /// When troubles end. Everything must come to rest afterwards.
     var length = Duration.seconds(90)
     /// Nothing but planned refreshes and rolling restarts happens: there must be a connection all the time.
@@ -77,7 +79,10 @@ struct Plan: Sendable {
         takesLateAcknowledgements = dice.chance(0.7)
         length = dice.seconds(20...120)
         if dice.chance(0.05) { maxPendingBytes = 40 }
-        if dice.chance(0.1) { maxBytes = Int64(dice.int(2_000...8_000)) }
+        if dice.chance(0.1) {
+            maxBytes = Int64(dice.int(2_000...8_000))
+            if dice.chance(0.4) { whenFull = .dropOldest }
+        }
     }
 
     /// Two replicas that are restarted one after the other, and connections that Slack refreshes: no other trouble.
@@ -148,6 +153,8 @@ enum Sabotage: Sendable {
     case queueIgnoresBounds
     /// The queue grows beyond `max_bytes`.
     case queueIgnoresSize
+    /// The queue drops the newest, and has room.
+    case dropsTooMuch
     /// A lease that was given back is not free again.
     case queueKeepsLeases
     case forgetsLateAnswers

@@ -58,6 +58,7 @@ import Testing
             (plan.events, plan.diskTroubles, plan.maxPendingBytes) = (400, 8, 0)
         },
         Case(.queueIgnoresSize, "7:", "on disk") { $0.maxBytes = 3_000 },
+        Case(.dropsTooMuch, "7:", "and there was room") { ($0.maxBytes, $0.whenFull) = (9_000, .dropOldest) },
         Case(.forgetsPauses, "pause:") { ($0.personActs, $0.kills) = (20, 3) },
         Case(.reloadForgetsPauses, "pause:") { ($0.personActs, $0.kills) = (60, 0) },
         Case(.replaysTwice, "replay:", "twice", manyReplays),

@@ -23,6 +23,8 @@ final class SimulatedDisk {
         /// The queue has said that it is settled for good.
         var isKnownSettled = false
 
+        /// Removed to make room, with `drop_oldest`.
+        var isDropped = false
         /// A dead letter that a person has removed.
         var isDeleted = false
         /// Its index in `envelopes`.
@@ -142,8 +144,8 @@ final class SimulatedDisk {
         rows.append(row)
     }
 
-    /// What became of a leased delivery.
-    func settled(_ settlement: Settlement) {
+    /// What became of a leased delivery, durable now; decided before.
+    func settled(_ settlement: Settlement, at now: Timestamp) {
         let sequence = Int(settlement.id.sequence)
         guard !self[sequence].state.isFinal else { return }
         if let attempt = settlement.attempt, !attempt.isProbe {
@@ -153,7 +155,7 @@ final class SimulatedDisk {
             }
         }
         if settlement.verb.state.isFinal {
-            end(sequence, settlement.verb.state, at: settlement.at)
+            end(sequence, settlement.verb.state, at: now)
         } else {
             self[sequence].state = settlement.verb.state
         }
@@ -163,6 +165,11 @@ final class SimulatedDisk {
         (self[sequence].state, self[sequence].settledAt) = (state, time)
         if state != .dead { letGo(sequence) }
         unsettled[self[sequence].delivery.backend]?.removeAll { $0 == sequence }
+    }
+
+    func dropped(_ sequence: Int, at time: Timestamp) {
+        end(sequence, .canceled, at: time)
+        (self[sequence].isDropped, self[sequence].isKnownSettled) = (true, true)
     }
 
     func deleted(_ sequence: Int) {
@@ -196,6 +203,8 @@ struct ReplayAccount {
     var isUnknown: Bool
     /// What it replayed.
     var replayed: Set<Int> = []
+    /// Steps that were durable although their write was reported as failed: each is made a second time.
+    var unknownSteps = 0
     /// Lives of the gateway that have worked on it.
     var lives: Set<Int> = []
     /// A person was told that it is canceled.

@@ -2,6 +2,7 @@
 
 import Relay
 import RelayCore
+import RelayTestKit
 
 extension SimulatedQueue: DeliveryArchive {
     func deliveries(
@@ -64,11 +65,34 @@ extension SimulatedQueue: DeliveryArchive {
         }
     }
 
-    /// Returns the sequences of what was settled, and waits again.
-    private func accountForRevived() async throws(QueueError) -> [Int] {
+    /// All that the queue has and that is not settled, the newest first.
+    private func unsettled() async throws(QueueError) -> [DeliverySummary] {
         var unsettled = DeliveryFilter()
         unsettled.states = [.pending, .scheduled, .inFlight]
-        let found = try await disk.content.deliveries(unsettled, PageRequest(limit: 1_000)).items
+        return try await disk.content.deliveries(unsettled, PageRequest(limit: 1_000)).items
+    }
+
+    /// Looks for what was removed to make room.
+    /// - Parameter before: the bytes that were held.
+    func accountForDropped(_ before: Int64) async throws(QueueError) {
+        let left = try await unsettled()
+        let sequences = Set(left.map { Int($0.id.sequence) })
+        let dropped = disk.unsettled.values.flatMap { $0 }.filter { !sequences.contains($0) }.sorted()
+        guard !dropped.isEmpty else { return }
+        let oldest = left.filter { $0.state != .inFlight }.map { Int($0.id.sequence) }.min()
+        world.guarantees.dropping(dropped, oldestLeft: oldest, added: disk.heldBytes - before, before: before)
+        for sequence in dropped { disk.dropped(sequence, at: world.clock.now) }
+    }
+
+    /// What nobody needed to remove.
+    func dropOne() async throws(QueueError) {
+        guard let one = try await unsettled().first(where: { $0.state != .inFlight }) else { return }
+        _ = try await disk.content.cancel(one.id, now: world.clock.now)
+    }
+
+    /// Returns the sequences of what was settled, and waits again.
+    private func accountForRevived() async throws(QueueError) -> [Int] {
+        let found = try await unsettled()
         let revived = found.filter { disk[Int($0.id.sequence)].delivery.replays < $0.replays }
         for summary in revived { disk.revived(Int(summary.id.sequence), replays: summary.replays) }
         return revived.map { Int($0.id.sequence) }
@@ -105,7 +129,8 @@ extension SimulatedQueue: DeliveryArchive {
     func advanceReplay(
         _ id: Replay.ID, limit: Int, now: Timestamp
     ) async throws(QueueError) -> (replay: Replay?, backends: Set<BackendName>) {
-        try await write(grows: false) { _ throws(QueueError) in
+        try await write(grows: false) { isKnown throws(QueueError) in
+            if !isKnown { self.disk.replays[id]?.unknownSteps += 1 }
             let limit = self.world.sabotage == .ignoresReplayRate ? ReplayPacer.maxStep : limit
             let step = try await self.disk.content.advanceReplay(id, limit: limit, now: now)
             if self.world.sabotage == .replaysTwice { try await self.replayAgain(id, now: now) }

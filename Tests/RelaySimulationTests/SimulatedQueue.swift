@@ -59,6 +59,8 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
 
     private func store(_ requests: [EnqueueRequest], isKnown: Bool) async throws(QueueError) -> [EnqueueResult] {
         if world.sabotage == .queueLies { return requests.map { _ in .stored(leased: []) } }
+        let before = disk.heldBytes
+        if world.sabotage == .dropsTooMuch { try await dropOne() }
         let results = try await disk.content.enqueue(requests.map(broken))
         var leased: [DeliveryID] = []
         for (request, result) in zip(requests, results) {
@@ -66,6 +68,7 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
             disk.stored(request)
             leased += deliveries.map(\.id)
         }
+        if world.plan.whenFull == .dropOldest { try await accountForDropped(before) }
         world.guarantees.checkSize(disk)
         if isKnown { leases.formUnion(leased) } else { await disk.content.release(leased) }
         return results
@@ -131,7 +134,7 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
     private func account(for settlement: Settlement) {
         guard !disk[Int(settlement.id.sequence)].state.isFinal else { return }
         world.guarantees.settling(settlement, row: disk[Int(settlement.id.sequence)], by: process)
-        disk.settled(settlement)
+        disk.settled(settlement, at: world.clock.now)
     }
 
     private func hold(_ deliveries: [Delivery]) {

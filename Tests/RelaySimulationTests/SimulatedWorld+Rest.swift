@@ -69,6 +69,9 @@ extension SimulatedWorld {
         for (backend, left) in statistics.sorted(by: { $0.key < $1.key }) where left.waitingCount > 0 {
             guarantees.violated("rest: deliveries wait for \(backend) in the queue of \(process.name): \(left.waiting)")
         }
+        let dropped = process.disk.rows.count(where: \.isDropped)
+        let counted = statistics.values.reduce(0) { $0 + $1.dropped }
+        if dropped != counted { guarantees.violated("7: \(dropped) were dropped, and \(counted) counted") }
         for (backend, count) in await parts.answerer.waiting.sorted(by: { $0.key < $1.key }) where count > 0 {
             guarantees.violated("rest: answers are waited for: \(count) of \(backend) in \(process.name)")
         }

@@ -87,7 +87,7 @@ final class SimulatedWorld: @unchecked Sendable {
     func run() -> [String] {
         for replica in 0..<plan.replicas {
             let maxBytes = sabotage == .queueIgnoresSize ? .max : plan.maxBytes
-            disks.append(SimulatedDisk(plan.configuration, QueueLimits(maxBytes: maxBytes)))
+            disks.append(SimulatedDisk(plan.configuration, QueueLimits(maxBytes: maxBytes, whenFull: plan.whenFull)))
             startProcess(replica, life: 0)
         }
         schedule()
