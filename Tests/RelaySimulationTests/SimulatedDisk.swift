@@ -54,8 +54,9 @@ final class SimulatedDisk {
     var mood = Mood.good
     /// Settlements that are durable although their write was reported as failed: until the next start their leases stand.
     var unseen: [Settlement] = []
-    /// A write changes `content` and the account, one after the other: who reads waits for it.
+    /// A write changes `content` and the account, one after the other: who reads waits for it, and it for who reads.
     var isChanging = false
+    var readers = 0
 
     // The account.
     private(set) var rows: [Row] = []

@@ -21,6 +21,7 @@ extension SimulatedQueue {
         if let error { world.note("disk: \(error.message)\(isLie ? ", and yet it is durable" : "")") }
         var outcome: Result<Value, QueueError>?
         if error == nil || isLie {
+            while disk.readers > 0 { await Task.yield() }
             disk.isChanging = true
             do throws(QueueError) {
                 outcome = .success(try await body(error == nil))
@@ -39,6 +40,8 @@ extension SimulatedQueue {
         try mustBeOpen()
         guard await pause(10) else { throw QueueError(.closed, "the simulated process is dead") }
         guard disk.mood != .unreadable else { throw QueueError(.unavailable, "the simulated disk cannot be read") }
+        disk.readers += 1
+        defer { disk.readers -= 1 }
         let result = try await body()
         guard process.isAlive else { throw QueueError(.closed, "the simulated process is dead") }
         return result

@@ -103,8 +103,8 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
     func release(_ ids: [DeliveryID]) async {
         giveUp(ids)
         guard !isClosed, await pause(disk.mood == .slow ? 200 : 5), world.sabotage != .queueKeepsLeases else { return }
-        await disk.content.release(ids)
         leases.subtract(ids)
+        await disk.content.release(ids)
     }
 
     func settle(_ settlements: [Settlement]) async throws(QueueError) {
