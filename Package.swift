@@ -166,7 +166,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "RelaySimulationTests",
-            dependencies: ["Relay", "RelayCore", "RelayTestKit", "SocketMode", logging, metrics],
+            dependencies: [
+                "Relay", "RelayCore", "RelayTestKit", "SlackConnector", "SocketMode", "WebhookSender", logging, metrics,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "RelayCommandTests",

@@ -166,7 +166,7 @@ package actor Answerer {
     }
 
     /// Requests that wait, by backend; each configured one is there.
-    var waiting: [BackendName: Int] { room.waiting }
+    package var waiting: [BackendName: Int] { room.waiting }
 
     // MARK: Whoever waits
 

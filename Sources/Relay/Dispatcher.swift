@@ -109,9 +109,10 @@ package actor Dispatcher {
     /// Leaves the backend alone until `resume`, over restarts. What is in flight comes to its end; what waits is held.
     /// When it throws, nothing has changed. A backend that is paused stays paused as it is.
     package func pauseByPerson() async throws(QueueError) {
-        guard pause == nil else { return }
-        let pause = Pause(since: clock.now, cause: .person)
+        // Stored again where there is one: what a 410 has begun may not be durable yet.
+        let pause = pause ?? Pause(since: clock.now, cause: .person)
         try await pauses.setPause(pause, of: backend.name)
+        guard self.pause != pause else { return }
         self.pause = pause
         logger.notice("backend paused: its deliveries are held")
         perform(machine.paused(now: clock.now))

@@ -145,11 +145,13 @@ struct GatewayOperator: GatewayControl {
     }
 
     func pause(_ backend: BackendName) async throws(QueueError) -> Bool {
-        try await tell(backend) { dispatcher throws(QueueError) in try await dispatcher.pauseByPerson() }
+        try await dispatchers.tell(backend) { dispatcher throws(QueueError) in try await dispatcher.pauseByPerson() }
     }
 
     func resume(_ backend: BackendName) async throws(QueueError) -> Bool {
-        let isThere = try await tell(backend) { dispatcher throws(QueueError) in try await dispatcher.resume() }
+        let isThere = try await dispatchers.tell(backend) { dispatcher throws(QueueError) in
+            try await dispatcher.resume()
+        }
         if isThere { try await bringOneForward(of: backend) }
         return isThere
     }
@@ -164,19 +166,6 @@ struct GatewayOperator: GatewayControl {
             case .done = try await queue.retry(one.id, now: clock.now)
         else { return }
         await dispatchers.deliveriesBecameDue(for: [backend])
-    }
-
-    /// Tells the backend's dispatcher, and the one that a reload has put in its place meanwhile. false: there is none.
-    private func tell(
-        _ backend: BackendName, _ body: (Dispatcher) async throws(QueueError) -> Void
-    ) async throws(QueueError) -> Bool {
-        guard var dispatcher = dispatchers[backend] else { return false }
-        try await body(dispatcher)
-        while let next = dispatchers[backend], next !== dispatcher {
-            dispatcher = next
-            try await body(dispatcher)
-        }
-        return true
     }
 
     func test(_ name: BackendName) async -> API.BackendTest? {

@@ -36,8 +36,7 @@ package actor Reloader {
     private let factory: GenerationFactory
     private let current: CurrentGeneration
     private let gateway: Gateway
-    private let answerer: Answerer
-    private let dispatchers: Dispatchers
+    private let handover: Handover
     private let connectors: Connectors
     private let traffic: TrafficService
     private let failures: Counter
@@ -58,8 +57,7 @@ package actor Reloader {
         self.factory = factory
         self.current = current
         self.gateway = gateway
-        self.answerer = answerer
-        self.dispatchers = dispatchers
+        handover = Handover(gateway: gateway, answerer: answerer, dispatchers: dispatchers, start: traffic.start)
         self.connectors = connectors
         self.traffic = traffic
         logger = factory.logger
@@ -145,7 +143,7 @@ package actor Reloader {
         return .changed(keys: change.keys, generation: next.number)
     }
 
-    /// Nothing here can fail. Backends are there before anything is routed to them, and go after the last that was.
+    /// Nothing here can fail.
     private func apply(
         _ configuration: Configuration, _ change: ConfigurationChange, _ pauses: [BackendName: Pause]
     ) async -> Generation {
@@ -154,23 +152,15 @@ package actor Reloader {
         // As the queue was opened.
         configuration.queue = old.configuration.queue
         let next = factory.makeGeneration(configuration, after: old)
-        for backend in configuration.backends {
-            if let dispatcher = dispatchers[backend.name], !change.backends.changed.contains(backend.name) {
-                await dispatcher.use(next.sender)
-            } else {
-                await replace(dispatchers[backend.name], backend, next, storedPause: pauses[backend.name])
-            }
-        }
-        // What was sorted by the old routes may still ask a backend that goes.
-        var both = next.answerer
-        both.backends += old.configuration.backends.filter { change.backends.removed.contains($0.name) }
-        await answerer.reconfigure(both, sender: next.sender, account: next.account)
-        await gateway.reconfigure(next.gateway, metrics: next.gatewayMetrics, account: next.account)
-        await answerer.reconfigure(next.answerer, sender: next.sender, account: next.account)
+        let removed = old.configuration.backends.filter { change.backends.removed.contains($0.name) }
+        await handover.goOn(
+            with: .init(
+                gateway: next.gateway, answerer: next.answerer, sender: next.sender, metrics: next.gatewayMetrics,
+                account: next.account, changed: Set(change.backends.changed), removed: removed, pauses: pauses,
+                makeDispatcher: { [factory] in factory.makeDispatcher($0, next, pause: $1) }))
         current.set(next)
         for backend in change.backends.removed {
-            // It may be added again while that one still has something.
-            await dispatchers.set(nil, for: backend)?.drain(handOn: handOn(backend))
+            await handover.letGo(backend)
             for cause in [Alarm.Cause.backendFailing, .backendGone] {
                 factory.alarms?.forgotten(.init(cause, backend.text))
             }
@@ -178,25 +168,6 @@ package actor Reloader {
         changeApps(from: old, to: next, change.apps)
         Self.show(next, in: factory.registry)
         return next
-    }
-
-    /// The new dispatcher starts when it knows whether the backend is paused.
-    /// - Parameter storedPause: of a backend that was added again after it was paused.
-    private func replace(_ old: Dispatcher?, _ backend: Backend, _ next: Generation, storedPause: Pause?) async {
-        let pause = if let old { await old.pause } else { storedPause }
-        let dispatcher = factory.makeDispatcher(backend, next, pause: pause)
-        dispatchers.set(dispatcher, for: backend.name)
-        if let old {
-            // Who paused or resumed it meanwhile told the old one alone, or both.
-            let last = await old.drain(handOn: handOn(backend.name))
-            if last != pause { await dispatcher.takeOver(last) }
-        }
-        traffic.start(dispatcher)
-    }
-
-    /// What a dispatcher that goes tells the one that serves then, if there is one.
-    private func handOn(_ backend: BackendName) -> @Sendable () async -> Void {
-        { [dispatchers] in await dispatchers[backend]?.deliveriesStored([], othersWait: true) }
     }
 
     private func changeApps(from old: Generation, to next: Generation, _ change: ConfigurationChange.Names<AppName>) {

@@ -41,31 +41,34 @@ package struct ReplayService: Service, CustomStringConvertible {
     package func replaysChanged() { wake.yield(.changed) }
 
     package func run() async throws {
-        await cancelWhenGracefulShutdown {
-            await withDiscardingTaskGroup { group in
-                var pacer = ReplayPacer()
-                // Times that a child task waits for already.
-                var timers: Set<Timestamp> = []
-                // Those that cannot be read, and were told of.
-                var unreadable: Set<Replay.ID> = []
-                await find(&pacer, &unreadable)
-                // One reader for its whole life: a stream ends with the first reader that is canceled.
-                var wakes = wakes.makeAsyncIterator()
-                while !Task.isCancelled {
-                    switch pacer.next(now: clock.now) {
-                    case .advance(let id, let limit):
-                        await advance(id, limit, &pacer)
-                    case .wait(let time):
-                        if let time, timers.insert(time).inserted { group.addTask { await sleep(until: time) } }
-                        switch await wakes.next() {
-                        case .changed: await find(&pacer, &unreadable)
-                        case .timer(let time): timers.remove(time)
-                        case nil: break
-                        }
+        await cancelWhenGracefulShutdown { await goOn() }
+    }
+
+    /// Until its task is canceled. Once in its life.
+    package func goOn() async {
+        await withDiscardingTaskGroup { group in
+            var pacer = ReplayPacer()
+            // Times that a child task waits for already.
+            var timers: Set<Timestamp> = []
+            // Those that cannot be read, and were told of.
+            var unreadable: Set<Replay.ID> = []
+            await find(&pacer, &unreadable)
+            // One reader for its whole life: a stream ends with the first reader that is canceled.
+            var wakes = wakes.makeAsyncIterator()
+            while !Task.isCancelled {
+                switch pacer.next(now: clock.now) {
+                case .advance(let id, let limit):
+                    await advance(id, limit, &pacer)
+                case .wait(let time):
+                    if let time, timers.insert(time).inserted { group.addTask { await sleep(until: time) } }
+                    switch await wakes.next() {
+                    case .changed: await find(&pacer, &unreadable)
+                    case .timer(let time): timers.remove(time)
+                    case nil: break
                     }
                 }
-                group.cancelAll()
             }
+            group.cancelAll()
         }
     }
 

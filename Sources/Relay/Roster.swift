@@ -37,8 +37,21 @@ package final class Roster<Thing, Member: AnyObject & Sendable>: Sendable, Expre
 }
 
 extension Roster where Thing == Backend, Member == Dispatcher {
+    /// Tells the backend's dispatcher, and the one that a reload has put in its place meanwhile. false: there is none.
+    package func tell(
+        _ backend: BackendName, _ body: (Dispatcher) async throws(QueueError) -> Void
+    ) async throws(QueueError) -> Bool {
+        guard var dispatcher = self[backend] else { return false }
+        try await body(dispatcher)
+        while let next = self[backend], next !== dispatcher {
+            dispatcher = next
+            try await body(dispatcher)
+        }
+        return true
+    }
+
     /// Deliveries of these backends, stored long ago, are to be made now.
-    func deliveriesBecameDue(for backends: Set<BackendName>) async {
+    package func deliveriesBecameDue(for backends: Set<BackendName>) async {
         for backend in backends.sorted() { await self[backend]?.deliveriesStored([], othersWait: true) }
     }
 }

@@ -50,7 +50,7 @@ package struct ConnectionsOpen: ConnectionURLSource {
     }
 
     /// What an answer means.
-    static func read(
+    package static func read(
         status: Int, retryAfter: String?, contentType: String?, body: [UInt8]
     ) -> Result<Secret, ConnectFailure> {
         let answer = try? JSONDecoder().decode(Answer.self, from: Data(body))
@@ -103,7 +103,7 @@ package struct ConnectionsOpen: ConnectionURLSource {
     }
 
     /// Errors that waiting does not help against (slack-protocol.md §1.3); all others may pass.
-    static let fatalCodes: Set<String> = [
+    package static let fatalCodes: Set<String> = [
         "not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type",
         "missing_scope", "no_permission", "access_denied", "accesslimited", "ekm_access_denied",
         "enterprise_is_restricted", "forbidden_team", "is_bot", "two_factor_setup_required", "missing_args",

@@ -1,7 +1,7 @@
 // What a response, or the lack of one, means for a delivery (design: "On the wire to a backend").
 
 internal import Curl
-internal import RelayCore
+package import RelayCore
 internal import SlackHTTP
 
 extension AttemptResult {
@@ -32,7 +32,7 @@ extension AttemptResult {
 
 extension AttemptOutcome {
     /// - Parameter noRetry: the response has `X-Slack-No-Retry: 1`.
-    init(status: Int, noRetry: Bool) {
+    package init(status: Int, noRetry: Bool) {
         let reason = 300..<400 ~= status ? AttemptReason.redirect : .http(status: status)
         switch status {
         case 200..<300: self = .accepted

@@ -4,7 +4,10 @@ import RelayCore
 
 extension Guarantees {
     func checkEnd() {
-        for disk in world.disks { checkRows(disk) }
+        for disk in world.disks {
+            checkRows(disk)
+            checkReplays(disk)
+        }
         for happening in world.slack.happenings {
             if happening.shape == .event { checkEvent(happening) } else { checkPerson(happening) }
         }
@@ -30,10 +33,9 @@ extension Guarantees {
         if world.plan.isPlannedOnly, world.plan.restarts == 0, event.isFirstCopySent, event.copiesSent != 1 {
             violated("5: \(event.name) was sent \(event.copiesSent) times, and there were planned refreshes only")
         }
-        guard event.acknowledgedAt != nil else { return }
-        for backend in world.plan.queued(.event, asked: world.plan.asksForEvents) {
+        for backend in event.owed.sorted() {
             let rows = world.disks.flatMap { disk in
-                disk.rowsOfKey[event.key, default: []].map { disk[$0] }.filter { $0.delivery.backend == backend }
+                disk.rows(of: event.key).filter { $0.delivery.backend == backend }
             }
             if rows.isEmpty { violated("1: \(event.name) was acknowledged, and \(backend) has no delivery of it") }
             if rows.allSatisfy({ $0.state == .delivered }), event.accepts[backend, default: 0] == 0 {

@@ -32,16 +32,13 @@ final class Guarantees {
     // MARK: 1: on disk before Slack is told
 
     func acknowledging(_ envelopeID: String, by process: SimulatedProcess, disk: SimulatedDisk) {
-        guard let copy = world.slack.copy(envelopeID) else { return }
-        let targets = world.plan.queued(copy.happening.kind, asked: false)
-        checkStored(copy.happening, targets, disk)
-    }
-
-    private func checkStored(_ happening: Happening, _ targets: [BackendName], _ disk: SimulatedDisk) {
-        let stored = disk.rowsOfKey[happening.key, default: []].map { disk[$0].delivery.backend }
-        for target in targets where !stored.contains(target) {
-            violated("1: \(happening.name) was acknowledged before its delivery to \(target) was durable")
+        guard let event = world.slack.copy(envelopeID)?.happening, event.shape == .event else { return }
+        // Routed by one configuration as a whole, whichever held since it was sent for the first time.
+        let stored = Set(disk.rows(of: event.key).map(\.delivery.backend))
+        if !disk.configurations.all(since: event.firstSentAt).contains(where: { $0.keeps(event, stored: stored) }) {
+            violated("1: \(event.name) was acknowledged before it was durable for all, or with the one that was asked")
         }
+        event.owed.formUnion(stored)
     }
 
     // MARK: 2: at least once, stored once
@@ -101,7 +98,7 @@ final class Guarantees {
         guard let since = pauses[Pause(replica: process.replica, backend: backend)], since < world.clock.now else {
             return
         }
-        violated("\(backend) was asked although a person has paused it")
+        violated("pause: \(backend) was asked although a person has paused it")
     }
 
     // MARK: 4: people
@@ -126,17 +123,6 @@ final class Guarantees {
                 world.guarantees.violated("4: \(happening.name) was answered in time, and Slack was not told (\(id))")
             }
         }
-    }
-
-    /// An acknowledgement for which a backend was asked, or that needs none.
-    func answering(_ envelopeID: String, _ payload: Payload?, by process: SimulatedProcess, disk: SimulatedDisk) {
-        guard let copy = world.slack.copy(envelopeID), copy.happening.shape == .event else { return }
-        let happening = copy.happening
-        let asked = world.plan.backends[0].name
-        if happening.accepts[asked, default: 0] == 0, !happening.rejections.contains(asked) {
-            violated("1: \(happening.name) was acknowledged before \(asked) had it")
-        }
-        checkStored(happening, world.plan.queued(.event, asked: true), disk)
     }
 
     // MARK: 5 and 6: connections
@@ -166,9 +152,29 @@ final class Guarantees {
 
     // MARK: 7: memory
 
+    /// The backlog on disk.
+    func checkSize(_ disk: SimulatedDisk) {
+        if disk.heldBytes > world.plan.maxBytes {
+            violated("7: \(disk.heldBytes) bytes on disk, and max_bytes is \(world.plan.maxBytes)")
+        }
+    }
+
+    /// The oldest waiting deliveries have made room for new ones.
+    /// - Parameters:
+    ///   - oldest: of those that wait still.
+    ///   - added: bytes of what is new.
+    func dropping(_ sequences: [Int], oldestLeft oldest: Int?, added: Int64, before: Int64) {
+        world.note("dropped to make room: \(sequences.map(String.init).joined(separator: " "))")
+        if before + added <= world.plan.maxBytes { violated("7: \(sequences) were dropped, and there was room") }
+        if let last = sequences.last, let oldest, oldest < last {
+            violated("7: \(last) was dropped before \(oldest), which is older")
+        }
+    }
+
     /// Nothing more happens at this moment.
     func checkMemory(_ process: SimulatedProcess) {
         guard let queue = process.queue else { return }
+        queue.hasGrown = false
         let largest = world.plan.payloadBytes ?? 64
         for backend in world.plan.backends {
             guard let held = queue.held[backend.name] else { continue }
@@ -193,14 +199,4 @@ extension Plan {
     func attempts(_ backend: BackendName) -> Int {
         (backends.first { $0.name == backend }?.retry.schedule.count ?? 0) + 1
     }
-
-    /// The backends whose deliveries must be durable before an envelope is acknowledged.
-    /// - Parameter asked: whether the first backend had it already.
-    func queued(_ kind: Kind, asked: Bool) -> [BackendName] {
-        guard kind == .event else { return [] }
-        let names = backends.map(\.name)
-        return asked ? Array(names.dropFirst()) : names
-    }
-
-    var asksForEvents: Bool { routes.contains { $0.name == "events" && $0.acknowledge == .delivered } }
 }

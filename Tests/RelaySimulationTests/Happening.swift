@@ -30,12 +30,15 @@ final class Happening {
 
     // At Slack.
     var copiesSent = 0
+    var firstSentAt = Timestamp(millisecondsSinceEpoch: 0)
     /// Whether the first copy found a connection.
     var isFirstCopySent = false
     /// When Slack had an acknowledgement that it took.
     var acknowledgedAt: Timestamp?
     /// What it said, when a person waited.
     var acknowledgement: Payload?
+    /// Backends that had a delivery of it when it was acknowledged.
+    var owed: Set<BackendName> = []
     var posts: [Payload] = []
     var isPostRefused = false
 

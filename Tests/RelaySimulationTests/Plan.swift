@@ -19,6 +19,8 @@ struct Plan: Sendable {
     var slackTroubles = 2
     var connectionTroubles = 4
     var personActs = 3
+    /// Jobs that make dead letters again.
+    var replays = 0
     /// kill -9 between two steps.
     var kills = 1
     /// Drained and started again.
@@ -37,11 +39,18 @@ struct Plan: Sendable {
     var payloadBytes: Int?
     /// Of all payloads that wait for the store.
     var maxPendingBytes = 64 << 20
+    /// Of the queue.
+    var maxBytes: Int64 = 4 << 30
+    /// `refuse`: nothing is acknowledged then.
+    var whenFull = QueueLimits.WhenFull.refuse
     /// When troubles end. Everything must come to rest afterwards.
     var length = Duration.seconds(90)
     /// Nothing but planned refreshes and rolling restarts happens: there must be a connection all the time.
     var isPlannedOnly = false
 
+    /// A few dead letters fill the queue.
+    var isTight: Bool { maxBytes < 10_000 }
+    var configuration: SimulatedConfiguration { .init(backends: backends, routes: routes) }
     var pingInterval: Duration { hasDelayedEvents ? .seconds(600) : .seconds(10) }
 
     init() {}
@@ -60,6 +69,7 @@ struct Plan: Sendable {
         slackTroubles = dice.chance(0.5) ? dice.int(1...3) : 0
         connectionTroubles = dice.int(0...5)
         personActs = dice.chance(0.5) ? dice.int(1...5) : 0
+        replays = dice.chance(0.3) ? dice.int(1...3) : 0
         kills = dice.weigh([(0, 4), (1, 4), (2, 2), (3, 1)])
         restarts = dice.weigh([(0, 3), (1, 1)])
         refreshes = dice.int(0...2)
@@ -69,6 +79,10 @@ struct Plan: Sendable {
         takesLateAcknowledgements = dice.chance(0.7)
         length = dice.seconds(20...120)
         if dice.chance(0.05) { maxPendingBytes = 40 }
+        if dice.chance(0.1) {
+            maxBytes = Int64(dice.int(2_000...8_000))
+            if dice.chance(0.4) { whenFull = .dropOldest }
+        }
     }
 
     /// Two replicas that are restarted one after the other, and connections that Slack refreshes: no other trouble.
@@ -76,7 +90,8 @@ struct Plan: Sendable {
         var plan = Plan(Dice(seed: 1))
         (plan.connections, plan.replicas, plan.restarts, plan.refreshes) = (connections, replicas, restarts, 6)
         (plan.backendTroubles, plan.diskTroubles, plan.slackTroubles, plan.connectionTroubles) = (0, 0, 0, 0)
-        (plan.personActs, plan.kills, plan.lostAcknowledgements, plan.repeats) = (0, 0, 0, 0)
+        (plan.personActs, plan.replays, plan.kills) = (0, 0, 0)
+        (plan.lostAcknowledgements, plan.repeats, plan.maxBytes) = (0, 0, 4 << 30)
         (plan.events, plan.people, plan.hasDelayedEvents, plan.maxPendingBytes) = (40, 0, false, 64 << 20)
         plan.backends = [Backend(name: "orders")]
         plan.routes = [Route(name: "events", to: ["orders"])]
@@ -136,6 +151,10 @@ enum Sabotage: Sendable {
     case queueIgnoresOrder
     case queueForgetsSettlements
     case queueIgnoresBounds
+    /// The queue grows beyond `max_bytes`.
+    case queueIgnoresSize
+    /// The queue drops the newest, and has room.
+    case dropsTooMuch
     /// A lease that was given back is not free again.
     case queueKeepsLeases
     case forgetsLateAnswers
@@ -144,16 +163,43 @@ enum Sabotage: Sendable {
     /// Each attempt is made twice.
     case attemptsTwice
     case ignoresMaxInFlight
+    /// Backends are not asked, and said to have accepted.
+    case skipsAttempts
+    /// Deliveries are given up after one attempt, or after a second at the head of their order key.
+    case givesUpEarly, givesUpOrderEarly
+    /// More payloads wait for the store than may.
+    case ignoresPendingBytes
+    case acknowledgesTwice
     /// Acknowledgements of people never reach the socket.
     case losesAnswers
     /// The payload of an answer is left out.
     case emptiesAnswers
     /// A backend is asked, and the sender never comes back.
     case neverAnswers
+    /// The same, and only the answerer knows.
+    case keepsAnswers
     /// A refreshed connection is closed before the new one is there.
     case closesFirst
     case redialsAtOnce
     case dialsTwice
+    /// The URL of a connection is used for a second one.
+    case reusesURLs
+    /// A connection that has ended keeps its slot.
+    case keepsSlots
+    case forgetsPauses
+    /// What a replay made again, and what was given up again, it makes again.
+    case replaysTwice
+    case ignoresReplayRate
+    /// A canceled replay goes on.
+    case ignoresCancel
+    /// One of the dead letters is not replayed.
+    case passesOver
+    /// The dispatcher that takes the place of one that is paused is not.
+    case reloadForgetsPauses
+    /// The dispatcher that takes another one's place never runs.
+    case startsNoDispatcher
+    /// Replays are stored, and nobody makes them go on.
+    case losesReplays
     /// A batch of envelopes is never reported as finished.
     case keepsBatches
 }

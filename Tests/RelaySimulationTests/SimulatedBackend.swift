@@ -2,6 +2,7 @@
 
 import RelayCore
 import RelayTestKit
+import WebhookSender
 
 /// What it takes it remembers; whether the gateway learns of it is another matter.
 final class SimulatedBackend: @unchecked Sendable {  // one thread per run
@@ -20,8 +21,12 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
         /// 503 with `Retry-After`.
         case overloaded
         case broken
-        /// 400
+        /// 400 and the others that say that trying again is of no use.
         case rejects
+        /// It cannot be reached, or not safely.
+        case unreachable
+        /// It sends the gateway elsewhere, or says more than can be read.
+        case misbehaves
         /// 500 with `X-Slack-No-Retry: 1`.
         case wantsNoRetry
         /// 410
@@ -51,15 +56,11 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
 
         var isAccepted: Bool { status.map { 200..<300 ~= $0 } ?? false }
 
-        /// As WebhookSender would say it.
+        /// As WebhookSender says it.
         var result: AttemptResult {
             guard let status else { return AttemptResult(.failed(reason)) }
-            let outcome: AttemptOutcome =
-                isAccepted
-                ? .accepted
-                : noRetry || [400, 410].contains(status)
-                    ? .rejected(.http(status: status)) : .failed(.http(status: status))
-            return AttemptResult(outcome, status: status, retryAfter: retryAfter)
+            return AttemptResult(
+                AttemptOutcome(status: status, noRetry: noRetry), status: status, retryAfter: retryAfter)
         }
     }
 
@@ -83,8 +84,17 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
             return Reaction(
                 status: dice.chance(0.5) ? 503 : 429, retryAfter: dice.chance(0.7) ? dice.seconds(1...200) : nil,
                 time: soon)
-        case .broken: return Reaction(status: dice.chance(0.5) ? 500 : 404, time: soon)
-        case .rejects: return Reaction(status: 400, time: soon)
+        case .broken: return Reaction(status: dice.pick([500, 502, 504, 404, 408, 425, 418]), time: soon)
+        case .rejects: return Reaction(status: dice.pick([400, 413, 414, 415, 422]), time: soon)
+        case .unreachable:
+            let reasons = [
+                AttemptReason.dnsError, .connectTimeout, .tlsError, .blockedAddress, .requestError,
+            ]
+            return Reaction(reason: dice.pick(reasons) ?? .dnsError, time: soon)
+        case .misbehaves:
+            return dice.chance(0.5)
+                ? Reaction(status: dice.pick([301, 302, 307]), time: soon)
+                : Reaction(reason: .responseTooLarge, isTaken: true, time: soon)
         case .wantsNoRetry: return Reaction(status: 500, noRetry: true, time: soon)
         case .gone: return Reaction(status: 410, time: soon)
         }
@@ -115,6 +125,7 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
         world.note(
             "\(delivery.backend) says \(reaction.status.map(String.init) ?? reaction.reason.description) to \(disk[sequence].key ?? "") "
                 + "(\(delivery.id.sequence) of \(process.name), attempt \(delivery.attemptsMade + 1))")
+        world.met(result.outcome.reason?.description ?? result.outcome.word)
         switch result.outcome {
         case .accepted: break
         case .rejected: disk[sequence].rejections += 1

@@ -65,15 +65,20 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
     private func note(_ event: PoolStateMachine.Event) {
         switch event {
         case .attemptFailed(let id, let failure):
-            world.note("\(process.name) connection \(id): \(failure.outcome.rawValue)")
+            world.note("\(process.name) connection \(id): \(failure.outcome.rawValue) (\(failure.detail))")
+            world.met("attempt \(failure.outcome.rawValue)")
             attemptEnded(id)
         case .connected(let id, _):
             world.note("\(process.name) connection \(id) is connected")
+            world.met("attempt \(ConnectOutcome.connected.rawValue)")
             attemptEnded(id)
             world.slack.connected(process)
         case .closing(let id, let reason):
             world.note("\(process.name) connection \(id) closes: \(reason.rawValue)")
-            if attempts[id] != nil { attemptEnded(id) }
+            if attempts[id] != nil {
+                world.met("attempt \(ConnectOutcome(endedBeforeHello: reason).rawValue)")
+                attemptEnded(id)
+            }
             if world.sabotage != .closesFirst { world.guarantees.closing(reason, othersOpen: open.count, self) }
         case .refreshAsked(let id):
             world.guarantees.refreshAsked()
@@ -85,7 +90,7 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
 
     private func attemptEnded(_ id: ConnectionID) {
         if attempts.removeValue(forKey: id) == nil {
-            world.guarantees.violated("connection \(id) of \(process.name) has a second outcome")
+            world.guarantees.violated("6: connection \(id) of \(process.name) has a second outcome")
         }
     }
 
@@ -94,7 +99,9 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
         case .open(let id, _):
             askForURL(id)
             if world.sabotage == .dialsTwice { askForURL(ConnectionID(id.number + 1_000)) }
-        case .dial(let id, let url): dial(id, url)
+        case .dial(let id, let url):
+            dial(id, url)
+            if world.sabotage == .reusesURLs { _ = world.slack.upgrade(url) }
         case .abandon(let id): abandon(id)
         case .retire(let id): sockets[id]?.retire()
         case .drain(let id): sockets[id]?.drain()
@@ -161,6 +168,7 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
             take(.closing(id, reason))
         case .closed(let reason):
             open.removeAll { $0 == id }
+            if world.sabotage == .keepsSlots { return }
             sockets[id] = nil
             take(.closed(id, reason))
         }
@@ -185,12 +193,13 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
         _ envelopeID: String, with payload: Payload?, on connection: ConnectionID
     ) async -> AcknowledgementWay {
         guard process.isAlive else { return .lost }
-        world.guarantees.answering(envelopeID, payload, by: process, disk: queue.disk)
+        world.guarantees.acknowledging(envelopeID, by: process, disk: queue.disk)
         if world.sabotage == .losesAnswers { return .same }
         let payload = world.sabotage == .emptiesAnswers ? nil : payload
         guard let socket = sockets[connection] ?? open.last.flatMap({ sockets[$0] }) else {
             return lost(envelopeID)
         }
+        if world.sabotage == .acknowledgesTwice { _ = socket.send([.acknowledgement(envelopeID, payload)]) }
         if socket.send([.acknowledgement(envelopeID, payload)]) { return socket.id == connection ? .same : .other }
         guard another(than: socket.id)?.send([.acknowledgement(envelopeID, payload)]) == true else {
             return lost(envelopeID)

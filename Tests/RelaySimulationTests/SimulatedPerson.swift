@@ -5,7 +5,7 @@ import RelayCore
 import RelayTestKit
 import SocketMode
 
-/// What the admin API, the command line and a changed file do. Replay jobs have their place here, too: one more case.
+/// What the admin API, the command line and a changed file do. Replay jobs come apart: `Plan.replays`.
 enum PersonAct: CaseIterable {
     case pause, resume, cancel, retry, refresh, reload
 }
@@ -25,7 +25,9 @@ final class SimulatedPerson {
         case .pause: pause(backend, process)
         case .resume: resume(backend, process)
         case .cancel:
-            change(process, among: { !$0.isFinal }, backend) { queue, id in try await queue.cancel(id) }
+            change(process, among: { !$0.isFinal }, backend) {
+                [world] queue, id in try await queue.cancel(id, now: world.clock.now)
+            }
         case .retry:
             change(process, among: { $0 == .dead || $0 == .expired || $0 == .canceled }, backend) {
                 [world] queue, id in try await queue.retry(id, now: world.clock.now)
@@ -33,21 +35,58 @@ final class SimulatedPerson {
         case .refresh:
             world.guarantees.newConnectionsWanted()
             process.connector?.take(.refreshWanted)
-        case .reload: reload(backend, process)
+        case .reload: reload(process)
         }
     }
 
-    /// Tells every gateway that every backend works.
-    func resumeAll() {
+    /// What was given up is made again, at a rate or as fast as it goes; and sometimes not to the end.
+    func replay() {
+        guard let process = world.dice.pick(world.processes.filter(\.isAlive)), let queue = process.queue
+        else { return }
+        var filter = DeliveryFilter()
+        if world.dice.chance(0.5), let backend = world.dice.pick(world.plan.backends) {
+            filter.backends = [backend.name]
+        }
+        let rate = world.dice.weigh([(nil, 1), (0.2, 1), (2, 1), (30, 1)] as [(Double?, Int)])
+        let patience = world.dice.chance(0.4) ? world.dice.seconds(1...20) : nil
+        world.note("a person wants dead letters of \(process.name) made again")
+        Task(executorPreference: world.executor) { [world] in
+            let request = ReplayRequest(filter: filter, perSecond: rate)
+            guard let replay = try? await queue.createReplay(request, now: world.clock.now) else { return }
+            world.note("\(process.name) has replay \(replay.id)")
+            process.replaysChanged()
+            guard let patience, (try? await world.clock.sleep(for: patience)) != nil else { return }
+            world.note("a person cancels replay \(replay.id) of \(process.name)")
+            _ = try? await queue.cancelReplay(replay.id, now: world.clock.now)
+            process.replaysChanged()
+        }
+    }
+
+    /// Tells every gateway that every backend works, and has it run with the file that it began with.
+    func putRight() {
         for process in world.processes where process.isAlive {
             for backend in world.plan.backends { resume(backend.name, process) }
+            reload(process, world.plan.configuration)
+            if world.plan.isTight { deleteDeadLetters(process) }
         }
     }
 
-    /// A file that changes the backend, or how many connections there are.
-    private func reload(_ name: BackendName, _ process: SimulatedProcess) {
-        if world.dice.chance(0.5), let backend = world.plan.backends.first(where: { $0.name == name }) {
-            process.reload(backend)
+    /// They keep their room, which may be all that there is.
+    private func deleteDeadLetters(_ process: SimulatedProcess) {
+        guard let queue = process.queue else { return }
+        process.openActs += 1
+        Task(executorPreference: world.executor) {
+            defer { process.openActs -= 1 }
+            _ = try? await queue.delete(DeliveryFilter(), limit: 1_000)
+        }
+    }
+
+    /// Another file, or how many connections there are.
+    private func reload(_ process: SimulatedProcess) {
+        if world.dice.chance(0.7) {
+            let isFirst = process.disk.configuration == world.plan.configuration
+            // One change at a time: the next one goes back.
+            reload(process, isFirst ? world.plan.configuration.changed(world.dice) : world.plan.configuration)
         } else if !process.isDraining {
             world.guarantees.newConnectionsWanted()
             process.connector?.reconfigure(
@@ -55,24 +94,38 @@ final class SimulatedPerson {
         }
     }
 
+    /// As Reloader: one at a time, and refused while draining, or when the queue does not say what is paused.
+    private func reload(_ process: SimulatedProcess, _ next: SimulatedConfiguration) {
+        guard let parts = process.parts, !process.isReloading, process.disk.configuration != next else { return }
+        process.isReloading = true
+        Task(executorPreference: world.executor) { [world] in
+            defer { process.isReloading = false }
+            guard !process.isDraining, let pauses = try? await parts.queue.pauses(), process.isAlive else { return }
+            world.note("\(process.name) has another file")
+            let last = process.disk.configuration
+            process.disk.configurations.goOn(with: next)
+            await parts.goOn(with: next, after: last, pauses)
+            if process.isAlive { process.disk.configurations.pastEnded(at: world.clock.now) }
+        }
+    }
+
     private func pause(_ name: BackendName, _ process: SimulatedProcess) {
-        guard let dispatcher = process.dispatchers[name], process.openActs == 0 else { return }
+        guard process.openActs == 0 else { return }
         process.openActs += 1
         Task(executorPreference: world.executor) { [world] in
             defer { process.openActs -= 1 }
-            guard (try? await dispatcher.pauseByPerson()) != nil, process.isAlive else { return }
+            guard await process.tell(name, toPause: true) == true, process.isAlive else { return }
             world.guarantees.paused(name, process, at: world.clock.now)
         }
     }
 
     private func resume(_ name: BackendName, _ process: SimulatedProcess) {
-        guard let dispatcher = process.dispatchers[name] else { return }
         world.guarantees.paused(name, process, at: nil)
         process.openActs += 1
         Task(executorPreference: world.executor) { [world] in
             defer { process.openActs -= 1 }
             // Until the disk takes it.
-            while (try? await dispatcher.resume()) == nil, process.isAlive {
+            while await process.tell(name, toPause: false) == nil, process.isAlive {
                 try? await world.clock.sleep(for: .seconds(1))
             }
             world.guarantees.paused(name, process, at: nil)
@@ -92,6 +145,19 @@ final class SimulatedPerson {
         Task(executorPreference: world.executor) {
             guard (try? await change(queue, row.delivery.id)) == .done(backend) else { return }
             _ = await process.dispatchers[backend]?.deliveriesStored([], othersWait: true)
+        }
+    }
+}
+
+extension SimulatedProcess {
+    /// As GatewayOperator tells a dispatcher. nil: the disk did not take it; false: there is none.
+    fileprivate func tell(_ name: BackendName, toPause: Bool) async -> Bool? {
+        do throws(QueueError) {
+            return try await dispatchers.tell(name) { dispatcher throws(QueueError) in
+                if toPause { try await dispatcher.pauseByPerson() } else { try await dispatcher.resume() }
+            }
+        } catch {
+            return nil
         }
     }
 }

@@ -16,9 +16,9 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
     /// `run` has returned, after a drain.
     private(set) var hasEnded = false
     private(set) var isDraining = false
-    private unowned let world: SimulatedWorld
-    private let disk: SimulatedDisk
-    private var parts: Parts?
+    unowned let world: SimulatedWorld
+    let disk: SimulatedDisk
+    private(set) var parts: ProcessParts?
     private var main: Task<Void, Never>?
     private var drainTask: Task<Void, Never>?
     private var parked: [Int: CheckedContinuation<Void, Never>] = [:]
@@ -29,7 +29,7 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
     private(set) var openBatches = 0
     /// Requests that wait for a backend's answer.
     var openQuestions = 0
-    private let health = QueueHealth(logger: .silent)
+    let health = QueueHealth(logger: .silent)
 
     struct Batch: Sendable {
         var envelopes: [Envelope]
@@ -38,25 +38,14 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
 
     private enum Arrival: Sendable {
         case batch(Batch)
-        /// In the place of another one.
         case dispatcher(Dispatcher)
     }
 
     /// How often each backend got a new dispatcher.
-    private(set) var reloads: [BackendName: Int] = [:]
-    /// What a person does with backends that is not done yet: a reload waits for it.
+    var reloads: [BackendName: Int] = [:]
+    /// What a person does with backends that is not done yet.
     var openActs = 0
-
-    private struct Parts {
-        var queue: SimulatedQueue
-        var connector: SimulatedConnector
-        var dispatchers: Dispatchers
-        var edges: ProcessEdges
-        var answerer: Answerer
-        var poster: LateAnswerPoster
-        var gateway: Gateway
-        var keeper: QueueKeeper
-    }
+    var isReloading = false
 
     init(_ world: SimulatedWorld, replica: Int, life: Int, disk: SimulatedDisk) {
         self.world = world
@@ -77,15 +66,19 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
 
     func start() {
         world.note("\(name) starts")
-        let parts = makeParts()
+        disk.configurations.pastEnded(at: now)
+        let parts = ProcessParts(self, world, disk)
         self.parts = parts
+        for dispatcher in parts.dispatchers.sorted { begin(dispatcher) }
         main = Task(executorPreference: world.executor) { await self.live() }
         parts.connector.take(.started)
     }
 
     private func live() async {
+        await parts?.queue.open()
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.keep() }
+            group.addTask { await self.replay() }
             group.addTask { await self.carry() }
             await group.next()
             group.cancelAll()
@@ -101,20 +94,23 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
     private func carry() async {
         guard let parts else { return }
         await withDiscardingTaskGroup { group in
-            for dispatcher in parts.dispatchers.sorted { group.addTask { await dispatcher.run() } }
             group.addTask { await parts.answerer.run() }
             group.addTask { await parts.poster.run() }
             for await arrival in arrivals {
                 switch arrival {
                 case .batch(let batch): take(batch, parts, in: &group)
-                case .dispatcher(let dispatcher): group.addTask { await dispatcher.run() }
+                case .dispatcher(let dispatcher):
+                    group.addTask {
+                        if self.isDraining { await dispatcher.drain() }
+                        await dispatcher.run()
+                    }
                 }
             }
         }
     }
 
     /// In the order read, as SlackConnector does it.
-    private func take(_ batch: Batch, _ parts: Parts, in group: inout DiscardingTaskGroup) {
+    private func take(_ batch: Batch, _ parts: ProcessParts, in group: inout DiscardingTaskGroup) {
         openBatches += 1
         group.addImmediateTask {
             if self.world.sabotage == .acknowledgesEarly {
@@ -133,6 +129,14 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
             if health.problem != nil { await parts?.keeper.check() }
         }
     }
+
+    private func replay() async {
+        guard world.sabotage != .losesReplays, let replays = parts?.replays else { return await keep() }
+        await replays.goOn()
+    }
+
+    /// There is another replay, or one was canceled.
+    func replaysChanged() { parts?.replays.replaysChanged() }
 
     func deliver(_ batch: Batch) {
         if isAlive { arrivalsToTake.yield(.batch(batch)) }
@@ -164,23 +168,8 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
         }
     }
 
-    /// As Reloader, when a backend is configured otherwise: the new dispatcher starts at once, and the old one finishes
-    /// what it has begun.
-    func reload(_ backend: Backend) {
-        guard isAlive, !isDraining, openActs == 0, let parts else { return }
-        openActs += 1
-        Task(executorPreference: world.executor) {
-            defer { self.openActs -= 1 }
-            let before = parts.dispatchers[backend.name]
-            let pause = await before?.pause
-            guard self.isAlive, !self.isDraining else { return }
-            self.reloads[backend.name, default: 0] += 1
-            let next = self.makeDispatcher(backend, parts.queue, parts.edges, pause: pause)
-            parts.dispatchers.set(next, for: backend.name)
-            self.arrivalsToTake.yield(.dispatcher(next))
-            await before?.drain()
-        }
-    }
+    /// As TrafficService: runs until it is drained.
+    func begin(_ dispatcher: Dispatcher) { arrivalsToTake.yield(.dispatcher(dispatcher)) }
 
     static let drainTimeout = Duration.seconds(25)
 
@@ -213,91 +202,4 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
             begin { self.parked.removeValue(forKey: id)?.resume() }
         }
     }
-
-    // MARK: Wiring
-
-    private func makeDispatcher(
-        _ backend: Backend, _ queue: SimulatedQueue, _ edges: ProcessEdges, pause: Pause?
-    ) -> Dispatcher {
-        var backend = backend
-        if world.sabotage == .ignoresMaxInFlight { backend.maxInFlight *= 4 }
-        return Dispatcher(
-            backend, queue: queue, pause: pause, sender: edges, clock: world.clock, random: { self.dice.unit() },
-            health: health, metrics: BackendMetrics(backend: backend.name, factory: NOOPMetricsHandler.instance),
-            logger: .silent)
-    }
-
-    /// As in Composition.
-    private func makeParts() -> Parts {
-        let plan = world.plan
-        let queue = SimulatedQueue(disk: disk, process: self, world: world)
-        let connector = SimulatedConnector(world, self, queue)
-        let edges = ProcessEdges(world: world, process: self, disk: disk)
-        let dispatchers = Dispatchers(
-            Dictionary(
-                uniqueKeysWithValues: plan.backends.map {
-                    ($0.name, makeDispatcher($0, queue, edges, pause: disk.pauses[$0.name]))
-                }))
-        let intake = Intake(queue: queue, dispatchers: dispatchers, health: health)
-        let metrics = GatewayMetrics(factory: NOOPMetricsHandler.instance)
-        let account = AnswerAccount(
-            gateway: metrics, backends: [:], factory: NOOPMetricsHandler.instance, logger: .silent)
-        let owed = disk.lateAnswers.values
-            .sorted { ($0.expiresAt, $0.id.envelopeID) < ($1.expiresAt, $1.id.envelopeID) }
-            .map(\.id)
-        let poster = LateAnswerPoster(
-            way: { _ in edges }, store: queue, owed: owed, clock: world.clock, random: { self.dice.unit() },
-            health: health, account: account)
-        let answerer = Answerer(
-            .init(backends: plan.backends), instance: 2, sender: edges, intake: intake, dispatchers: dispatchers,
-            lateAnswers: queue, poster: poster, clock: world.clock, health: health, account: account)
-        let gateway = Gateway(
-            .init(
-                router: Router(routes: plan.routes), backends: plan.backends, maxPendingBytes: plan.maxPendingBytes),
-            intake: intake, answerer: answerer, clock: world.clock, metrics: metrics, account: account, logger: .silent)
-        return Parts(
-            queue: queue, connector: connector, dispatchers: dispatchers, edges: edges, answerer: answerer,
-            poster: poster,
-            gateway: gateway, keeper: QueueKeeper(queue: queue, health: health, clock: world.clock))
-    }
-}
-
-/// What a process reaches of the backends and of `response_url`s.
-struct ProcessEdges: AttemptSender, AnswerSender, ResponsePoster, @unchecked Sendable {  // one thread per run
-    let world: SimulatedWorld
-    let process: SimulatedProcess
-    let disk: SimulatedDisk
-
-    func send(_ delivery: Delivery, attempt number: Int) async -> AttemptResult {
-        guard process.isAlive, let backend = world.backends[delivery.backend] else {
-            return AttemptResult(.failed(.connectionReset))
-        }
-        if world.sabotage == .attemptsTwice {
-            async let first = backend.attempt(delivery, by: process, on: disk)
-            async let second = backend.attempt(delivery, by: process, on: disk)
-            _ = await first
-            return await second
-        }
-        return await backend.attempt(delivery, by: process, on: disk)
-    }
-
-    func ask(_ delivery: Delivery, attempt number: Int, deadline: Timestamp) async -> AskResult {
-        guard process.isAlive, let backend = world.backends[delivery.backend] else {
-            return AskResult(AttemptResult(.failed(.connectionReset)))
-        }
-        process.openQuestions += 1
-        defer { process.openQuestions -= 1 }
-        if world.sabotage == .neverAnswers { await process.park { _ in } }
-        return await backend.ask(delivery, deadline: deadline, by: process)
-    }
-
-    func mayPost(to url: ResponseURL) -> Bool { true }
-
-    func post(_ body: Payload, to url: ResponseURL) async -> ResponsePostResult {
-        await world.slack.post(body, to: url, by: process)
-    }
-}
-
-extension Logger {
-    static let silent = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
 }

@@ -2,6 +2,7 @@
 
 import RelayCore
 import RelayTestKit
+import SlackConnector
 import SocketMode
 
 /// The schedule and the faults are those of docs/slack-protocol.md, §2, §3.6 and §6.
@@ -16,12 +17,12 @@ final class SimulatedSlack {
     /// How Slack treats those who want to connect.
     enum Door: CaseIterable {
         case open
-        /// `apps.connections.open` answers 500, or not at all.
+        /// `apps.connections.open` answers with a failure, or not at all.
         case apiFails, apiHangs
         case rateLimited
-        /// `invalid_auth`: a person must act.
+        /// `invalid_auth` and its like: a person must act.
         case tokenRefused
-        /// The upgrade is answered 409, or TCP ends.
+        /// The way to the WebSocket is closed, or the upgrade refused.
         case upgradeFails, upgradeHangs
         case noHello
         /// A `disconnect` in place of `hello`.
@@ -87,7 +88,9 @@ final class SimulatedSlack {
         for happening in happenings {
             let copy = Copy(id: "E\(makeNumber())", number: happening.copiesSent, happening: happening)
             happening.copiesSent += 1
-            if copy.number == 0 { happening.isFirstCopySent = socket != nil }
+            if copy.number == 0 {
+                (happening.firstSentAt, happening.isFirstCopySent) = (world.clock.now, socket != nil)
+            }
             sent[copy.id] = Sent(copy: copy, at: world.clock.now, socket: socket)
             world.note(
                 "Slack sends \(happening.name) as \(copy.id) \(socket.map { "on \($0.process.name) \($0.id)" } ?? "to nobody")"
@@ -156,7 +159,7 @@ final class SimulatedSlack {
             return world.guarantees.violated("\(envelopeID) was acknowledged, and never sent")
         }
         if sent.isAcknowledged, !sent.isLost {
-            world.guarantees.violated("\(envelopeID) was acknowledged twice")
+            world.guarantees.violated("4: \(envelopeID) was acknowledged twice")
         }
         if world.dice.chance(world.plan.lostAcknowledgements) {
             world.note("the acknowledgement of \(envelopeID) is lost")
@@ -179,29 +182,21 @@ final class SimulatedSlack {
     var hasGhosts: Bool { sockets.contains { !$0.isHealthy } }
 
     func openConnection() -> (Result<Secret, ConnectFailure>, after: Duration) {
-        let soon = world.dice.milliseconds(20...300)
-        switch door {
-        case .apiFails: return (.failure(ConnectFailure(.apiError, "HTTP 500")), soon)
-        case .apiHangs: return (.failure(ConnectFailure(.apiUnreachable, "timeout")), .seconds(10))
-        case .rateLimited:
-            let wait = world.dice.seconds(1...30)
-            return (.failure(ConnectFailure(.rateLimited, "HTTP 429", retryAfter: wait)), soon)
-        case .tokenRefused: return (.failure(ConnectFailure(.apiFatal, "invalid_auth")), soon)
-        case .open, .upgradeFails, .upgradeHangs, .noHello, .refusesHello, .full, .flaps, .linkDisabled:
-            let number = makeNumber()
-            urls.insert(number)
-            return (.success(Secret("\(number)")), soon)
-        }
+        if door == .apiHangs { return (.failure(ConnectFailure(.apiUnreachable, "timeout")), .seconds(10)) }
+        let number = makeNumber()
+        urls.insert(number)
+        let answer = SlackAnswer(at: door, url: "\(number)", world.dice)
+        let result = ConnectionsOpen.read(
+            status: answer.status, retryAfter: answer.retryAfter, contentType: nil, body: Array(answer.body.utf8))
+        return (result, world.dice.milliseconds(20...300))
     }
 
     func upgrade(_ url: Secret) -> (ConnectFailure?, after: Duration) {
         if Int(String(decoding: url.bytes, as: UTF8.self)).flatMap({ urls.remove($0) }) == nil {
-            world.guarantees.violated("a URL was dialed twice")
+            world.guarantees.violated("6: a URL was dialed twice")
         }
         switch door {
-        case .upgradeFails:
-            let outcome = world.dice.chance(0.5) ? ConnectOutcome.upgradeRejected : .reset
-            return (ConnectFailure(outcome, "HTTP 409"), world.dice.milliseconds(20...300))
+        case .upgradeFails: return (SlackAnswer.refusedUpgrade(world.dice), world.dice.milliseconds(20...300))
         case .upgradeHangs: return (ConnectFailure(.timeout, "no answer"), .seconds(10))
         case .open, .apiFails, .apiHangs, .rateLimited, .tokenRefused, .noHello, .refusesHello, .full, .flaps,
             .linkDisabled:
@@ -237,7 +232,7 @@ final class SimulatedSlack {
         sockets.removeAll { $0 === socket }
         guard world.plan.isPlannedOnly, hasBeenConnected, !world.isClosing else { return }
         if !sockets.contains(where: \.takesEnvelopes) {
-            world.guarantees.violated("a moment without a connection, and nothing but planned refreshes and restarts")
+            world.guarantees.violated("5: a moment without a connection, with planned refreshes and restarts only")
         }
     }
 

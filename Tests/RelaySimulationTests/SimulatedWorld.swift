@@ -6,8 +6,6 @@ import RelayTestKit
 /// The same seed gives the same run on every machine. Everything runs on the thread that calls `run`.
 final class SimulatedWorld: @unchecked Sendable {
     private static let start = Timestamp(millisecondsSinceEpoch: 0)
-    /// After so long without troubles everything must have come to rest.
-    private static let patience = Duration.seconds(4 * 3600)
 
     let plan: Plan
     let sabotage: Sabotage?
@@ -20,24 +18,24 @@ final class SimulatedWorld: @unchecked Sendable {
     private(set) var history: [String] = []
     private(set) var isHealed = false
     /// The last drain has begun.
-    private(set) var isClosing = false
+    var isClosing = false
     /// Jobs of tasks and actors, and what the outside did.
     private(set) var steps = 0
+    /// Ways in which attempts ended.
+    private(set) var ends: Set<String> = []
     private let isRecording: Bool
     private var all: [SimulatedProcess] = []
-    private var storage: Storage?
     private var isOver = false
     private var stepsToKill: Int?
-    private var healedAt = SimulatedWorld.start
-    private var quietSince: Timestamp?
+    private(set) var healedAt = SimulatedWorld.start
+    var quietSince: Timestamp?
 
-    /// What refers back to the world.
-    private struct Storage {
-        let slack: SimulatedSlack
-        let person: SimulatedPerson
-        let guarantees: Guarantees
-        let backends: [BackendName: SimulatedBackend]
-    }
+    // What refers back to the world.
+    private(set) lazy var slack = SimulatedSlack(self)
+    private(set) lazy var person = SimulatedPerson(self)
+    private(set) lazy var guarantees = Guarantees(self)
+    private(set) lazy var backends = Dictionary(
+        uniqueKeysWithValues: plan.backends.map { ($0.name, SimulatedBackend($0, self)) })
 
     /// - Parameters:
     ///   - plan: nil: as the seed has it.
@@ -52,21 +50,11 @@ final class SimulatedWorld: @unchecked Sendable {
         sharedPayload = self.plan.payloadBytes.map { Payload(bytes: Array(repeating: 0x20, count: $0)) }
     }
 
-    private var parts: Storage {
-        if let storage { return storage }
-        let made = Storage(
-            slack: SimulatedSlack(self), person: SimulatedPerson(self), guarantees: Guarantees(self),
-            backends: Dictionary(uniqueKeysWithValues: plan.backends.map { ($0.name, SimulatedBackend($0, self)) }))
-        storage = made
-        return made
-    }
-
-    var slack: SimulatedSlack { parts.slack }
-    var guarantees: Guarantees { parts.guarantees }
-    var backends: [BackendName: SimulatedBackend] { parts.backends }
     var violations: [String] { guarantees.violations }
     /// Nothing but what was planned has happened to connections.
     var isCalm: Bool { plan.connectionTroubles == 0 && plan.slackTroubles == 0 && plan.kills + plan.personActs == 0 }
+
+    func met(_ end: String) { ends.insert(end) }
 
     func note(_ line: @autoclosure () -> String) {
         guard isRecording else { return }
@@ -98,7 +86,8 @@ final class SimulatedWorld: @unchecked Sendable {
     @discardableResult
     func run() -> [String] {
         for replica in 0..<plan.replicas {
-            disks.append(SimulatedDisk())
+            let maxBytes = sabotage == .queueIgnoresSize ? .max : plan.maxBytes
+            disks.append(SimulatedDisk(plan.configuration, QueueLimits(maxBytes: maxBytes, whenFull: plan.whenFull)))
             startProcess(replica, life: 0)
         }
         schedule()
@@ -134,7 +123,7 @@ final class SimulatedWorld: @unchecked Sendable {
         for index in processes.indices {
             let process = processes[index]
             if process.isAlive {
-                guarantees.checkMemory(process)
+                if process.queue?.hasGrown == true { guarantees.checkMemory(process) }
             } else if process.hasEnded, !isClosing {
                 for backend in backends.values { backend.forget(index) }
                 startProcess(index, life: process.life + 1)
@@ -181,7 +170,8 @@ final class SimulatedWorld: @unchecked Sendable {
         sometimes(plan.diskTroubles) { self.changeDisk() }
         sometimes(plan.slackTroubles) { self.changeDoor() }
         sometimes(plan.connectionTroubles) { self.slack.trouble() }
-        sometimes(plan.personActs) { self.parts.person.act() }
+        sometimes(plan.personActs) { self.person.act() }
+        sometimes(plan.replays) { self.person.replay() }
         sometimes(plan.kills) { self.stepsToKill = self.dice.int(0...40) }
         sometimes(plan.restarts) { self.restart() }
         sometimes(plan.refreshes) { self.slack.refresh() }
@@ -229,56 +219,5 @@ final class SimulatedWorld: @unchecked Sendable {
         for disk in disks { disk.mood = .good }
         for name in backends.keys.sorted() { backends[name]?.mood = .good }
         look()
-    }
-
-    // MARK: Rest
-
-    /// Looks whether everything has come to rest, and ends the run, or looks again.
-    private func look() {
-        let isQuiet = isAtRest
-        if !isQuiet {
-            quietSince = nil
-            if healedAt.duration(to: clock.now) > Self.patience { return guarantees.violated("rest: \(restlessness)") }
-            // A person says that backends are back, again and again: one that was 410 may be found so late.
-            parts.person.resumeAll()
-        } else if quietSince == nil {
-            quietSince = clock.now
-            slack.send([slack.make(.event)])
-        } else {
-            return close()
-        }
-        after(.seconds(10)) { self.look() }
-    }
-
-    private var isAtRest: Bool {
-        slack.pending == 0 && !slack.hasGhosts
-            && processes.allSatisfy { $0.isAlive && $0.openBatches + $0.openQuestions + $0.openActs == 0 }
-            && processes.allSatisfy { $0.connector?.isWhole == true && $0.queue?.leaseCount == 0 }
-            && disks.allSatisfy { disk in
-                disk.lateAnswers.keys.allSatisfy(disk.unknownAnswers.contains)
-                    && disk.unsettled.values.allSatisfy(\.isEmpty)
-            }
-    }
-
-    /// For people: what has not come to rest.
-    private var restlessness: String {
-        let lines = processes.map { process in
-            "\(process.name): \(process.openBatches) batches, \(process.openQuestions) questions, "
-                + "\(process.queue?.leaseCount ?? 0) leases, \(process.connector?.openCount ?? 0) of "
-                + "\(process.connector?.socketCount ?? 0) sockets connected"
-        }
-        let waiting = disks.map { disk in
-            "\(disk.unsettled.values.reduce(0) { $0 + $1.count }) deliveries and \(disk.lateAnswers.count) late answers wait"
-        }
-        return (lines + waiting + ["Slack has \(slack.pending) to send"]).joined(separator: "; ")
-    }
-
-    /// The last drain: everything must end by itself, and in time.
-    private func close() {
-        if let event = slack.happenings.last, event.acknowledgedAt == nil, plan.lostAcknowledgements == 0 {
-            guarantees.violated("rest: \(event.name) was not taken although all is well")
-        }
-        isClosing = true
-        for process in processes { process.drain() }
     }
 }

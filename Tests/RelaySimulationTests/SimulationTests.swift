@@ -3,6 +3,7 @@
 import Foundation
 import RelayCore
 import RelayTestKit
+import SocketMode
 import Testing
 
 @Suite struct SimulationTests {
@@ -19,9 +20,29 @@ import Testing
         arguments: [
             (1204, "asked again after connection_refused, although a person had paused the backend meanwhile"),
             (1959, "the same, of a modal"),
+            (512_492, "told that a 410 backend is paused, before that was durable; then a kill"),
+            (531_436, "a step of a replay was durable, reported as failed, and made again: above the rate by one step"),
+            (532_441, "given up before a replay began, durable after it: none that the replay has passed over"),
+            (517_777, "the next of an order key, leased while the one before was being settled, does not overtake it"),
             (12_313, "a promise whose write was reported as failed, and was durable, waits for the next start"),
         ] as [(UInt64, String)])
     func failedOnce(seed: UInt64, story: String) { Simulation.check(seed) }
+
+    @Test("attempts to connect and to deliver end in each way that there is")
+    func endsOfAttempts() {
+        var missing = Set(ConnectOutcome.allCases.map { "attempt \($0.rawValue)" })
+        let reasons: [AttemptReason] = [
+            .dnsError, .connectionRefused, .connectionReset, .connectTimeout, .timeout, .tlsError, .blockedAddress,
+            .redirect, .responseTooLarge, .requestError,
+        ]
+        missing.formUnion(reasons.map(\.description) + ["accepted", "http_410", "http_500", "http_422", "http_429"])
+        for seed in UInt64(1)...1_000 where !missing.isEmpty {
+            let world = SimulatedWorld(seed: seed)
+            world.run()
+            missing.subtract(world.ends)
+        }
+        #expect(missing.isEmpty)
+    }
 
     @Test("planned refreshes lose nothing, repeat nothing, and leave no moment without a connection", arguments: 1...2)
     func plannedRefreshes(connections: Int) {
