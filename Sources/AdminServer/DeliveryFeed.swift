@@ -14,7 +14,7 @@ package struct FeedEvent: Sendable {
     package enum Name: String, Sendable, CaseIterable {
         /// An attempt at a delivery finished.
         case attempt
-        /// What became of a delivery is durable.
+        /// What became of a delivery is recorded.
         case settled
         /// Somebody waited for an answer, and this came of it.
         case answer

@@ -31,6 +31,9 @@ final class AnswerJob {
     var hasTurn = false
     /// Whether its deadline still means something.
     var isBeingAsked = false
+    /// Whether what follows from its deadline is being done, and who waits for the end of that.
+    var isDeadlineUnderWay = false
+    var afterDeadline: CheckedContinuation<Void, Never>?
     /// Whether Slack was left waiting.
     var isWithheld = false
     /// Whether something goes to the `response_url`.

@@ -237,9 +237,7 @@ extension Answerer {
         case .sleep(let time):
             if (try? await clock.sleep(until: time, tolerance: nil)) != nil { deadlineCame(time) }
         case .deadlinePassed(let number):
-            if let job = jobs[number] { await carryOut(job) { $0.deadlinePassed() } }
-            // An event whose turn has not come by now will come again.
-            line.removeValue(forKey: number)?.resume(returning: false)
+            if let job = jobs[number], job.isBeingAsked { await deadlinePassed(job) }
         }
     }
 
@@ -250,6 +248,8 @@ extension Answerer {
             watchDeadline(of: job)
             await askBackend(job)
             job.isBeingAsked = false
+            // What the machine does about the deadline comes to its end before the job does.
+            if job.isDeadlineUnderWay { await withCheckedContinuation { job.afterDeadline = $0 } }
             if job.hasTurn { passTurn(job.backend) }
             room.leave(job.backend, isEvent: job.shape == .event, bytes: bytes)
         } else {
@@ -259,7 +259,18 @@ extension Answerer {
         end(job)
     }
 
-    /// One sleeps for all: nearly every job is over long before its deadline.
+    private func deadlinePassed(_ job: AnswerJob) async {
+        job.isDeadlineUnderWay = true
+        await carryOut(job) { $0.deadlinePassed() }
+        job.isDeadlineUnderWay = false
+        job.afterDeadline?.resume()
+        job.afterDeadline = nil
+        // An event whose turn has not come by now will come again.
+        line.removeValue(forKey: job.number)?.resume(returning: false)
+    }
+
+    /// One sleeps for all: nearly every job is over long before its deadline. (A clock that is set forward meanwhile can make
+    /// one wait for the sleep that was begun: once, and not longer than that.)
     private func watchDeadline(of job: AnswerJob) {
         deadlines.insert(.init(time: deadline(of: job), number: job.number))
         sleepUntilNextDeadline()

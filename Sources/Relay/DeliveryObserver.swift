@@ -6,7 +6,7 @@ package import RelayCore
 /// at once.
 package protocol DeliveryObserver: Sendable {
     func attemptFinished(_ delivery: Delivery, _ result: AttemptResult, number: Int, duration: Duration)
-    /// These outcomes are durable now.
+    /// These outcomes are recorded now.
     func settled(_ settlements: [Settlement], of backend: BackendName)
     /// Somebody waited, and this is what it came to.
     func answered(_ report: AnswerReport)

@@ -31,7 +31,7 @@ package actor Dispatcher {
     private var machine: DispatchStateMachine
     private let work: AsyncStream<Work>
     private let workToDo: AsyncStream<Work>.Continuation
-    /// Decided, not yet durable; in the order decided.
+    /// Decided, not yet recorded; in the order decided.
     private var unrecorded: [Settlement] = []
     private var isSettling = false
     private var isDraining = false
@@ -112,7 +112,8 @@ package actor Dispatcher {
         // Stored again where there is one: what a 410 has begun may not be durable yet.
         let pause = pause ?? Pause(since: clock.now, cause: .person)
         try await pauses.setPause(pause, of: backend.name)
-        guard self.pause != pause else { return }
+        // It answered 410 meanwhile, or another person was faster.
+        guard self.pause == nil else { return }
         self.pause = pause
         logger.notice("backend paused: its deliveries are held")
         perform(machine.paused(now: clock.now))

@@ -14,7 +14,7 @@ package struct Intake: Sendable {
         self.health = health
     }
 
-    /// Durable when it returns; nothing was stored when it throws. What it returns is to be given to `handOn`.
+    /// As `DeliveryQueue.enqueue`. What it returns is to be given to `handOn`.
     func store(_ requests: [EnqueueRequest]) async throws(QueueError) -> [EnqueueResult] {
         do {
             let results = try await queue.enqueue(requests)

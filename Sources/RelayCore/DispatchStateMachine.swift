@@ -17,7 +17,7 @@
 /// The one surprising rule: deliveries that come from memory are taken only while nothing waits in the queue. Otherwise
 /// new deliveries would overtake the backlog, and a backlog that shrinks slower than it grows would never be reached.
 ///
-/// A delivery is *held* from the moment it is leased until its settlement is durable; held deliveries and their bytes
+/// A delivery is *held* from the moment it is leased until its settlement is recorded; held deliveries and their bytes
 /// are bounded.
 package struct DispatchStateMachine: Sendable {
     package struct Configuration: Sendable, Equatable {
@@ -366,7 +366,7 @@ package struct DispatchStateMachine: Sendable {
         return unstarted.map(\.id)
     }
 
-    /// These settlements of `Actions.settle` are durable.
+    /// These settlements of `Actions.settle` are recorded.
     package mutating func settled(_ settlements: [Settlement], now: Timestamp) -> Actions {
         for settlement in settlements {
             unsettledCount -= 1

@@ -19,6 +19,7 @@ final class DispatchQueueExecutor: SerialExecutor {
     /// Not later than a job that is enqueued afterwards.
     func run(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
 
+    /// Late rather than early.
     func run(after delay: DispatchTimeInterval, _ body: @escaping @Sendable () -> Void) {
         queue.asyncAfter(deadline: .now() + delay, execute: body)
     }

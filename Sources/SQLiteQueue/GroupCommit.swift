@@ -33,7 +33,7 @@ enum Write: Sendable {
         }
     }
 
-    /// Whether nobody waits for it, neither Slack nor a person nor another delivery: it may wait for company.
+    /// Whether little waits for it, and no other delivery: it may wait for company.
     var isPatient: Bool {
         if case .settle(_, unblocks: true) = self { false } else { !isSynced }
     }
@@ -88,6 +88,7 @@ final class WriteInbox<Caller: Sendable>: Sendable {
 
     private let state = Mutex(State())
 
+    /// - Returns: what the caller has to see to; nil when a transaction that takes this one is seen to already.
     func add(_ call: Call) -> Need? {
         state.withLock { state in
             state.waiting.append(call)

@@ -160,7 +160,7 @@ extension LeaseTable {
     /// its own.
     mutating func unclaimAll() { unclaim(claims) }
 
-    /// A transaction is durable: what it stored is leased, what it settled is not any more.
+    /// A transaction is committed: what it stored is leased, what it settled is not any more.
     mutating func committed(_ effects: WriteTransaction.Effects) {
         for (backend, count) in effects.ledger.backends
         where count.unfinished > 0 && ledger.backends[backend]?.unfinished ?? 0 == 0 {

@@ -11,10 +11,8 @@ import RelayCore
 /// Group commit: each caller leaves its call in the inbox and waits. The first of them has a transaction run with all that
 /// the inbox holds; what comes meanwhile shares the next one.
 actor QueueWriter {
-    /// How long what nobody waits for waits for a transaction that comes anyway. Under load each of these comes along with
-    /// envelopes; so much later is it recorded that a delivery was made, and made again after a kill.
-    private static let patience = DispatchTimeInterval.milliseconds(5)
-
+    /// How long a patient call waits for a transaction that comes anyway.
+    private let patience: DispatchTimeInterval
     private let executor = DispatchQueueExecutor(label: "relay.queue.writer")
     private typealias Inbox = WriteInbox<CheckedContinuation<Result<Written, QueueError>, Never>>
     private let inbox = Inbox()
@@ -42,8 +40,9 @@ actor QueueWriter {
         var isSynced: Bool?
     }
 
-    init(path: String, limits: QueueLimits, state: QueueState, logger: Logger) {
+    init(path: String, limits: QueueLimits, patience: Duration, state: QueueState, logger: Logger) {
         self.path = path
+        self.patience = .nanoseconds(Int(patience / .nanoseconds(1)))
         self.limits = limits
         self.state = state
         self.logger = logger
@@ -60,7 +59,7 @@ actor QueueWriter {
         switch need {
         case nil: break
         case .now: executor.run { self.assumeIsolated { $0.commitWaiting() } }
-        case .soon: executor.run(after: Self.patience) { self.assumeIsolated { $0.commitPatient() } }
+        case .soon: executor.run(after: patience) { self.assumeIsolated { $0.commitPatient() } }
         }
     }
 
@@ -84,10 +83,13 @@ extension QueueWriter {
     }
 
     private func commitPatient() {
-        while case let calls = inbox.takeAll(), !calls.isEmpty { commit(calls) }
+        commit(inbox.takeAll())
+        // What more there is than one transaction takes, and what came meanwhile and cannot wait.
+        commitWaiting()
     }
 
     private func commit(_ calls: [Inbox.Call]) {
+        guard !calls.isEmpty else { return }
         do {
             for (call, outcome) in zip(calls, try runTransaction(calls.map(\.write))) {
                 call.caller.resume(returning: outcome)
@@ -265,7 +267,7 @@ extension QueueWriter {
 
     /// Finishes the calls that came before, then lets go of the files and the lock.
     func close() {
-        commitPatient()
+        while case let calls = inbox.takeAll(), !calls.isEmpty { commit(calls) }
         opened = nil
         // Closing the last connection copies the write-ahead log into the database and removes it.
         connection = nil

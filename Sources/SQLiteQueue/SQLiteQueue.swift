@@ -24,13 +24,17 @@ package final class SQLiteQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     /// process.
     /// - Parameters:
     ///   - path: the database; its directory must exist, on a local disk. Beside it come `-wal`, `-shm` and `.lock`.
+    ///   - patience: how long it may take until what became of a delivery is recorded, when no envelope comes: so much later
+    ///     a kill makes it come again.
     ///   - logger: told of a shared file system, and of recoveries.
     /// - Throws: `locked` when another process holds it; `unusable` when the file is something else, was written by a
     ///   newer Relay, or lies on a network file system; `corrupt`; `unavailable` when it cannot be written now.
-    package init(path: String, limits: QueueLimits = .init(), logger: Logger) async throws(QueueError) {
+    package init(
+        path: String, limits: QueueLimits = .init(), patience: Duration = .milliseconds(5), logger: Logger
+    ) async throws(QueueError) {
         self.limits = limits
         state = QueueState()
-        writer = QueueWriter(path: path, limits: limits, state: state, logger: logger)
+        writer = QueueWriter(path: path, limits: limits, patience: patience, state: state, logger: logger)
         let opened = try await writer.open()
         reader = QueueReader(opened, state: state, logger: logger)
         archive = ArchiveReader(opened, state: state)

@@ -1,4 +1,4 @@
-// What one transaction does to the tables, and what must follow in memory once it is durable.
+// What one transaction does to the tables, and what must follow in memory once it is committed.
 
 import RelayCore
 
@@ -18,7 +18,7 @@ struct WriteTransaction {
     private var probes = 0
     private let original: Ledger
 
-    /// What must follow in memory when the transaction is durable, and only then.
+    /// What must follow in memory when the transaction is committed, and only then.
     struct Effects: Sendable {
         var ledger: Ledger
         /// New deliveries, leased by who stored them.

@@ -25,7 +25,7 @@ struct WebSocketDialer: Sendable {
         _ url: WebSocketURL, install: @escaping @Sendable (any Channel) throws -> Result
     ) async throws(ConnectFailure) -> Result {
         let proxy = try ProxyAddress.select(for: url, configured: proxy, environment: environment)
-        let tls = try url.isSecure || proxy?.isSecure == true ? makeTLSContext() : nil
+        let tls = try url.isSecure || proxy?.isSecure == true ? await makeTLSContext() : nil
         let attempt = DialAttempt<Result>(
             url: url, proxy: proxy, tls: tls, timeout: timeout, eventLoop: group.next(), install: install)
         do {
@@ -41,7 +41,15 @@ struct WebSocketDialer: Sendable {
         }
     }
 
-    private func makeTLSContext() throws(ConnectFailure) -> NIOSSLContext {
+    /// On one of Swift's own threads: all authorities of the system are read.
+    private func makeTLSContext() async throws(ConnectFailure) -> NIOSSLContext {
+        try await withTaskExecutorPreference(globalConcurrentExecutor) {
+            Result { () throws(ConnectFailure) in try readTLSContext() }
+        }
+        .get()
+    }
+
+    private func readTLSContext() throws(ConnectFailure) -> NIOSSLContext {
         // Full verification is the default of a client configuration; nothing here can switch it off.
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12

@@ -38,14 +38,16 @@ final class AnswerStory: Sendable {
     private let alarms = Mutex<[String]>([])
     private let executor: SeededExecutor
     private let backend: Backend
+    private let deadlines: [AppName: Duration]
 
     /// - Parameters:
     ///   - reactions: one per request, the last one again and again.
     ///   - posts: what Slack says to posts, one each; then it takes them.
     init(
         _ reactions: Reaction..., posts: [ResponsePostResult] = [], maxWaiting: Int = 1_000, maxInFlight: Int = 16,
-        queue: StubbornQueue = StubbornQueue(), seed: UInt64 = 1
+        deadlines: [AppName: Duration] = [:], queue: StubbornQueue = StubbornQueue(), seed: UInt64 = 1
     ) {
+        self.deadlines = deadlines
         self.reactions = Mutex(reactions)
         self.posts.withLock { $0 = posts }
         self.queue = queue
@@ -89,7 +91,7 @@ final class AnswerStory: Sendable {
             random: { 0 }, health: health, account: account)
         let intake = Intake(queue: queue, dispatchers: [:], health: health)
         let answerer = Answerer(
-            .init(backends: [backend]), instance: 7, sender: Sender(story: self),
+            .init(deadlines: deadlines, backends: [backend]), instance: 7, sender: Sender(story: self),
             intake: intake, dispatchers: [:], lateAnswers: queue, poster: poster, clock: clock, health: health,
             account: account)
         let gateway = Gateway(
@@ -170,12 +172,13 @@ extension Payload {
 extension Envelope {
     /// Somebody waits.
     static func person(
-        _ id: String, _ kind: Kind = .command, type: String? = nil, at time: Duration = .zero, key: String? = nil
+        _ id: String, _ kind: Kind = .command, app: AppName = App.defaultName, type: String? = nil, at time: Duration = .zero,
+        key: String? = nil
     ) -> Envelope {
         var attributes = EnvelopeAttributes()
         attributes.payloadType = type
         return Envelope(
-            id: id, kind: kind, payload: Payload("{}"), attributes: attributes, deduplicationKey: key,
+            app: app, id: id, kind: kind, payload: Payload("{}"), attributes: attributes, deduplicationKey: key,
             acceptsResponsePayload: true, responseURL: ResponseURL("https://hooks.slack.com/commands/1"),
             receivedAt: Timestamp.zero.advanced(by: time))
     }

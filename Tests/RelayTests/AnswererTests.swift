@@ -165,6 +165,33 @@ import Testing
             ])
     }
 
+    @Test("a reply that comes while its promise is being stored: the job goes on to its end, and a copy asks nobody")
+    func replyBesidePromise() {
+        let story = AnswerStory(.replies("done", after: .milliseconds(2_600)))
+        story.queue.storesLateAnswers { try? await story.clock.sleep(for: .milliseconds(200)) }
+        story.play(.person("e1", key: "t"), .person("e2", at: .seconds(60), key: "t"))
+        #expect(
+            Set(story.history) == [
+                "0 ms: asked", "2700 ms: e1 acknowledged", #"2900 ms: posted {"text":"done"}"#,
+                "2900 ms: answered_late", "60000 ms: e2 acknowledged",
+            ])
+    }
+
+    @Test("each has its own deadline, whoever came first and however many have answered meanwhile")
+    func deadlines() {
+        let story = AnswerStory(
+            .replies("late", after: .seconds(9)), .replies("late", after: .seconds(9)), .replies("in time"),
+            .replies("late", after: .seconds(9)), deadlines: ["hasty": .seconds(1), "patient": .milliseconds(2_500)])
+        story.play(
+            .person("e1", app: "patient"), .person("e2", app: "hasty", at: .milliseconds(100)),
+            .person("e3", app: "hasty", at: .milliseconds(200)), .person("e4", app: "patient", at: .milliseconds(300)))
+        #expect(
+            story.history.filter { $0.contains("acknowledged") } == [
+                #"200 ms: e3 acknowledged with {"text":"in time"}"#, "1100 ms: e2 acknowledged",
+                "2500 ms: e1 acknowledged", "2800 ms: e4 acknowledged",
+            ])
+    }
+
     @Test("what failed is asked for again when it comes again")
     func copyOfFailure() {
         let story = AnswerStory(.fails(), .replies("done"))

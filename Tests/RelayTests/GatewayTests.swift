@@ -181,6 +181,10 @@ final class StubbornQueue: DeliveryQueue, LateAnswerStore {
     private let failure = Mutex<QueueError.Code?>(nil)
     private let gate = Mutex<Gate?>(nil)
     private let requests = Mutex<[EnqueueRequest]>([])
+    private let beforeLateAnswer = Mutex<@Sendable () async -> Void>({})
+
+    /// Done whenever a late answer is stored, before it is.
+    func storesLateAnswers(after wait: @escaping @Sendable () async -> Void) { beforeLateAnswer.withLock { $0 = wait } }
 
     /// All that was stored, in order.
     var enqueued: [EnqueueRequest] { requests.withLock { $0 } }
@@ -204,6 +208,7 @@ final class StubbornQueue: DeliveryQueue, LateAnswerStore {
     }
 
     func store(_ answer: LateAnswer) async throws(QueueError) {
+        await beforeLateAnswer.withLock { $0 }()
         try mayFail()
         try await queue.store(answer)
     }

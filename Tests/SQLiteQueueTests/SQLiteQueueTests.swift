@@ -139,6 +139,27 @@ struct SQLiteQueueTests {
         #expect(await queue.writer.synchronous == 2)
     }
 
+    @Test("What nobody waits for is recorded with what comes, and what others wait for at once", .timeLimit(.minutes(1)))
+    func patience() async throws {
+        let queue = try await directory.open(patience: .seconds(100_000))
+        let ids = try await queue.store(.event("1"))
+        let ordered = try await queue.store(.event("2").ordered("c"))
+        async let completed: Void = queue.complete(ids)
+        while queue.writer.waitingCalls < 1 { await Task.yield() }
+        let commits = await queue.writer.commits
+        try await queue.complete(ordered)
+        try await completed
+        #expect(await queue.writer.commits == commits + 1)
+        #expect(try await queue.statistics()["a"]?.waiting == [:])
+    }
+
+    @Test("What nobody waits for is recorded in time though nothing comes", .timeLimit(.minutes(1)))
+    func patienceEnds() async throws {
+        let queue = try await directory.open(patience: .zero)
+        try await queue.complete(try await queue.store(.event("1")))
+        #expect(try await queue.statistics()["a"]?.waiting == [:])
+    }
+
     @Test("Of one transaction's calls, those that are refused for lack of room are refused alone")
     func refusedAlone() async throws {
         let queue = try await directory.open(.init(maxBytes: 3 * EnqueueRequest.event().storedBytes))

@@ -21,8 +21,10 @@ final class TemporaryDirectory: Sendable {
 
     var database: String { path + "/relay.db" }
 
-    func open(_ limits: QueueLimits = .init()) async throws -> SQLiteQueue {
-        try await SQLiteQueue(path: database, limits: limits, logger: .silent)
+    func open(
+        _ limits: QueueLimits = .init(), patience: Duration = .milliseconds(5)
+    ) async throws -> SQLiteQueue {
+        try await SQLiteQueue(path: database, limits: limits, patience: patience, logger: .silent)
     }
 }
 
