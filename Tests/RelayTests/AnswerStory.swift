@@ -172,7 +172,8 @@ extension Payload {
 extension Envelope {
     /// Somebody waits.
     static func person(
-        _ id: String, _ kind: Kind = .command, app: AppName = App.defaultName, type: String? = nil, at time: Duration = .zero,
+        _ id: String, _ kind: Kind = .command, app: AppName = App.defaultName, type: String? = nil,
+        at time: Duration = .zero,
         key: String? = nil
     ) -> Envelope {
         var attributes = EnvelopeAttributes()

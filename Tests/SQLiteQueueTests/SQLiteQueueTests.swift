@@ -139,7 +139,8 @@ struct SQLiteQueueTests {
         #expect(await queue.writer.synchronous == 2)
     }
 
-    @Test("What nobody waits for is recorded with what comes, and what others wait for at once", .timeLimit(.minutes(1)))
+    @Test(
+        "What nobody waits for is recorded with what comes, and what others wait for at once", .timeLimit(.minutes(1)))
     func patience() async throws {
         let queue = try await directory.open(patience: .seconds(100_000))
         let ids = try await queue.store(.event("1"))
