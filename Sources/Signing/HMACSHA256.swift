@@ -44,12 +44,15 @@ package enum HMACSHA256 {
                 preconditionFailure("libcrypto offers no HMAC; is its default provider switched off?")
             }
             self.context = context
-            let chosen = "SHA256".withCString { digest in
-                let parameters = [
-                    OSSL_PARAM_construct_utf8_string("digest", UnsafeMutablePointer(mutating: digest), 0),
-                    OSSL_PARAM_construct_end(),
-                ]
-                return EVP_MAC_CTX_set_params(context, parameters)
+            // A parameter holds the addresses of its name and its value: both live until it has been read.
+            let chosen = "digest".withCString { name in
+                "SHA256".withCString { digest in
+                    let parameters = [
+                        OSSL_PARAM_construct_utf8_string(name, UnsafeMutablePointer(mutating: digest), 0),
+                        OSSL_PARAM_construct_end(),
+                    ]
+                    return EVP_MAC_CTX_set_params(context, parameters)
+                }
             }
             requireSuccess(chosen, of: "EVP_MAC_CTX_set_params(SHA256)")
         }
