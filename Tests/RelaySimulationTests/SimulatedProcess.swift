@@ -112,7 +112,7 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
     /// In the order read, as SlackConnector does it.
     private func take(_ batch: Batch, _ parts: ProcessParts, in group: inout DiscardingTaskGroup) {
         openBatches += 1
-        group.addImmediateTask {
+        group.addTaskNow {
             if self.world.sabotage == .acknowledgesEarly {
                 parts.connector.acknowledge(batch.envelopes.map(\.id), on: batch.connection)
             }
