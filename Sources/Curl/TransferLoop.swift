@@ -13,6 +13,9 @@ final class TransferLoop {
     /// Idle connections that are kept open. Their number never exceeds the largest number of transfers at one time;
     /// libcurl's own bound (four for each *running* transfer) would close them whenever the load falls.
     private static let maxIdleConnections = 1024
+    /// How often commands are taken before the sockets have their turn: a task that goes on starts a transfer, which
+    /// lets another task go on.
+    private static let rounds = 4
     /// Handles without a transfer that are kept for the next ones.
     private static let maxIdleHandles = 256
 
@@ -49,13 +52,11 @@ final class TransferLoop {
     }
 
     func run() {
-        while true {
-            let (commands, isClosed) = inbox.take()
-            for command in commands { execute(command) }
-            if isClosed { break }
+        inbox.begin()
+        while executeCommands() {
             fireTimer()
             finishCompleted()
-            poll.wait(atMostMilliseconds: millisecondsToTimer) { socket, readiness in
+            poll.wait(atMostMilliseconds: inbox.isEmpty ? millisecondsToTimer : 0) { socket, readiness in
                 act(on: socket, readiness.curlFlags)
             }
             fireTimer()
@@ -80,6 +81,17 @@ final class TransferLoop {
 }
 
 extension TransferLoop {
+    /// - Returns: false when the inbox is closed, and these were the last ones.
+    private func executeCommands() -> Bool {
+        for _ in 0..<Self.rounds {
+            let (commands, isClosed) = inbox.take()
+            for command in commands { execute(command) }
+            if isClosed { return false }
+            if commands.isEmpty { break }
+        }
+        return true
+    }
+
     private func execute(_ command: Inbox.Command) {
         switch command {
         case .start(let transfer):
@@ -87,6 +99,8 @@ extension TransferLoop {
         case .cancel(let transfer):
             guard let handle = transfer.easy else { return }
             end(handle, .failure(.canceled))
+        case .run(let job):
+            job.runSynchronously(on: inbox.asUnownedTaskExecutor())
         }
     }
 

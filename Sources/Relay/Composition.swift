@@ -92,7 +92,7 @@ package struct Composition: Sendable {
         }
         let traffic = TrafficService(
             connectors: connectors, dispatchers: dispatchers, answerer: answerer, poster: poster, executor: thread,
-            drainTimeout: { current.value.configuration.drainTimeout }, clock: clock)
+            deliveryExecutor: client.executor, drainTimeout: { current.value.configuration.drainTimeout }, clock: clock)
         let drainRequest = DrainRequest()
         let reloader = Reloader(
             source: source, factory: factory, current: current, gateway: gateway, answerer: answerer,

@@ -15,6 +15,7 @@ final class TrafficService: Service {
     private let answerer: Answerer
     private let poster: LateAnswerPoster
     private let executor: any TaskExecutor
+    private let deliveryExecutor: any TaskExecutor
     private let drainTimeout: @Sendable () -> Duration
     private let clock: any RelayClock
     private let parts: AsyncStream<Part>
@@ -25,17 +26,20 @@ final class TrafficService: Service {
     private typealias Part = @Sendable () async throws -> Void
 
     /// - Parameters:
-    ///   - executor: that all of it runs on.
+    ///   - executor: that all of it runs on but the dispatchers.
+    ///   - deliveryExecutor: that the dispatchers run on.
     ///   - drainTimeout: asked when the drain begins.
     init(
         connectors: Connectors, dispatchers: Dispatchers, answerer: Answerer, poster: LateAnswerPoster,
-        executor: any TaskExecutor, drainTimeout: @escaping @Sendable () -> Duration, clock: any RelayClock
+        executor: any TaskExecutor, deliveryExecutor: any TaskExecutor,
+        drainTimeout: @escaping @Sendable () -> Duration, clock: any RelayClock
     ) {
         self.connectors = connectors
         self.dispatchers = dispatchers
         self.answerer = answerer
         self.poster = poster
         self.executor = executor
+        self.deliveryExecutor = deliveryExecutor
         self.drainTimeout = drainTimeout
         self.clock = clock
         (parts, newParts) = AsyncStream.makeStream()
@@ -124,7 +128,7 @@ final class TrafficService: Service {
     func start(_ dispatcher: Dispatcher) {
         newParts.yield {
             if self.isDraining { await dispatcher.drain() }
-            await dispatcher.run()
+            await withTaskExecutorPreference(self.deliveryExecutor) { await dispatcher.run() }
         }
     }
 
