@@ -66,14 +66,17 @@ package final class WebhookSender: AttemptSender, AnswerSender {
     }
 
     package func ask(_ delivery: Delivery, attempt number: Int, deadline: Timestamp) async -> AskResult {
-        let result =
-            switch await perform(delivery, attempt: number, deadline: deadline) {
-            case .response(let response): AskResult(response, to: delivery.kind, now: now())
-            case .noResponse(let error): AskResult(error, to: delivery.kind)
-            case .noRequest(let result): AskResult(result)
-            }
-        attemptFinished(delivery, result.attempt)
-        return result
+        // All of it on the client's thread, while the caller's sees to the next ones.
+        await withTaskExecutorPreference(client.executor) {
+            let result =
+                switch await perform(delivery, attempt: number, deadline: deadline) {
+                case .response(let response): AskResult(response, to: delivery.kind, now: now())
+                case .noResponse(let error): AskResult(error, to: delivery.kind)
+                case .noRequest(let result): AskResult(result)
+                }
+            attemptFinished(delivery, result.attempt)
+            return result
+        }
     }
 
     private func attemptFinished(_ delivery: Delivery, _ result: AttemptResult) {
