@@ -60,8 +60,7 @@ package struct Composition: Sendable {
         let thread = TrafficThread()
         let factory = GenerationFactory(
             queue: queue, secrets: secrets, client: client, thread: thread, files: files, registry: registry,
-            health: health,
-            alarms: alarms, clock: clock,
+            health: health, alarms: alarms, clock: clock,
             observer: AdminObserver(feed: feed, records: records, next: observer) { [clock] in clock.now },
             logger: logger)
 

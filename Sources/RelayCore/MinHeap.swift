@@ -6,12 +6,12 @@ package struct MinHeap<Element: Comparable & Sendable>: Sendable {
 
     package init() {}
 
-    package init(_ elements: [Element]) {
+    init(_ elements: [Element]) {
         // A sorted array is a heap.
         self.elements = elements.sorted()
     }
 
-    package var count: Int { elements.count }
+    var count: Int { elements.count }
     package var min: Element? { elements.first }
 
     package mutating func insert(_ element: Element) {
@@ -25,7 +25,7 @@ package struct MinHeap<Element: Comparable & Sendable>: Sendable {
         }
     }
 
-    package func filter(_ isWanted: (Element) -> Bool) -> MinHeap { MinHeap(elements.filter(isWanted)) }
+    func filter(_ isWanted: (Element) -> Bool) -> MinHeap { MinHeap(elements.filter(isWanted)) }
 
     /// Removes the least element; nil when there is none.
     package mutating func popMin() -> Element? {
