@@ -82,7 +82,7 @@ package final class CurlClient: Sendable {
         }
         guard let thread else { return }
         inbox.close()
-        if inbox.isOnThread { pthread_detach(thread) } else { pthread_join(thread, nil) }
+        if pthread_equal(thread, pthread_self()) != 0 { pthread_detach(thread) } else { pthread_join(thread, nil) }
     }
 
     /// `curl_global_init`, once for the process.

@@ -1,10 +1,9 @@
 // What callers ask of the client's thread.
 
 internal import Dispatch
-internal import Glibc
 internal import Synchronization
 
-/// Commands in the order given. Wakes the thread once for all that come while it is busy.
+/// Commands in the order given. Wakes the thread once for all that come while it waits, and never while it does not.
 final class Inbox: TaskExecutor {
     enum Command {
         case start(Transfer)
@@ -15,31 +14,26 @@ final class Inbox: TaskExecutor {
     private struct State {
         var commands: [Command] = []
         var isClosed = false
+        /// The thread waits for its sockets, or is about to: it must be woken.
+        var isWaiting = false
     }
 
     private let state = Mutex(State())
     private let waker: Waker
-    /// The thread that takes; 0 until it has begun.
-    private let thread = Atomic<pthread_t>(0)
 
     init(waker: Waker) {
         self.waker = waker
     }
 
-    /// To be called once, by the thread that takes.
-    func begin() { thread.store(pthread_self(), ordering: .relaxed) }
-
-    var isOnThread: Bool { thread.load(ordering: .relaxed) == pthread_self() }
-
     /// - Returns: false when the inbox is closed: nobody will see the command.
     func post(_ command: sending Command) -> Bool {
-        let (isTaken, wasEmpty) = state.withLock { state in
+        let (isTaken, mustWake) = state.withLock { state in
             guard !state.isClosed else { return (false, false) }
             state.commands.append(command)
-            return (true, state.commands.count == 1)
+            defer { state.isWaiting = false }
+            return (true, state.isWaiting)
         }
-        // The thread itself looks here before it waits.
-        if wasEmpty, !isOnThread { waker.wake() }
+        if mustWake { waker.wake() }
         return isTaken
     }
 
@@ -57,8 +51,7 @@ final class Inbox: TaskExecutor {
         waker.wake()
     }
 
-    /// Whether there is nothing to take.
-    var isEmpty: Bool { state.withLock { $0.commands.isEmpty && !$0.isClosed } }
+    // MARK: For the thread
 
     /// All commands not taken yet, and whether these were the last.
     func take() -> (commands: [Command], isClosed: Bool) {
@@ -67,4 +60,14 @@ final class Inbox: TaskExecutor {
             return (state.commands, state.isClosed)
         }
     }
+
+    /// - Returns: whether there is nothing to take. Then the thread may wait, and is woken.
+    func beginWait() -> Bool {
+        state.withLock { state in
+            state.isWaiting = state.commands.isEmpty
+            return state.isWaiting
+        }
+    }
+
+    func endWait() { state.withLock { $0.isWaiting = false } }
 }

@@ -27,7 +27,8 @@ struct SocketPoll: ~Copyable {
 
     let waker: Waker
     private let descriptor: Int32
-    private let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: 256)
+    /// No more at a time, so that tasks on the thread have their turn between them. Those left out are told of next.
+    private let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: 32)
 
     /// nil when the process has no file descriptor left.
     init?() {

@@ -13,9 +13,8 @@ final class TransferLoop {
     /// Idle connections that are kept open. Their number never exceeds the largest number of transfers at one time;
     /// libcurl's own bound (four for each *running* transfer) would close them whenever the load falls.
     private static let maxIdleConnections = 1024
-    /// How often commands are taken before the sockets have their turn: a task that goes on starts a transfer, which
-    /// lets another task go on.
-    private static let rounds = 4
+    /// How long commands are taken that keep coming, before the sockets have their turn.
+    private static let turn = Duration.milliseconds(1)
     /// Handles without a transfer that are kept for the next ones.
     private static let maxIdleHandles = 256
 
@@ -52,13 +51,13 @@ final class TransferLoop {
     }
 
     func run() {
-        inbox.begin()
         while executeCommands() {
             fireTimer()
             finishCompleted()
-            poll.wait(atMostMilliseconds: inbox.isEmpty ? millisecondsToTimer : 0) { socket, readiness in
+            poll.wait(atMostMilliseconds: inbox.beginWait() ? millisecondsToTimer : 0) { socket, readiness in
                 act(on: socket, readiness.curlFlags)
             }
+            inbox.endWait()
             fireTimer()
             finishCompleted()
         }
@@ -83,12 +82,13 @@ final class TransferLoop {
 extension TransferLoop {
     /// - Returns: false when the inbox is closed, and these were the last ones.
     private func executeCommands() -> Bool {
-        for _ in 0..<Self.rounds {
+        let end = clock.now + Self.turn
+        repeat {
             let (commands, isClosed) = inbox.take()
             for command in commands { execute(command) }
             if isClosed { return false }
             if commands.isEmpty { break }
-        }
+        } while clock.now < end
         return true
     }
 

@@ -43,7 +43,7 @@ struct WebSocketDialer: Sendable {
 
     /// On one of Swift's own threads: all authorities of the system are read.
     private func makeTLSContext() async throws(ConnectFailure) -> NIOSSLContext {
-        try await withTaskExecutorPreference(globalConcurrentExecutor) {
+        try await withTaskExecutorPreference(globalConcurrentExecutor, isolation: nil) {
             Result { () throws(ConnectFailure) in try readTLSContext() }
         }
         .get()

@@ -66,15 +66,20 @@ package final class WebhookSender: AttemptSender, AnswerSender {
     }
 
     package func ask(_ delivery: Delivery, attempt number: Int, deadline: Timestamp) async -> AskResult {
-        // All of it on the client's thread, while the caller's sees to the next ones.
-        await withTaskExecutorPreference(client.executor) {
-            let result =
-                switch await perform(delivery, attempt: number, deadline: deadline) {
-                case .response(let response): AskResult(response, to: delivery.kind, now: now())
-                case .noResponse(let error): AskResult(error, to: delivery.kind)
-                case .noRequest(let result): AskResult(result)
-                }
-            attemptFinished(delivery, result.attempt)
+        // All of it on the client's thread, while the caller's sees to the next ones. A task of its own: with a mere
+        // preference the caller would go on there afterwards, or come here only after all that waits for his thread.
+        await withTaskGroup(of: AskResult.self) { group in
+            group.addTask(executorPreference: client.executor) {
+                let result =
+                    switch await self.perform(delivery, attempt: number, deadline: deadline) {
+                    case .response(let response): AskResult(response, to: delivery.kind, now: self.now())
+                    case .noResponse(let error): AskResult(error, to: delivery.kind)
+                    case .noRequest(let result): AskResult(result)
+                    }
+                self.attemptFinished(delivery, result.attempt)
+                return result
+            }
+            guard let result = await group.next() else { preconditionFailure("a task without a result") }
             return result
         }
     }

@@ -3,23 +3,38 @@
 import Curl
 import Glibc
 import RelayTestKit
+import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ExecutorTests {
-    @Test("a task goes on on the client's thread after each of its requests")
+    @Test("a task goes on where its transfers run, after each of them")
     func thread() async throws {
-        try await withBackend { backend, client in
-            let request = CurlRequest(url: backend.url, method: .post, body: [1], proxy: .none)
-            let threads = try await withTaskExecutorPreference(client.executor) {
-                var threads = [pthread_self()]
-                for _ in 1...20 {
-                    _ = try await client.perform(request)
-                    threads.append(pthread_self())
-                }
-                return Set(threads)
+        try await withBackend({ _ in .respond(body: [1]) }) { backend, client in
+            let threads = Threads()
+            // Called where the transfer runs.
+            var request = CurlRequest(url: backend.url, proxy: .none)
+            request.bodyReader = { _ in
+                threads.note()
+                return true
             }
-            #expect(threads.count == 1)
-            #expect(threads != [pthread_self()])
+            let get = request
+            try await withTaskExecutorPreference(client.executor) {
+                threads.note()
+                for _ in 1...20 {
+                    _ = try await client.perform(get)
+                    threads.note()
+                }
+            }
+            #expect(threads.all.count == 1)
+        }
+    }
+
+    @Test("a task goes on without any transfer")
+    func noTransfer() async throws {
+        try await withBackend { _, client in
+            await withTaskExecutorPreference(client.executor) {
+                for _ in 1...10 { await Task.yield() }
+            }
         }
     }
 
@@ -27,8 +42,8 @@ import Testing
     func turns() async throws {
         try await withBackend { backend, client in
             let busy = Task(executorPreference: client.executor) { while !Task.isCancelled { await Task.yield() } }
+            defer { busy.cancel() }
             let response = try await client.perform(.init(url: backend.url, proxy: .none))
-            busy.cancel()
             #expect(response.status == 200)
         }
     }
@@ -47,4 +62,28 @@ import Testing
             #expect(code == .canceled)
         }
     }
+
+    @Test("a task that waits for its transfer when the thread ends comes to its end on another one")
+    func shutdownMeanwhile() async throws {
+        let listener = try await makeSilentListener()
+        let client = CurlClient()
+        let request = CurlRequest(url: "http://127.0.0.1:\(listener.localAddress?.port ?? 0)", proxy: .none)
+        let hasBegun = AsyncStream.makeStream(of: Void.self)
+        let task = Task(executorPreference: client.executor) {
+            hasBegun.continuation.finish()
+            return await client.code(of: request)
+        }
+        for await _ in hasBegun.stream {}
+        client.shutdown()
+        #expect(await task.value == .canceled)
+        try await listener.close()
+    }
+}
+
+/// The threads that something ran on.
+private final class Threads: Sendable {
+    private let seen = Mutex<Set<pthread_t>>([])
+
+    func note() { seen.withLock { _ = $0.insert(pthread_self()) } }
+    var all: Set<pthread_t> { seen.withLock { $0 } }
 }

@@ -1,6 +1,7 @@
 // Asking for an answer over real sockets: what counts as one, for people and for events.
 
 import Curl
+import Glibc
 import RelayCore
 import RelayTestKit
 import Signing
@@ -154,6 +155,25 @@ import WebhookSender
             #expect(result.reply == nil)
             #expect(backend.requests.isEmpty)
         }
+    }
+
+    @Test("who asks goes on where he was")
+    func wayBack() async throws {
+        let elsewhere = CurlClient()
+        try await withSender { _, sender in
+            let asker = Asker()
+            let threads = await withTaskExecutorPreference(elsewhere.executor) { await asker.ask(sender) }
+            #expect(threads.after == threads.before)
+        }
+        elsewhere.shutdown()
+    }
+}
+
+private actor Asker {
+    func ask(_ sender: WebhookSender) async -> (before: pthread_t, after: pthread_t) {
+        let before = pthread_self()
+        _ = await sender.ask(delivery(), attempt: 1, deadline: started)
+        return (before, pthread_self())
     }
 }
 
