@@ -2,6 +2,7 @@
 
 import Curl
 import Glibc
+import NIOCore
 import RelayTestKit
 import Synchronization
 import Testing
