@@ -3,7 +3,7 @@
 internal import Dispatch
 internal import Synchronization
 
-/// Commands in the order given. Wakes the thread once for all that come while it waits, and never while it does not.
+/// Commands in the order given. Wakes the thread once for all that come while it waits.
 final class Inbox: TaskExecutor {
     enum Command {
         case start(Transfer)
@@ -37,8 +37,8 @@ final class Inbox: TaskExecutor {
         return isTaken
     }
 
-    /// A task goes on, on the thread. When that has ended, on another one: whoever waits for the task is not to wait for
-    /// ever.
+    /// A task goes on, on the thread. When that has ended, on another one: whoever waits for the task is not to wait
+    /// forever.
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         guard !post(.run(job)) else { return }
@@ -48,6 +48,7 @@ final class Inbox: TaskExecutor {
     /// From now on `post` refuses, and the thread ends.
     func close() {
         state.withLock { $0.isClosed = true }
+        // In any case: `beginWait` does not ask whether it is closed.
         waker.wake()
     }
 

@@ -13,7 +13,7 @@ final class TransferLoop {
     /// Idle connections that are kept open. Their number never exceeds the largest number of transfers at one time;
     /// libcurl's own bound (four for each *running* transfer) would close them whenever the load falls.
     private static let maxIdleConnections = 1024
-    /// How long commands are taken that keep coming, before the sockets have their turn.
+    /// How long commands are executed that keep coming, before the sockets have their turn.
     private static let turn = Duration.milliseconds(1)
     /// Handles without a transfer that are kept for the next ones.
     private static let maxIdleHandles = 256
@@ -27,6 +27,8 @@ final class TransferLoop {
     private var running: [ObjectIdentifier: EasyHandle] = [:]
     private var idle: [EasyHandle] = []
     private var hastyServers = HastyServers()
+    /// Taken, and not executed yet.
+    private var commands: ArraySlice<Inbox.Command> = []
 
     /// Takes the poll that wakes up for `inbox`. nil when memory is exhausted.
     init?(poll: consuming SocketPoll, inbox: Inbox, maxConnections: Int) {
@@ -54,7 +56,8 @@ final class TransferLoop {
         while executeCommands() {
             fireTimer()
             finishCompleted()
-            poll.wait(atMostMilliseconds: inbox.beginWait() ? millisecondsToTimer : 0) { socket, readiness in
+            let mayWait = commands.isEmpty && inbox.beginWait()
+            poll.wait(atMostMilliseconds: mayWait ? millisecondsToTimer : 0) { socket, readiness in
                 act(on: socket, readiness.curlFlags)
             }
             inbox.endWait()
@@ -84,10 +87,12 @@ extension TransferLoop {
     private func executeCommands() -> Bool {
         let end = clock.now + Self.turn
         repeat {
-            let (commands, isClosed) = inbox.take()
-            for command in commands { execute(command) }
-            if isClosed { return false }
-            if commands.isEmpty { break }
+            if commands.isEmpty {
+                let (taken, isClosed) = inbox.take()
+                if taken.isEmpty { return !isClosed }
+                commands = taken[...]
+            }
+            execute(commands.removeFirst())
         } while clock.now < end
         return true
     }

@@ -10,12 +10,12 @@ import Synchronization
 /// woken, which costs more than what there is to do.
 ///
 /// For tasks that compute for microseconds: the connections wait meanwhile. However many there are, the sockets have
-/// their turn after each millisecond.
+/// their turn after a millisecond.
 package final class TrafficThread: TaskExecutor {
     /// How long tasks run before the event loop looks after its sockets.
     private static let turn = TimeAmount.milliseconds(1)
-    /// An event loop takes what is given to it by `execute` before it looks after its sockets, what is scheduled for
-    /// later only afterwards: if it is not due by then, with all that it takes to schedule it, under a sanitizer too.
+    /// An event loop runs all that is given to `execute` before it looks after its sockets, and what is scheduled and due by
+    /// then. So this is longer than it takes to schedule something, under a sanitizer too.
     private static let breath = TimeAmount.microseconds(100)
 
     package let loop: any EventLoop

@@ -41,7 +41,8 @@ struct WebSocketDialer: Sendable {
         }
     }
 
-    /// On one of Swift's own threads: all authorities of the system are read.
+    /// On one of Swift's own threads: all authorities of the system are read. Without an isolation: with the caller's, it
+    /// would go on there.
     private func makeTLSContext() async throws(ConnectFailure) -> NIOSSLContext {
         try await withTaskExecutorPreference(globalConcurrentExecutor, isolation: nil) {
             Result { () throws(ConnectFailure) in try readTLSContext() }

@@ -66,21 +66,23 @@ package final class WebhookSender: AttemptSender, AnswerSender {
     }
 
     package func ask(_ delivery: Delivery, attempt number: Int, deadline: Timestamp) async -> AskResult {
-        // All of it on the client's thread, while the caller's sees to the next ones. A task of its own: with a mere
-        // preference the caller would go on there afterwards, or come here only after all that waits for his thread.
-        await withTaskGroup(of: AskResult.self) { group in
-            group.addTask(executorPreference: client.executor) {
-                let result =
-                    switch await self.perform(delivery, attempt: number, deadline: deadline) {
-                    case .response(let response): AskResult(response, to: delivery.kind, now: self.now())
-                    case .noResponse(let error): AskResult(error, to: delivery.kind)
-                    case .noRequest(let result): AskResult(result)
-                    }
-                self.attemptFinished(delivery, result.attempt)
-                return result
-            }
-            guard let result = await group.next() else { preconditionFailure("a task without a result") }
+        // All of it on the client's thread, while the caller's sees to the next ones. A task, which is under way at once: a
+        // group or a preference would begin only after all that waits for the caller's thread, and with a preference the
+        // caller would go on on this one.
+        let asked = Task(executorPreference: client.executor) {
+            let result =
+                switch await self.perform(delivery, attempt: number, deadline: deadline) {
+                case .response(let response): AskResult(response, to: delivery.kind, now: self.now())
+                case .noResponse(let error): AskResult(error, to: delivery.kind)
+                case .noRequest(let result): AskResult(result)
+                }
+            self.attemptFinished(delivery, result.attempt)
             return result
+        }
+        return await withTaskCancellationHandler {
+            await asked.value
+        } onCancel: {
+            asked.cancel()
         }
     }
 

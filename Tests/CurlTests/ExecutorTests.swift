@@ -30,11 +30,17 @@ import Testing
         }
     }
 
-    @Test("a task goes on without any transfer")
-    func noTransfer() async throws {
+    @Test("what comes to an idle thread, from several, wakes it each time")
+    func wakes() async throws {
         try await withBackend { _, client in
-            await withTaskExecutorPreference(client.executor) {
-                for _ in 1...10 { await Task.yield() }
+            await withDiscardingTaskGroup { group in
+                for _ in 1...4 {
+                    group.addTask {
+                        for _ in 1...500 {
+                            await Task(executorPreference: client.executor) { await Task.yield() }.value
+                        }
+                    }
+                }
             }
         }
     }
@@ -68,13 +74,11 @@ import Testing
     func shutdownMeanwhile() async throws {
         let listener = try await makeSilentListener()
         let client = CurlClient()
-        let request = CurlRequest(url: "http://127.0.0.1:\(listener.localAddress?.port ?? 0)", proxy: .none)
-        let hasBegun = AsyncStream.makeStream(of: Void.self)
-        let task = Task(executorPreference: client.executor) {
-            hasBegun.continuation.finish()
-            return await client.code(of: request)
-        }
-        for await _ in hasBegun.stream {}
+        let port = try #require(listener.localAddress?.port)
+        let request = CurlRequest(url: "http://127.0.0.1:\(port)", proxy: .none)
+        let task = Task(executorPreference: client.executor) { await client.code(of: request) }
+        // Behind it.
+        await Task(executorPreference: client.executor) {}.value
         client.shutdown()
         #expect(await task.value == .canceled)
         try await listener.close()
