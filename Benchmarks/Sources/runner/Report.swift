@@ -8,8 +8,8 @@ struct CaseResult: Codable {
     let summary: String
     let rounds: [Measurement]
 
-    /// One measurement per program, in the order in which they ran first: the round in the middle, by what it delivered
-    /// or by what it added to the answers.
+    /// One measurement per program, in the order in which they ran first: the round in the middle, by what it delivered;
+    /// where that is given (an open loop, answers) by how long somebody waited.
     var medians: [Measurement] {
         var names: [String] = []
         for round in rounds where !names.contains(round.program) { names.append(round.program) }
@@ -22,7 +22,9 @@ struct CaseResult: Codable {
 
 extension Measurement {
     fileprivate var rank: Double {
-        answers?.addedMicroseconds.p50 ?? deliveredPerSecond ?? acknowledgedPerSecond ?? 0
+        if let answers { return answers.addedMicroseconds.p50 }
+        if open != nil, let acknowledgementMicroseconds { return acknowledgementMicroseconds.p50 }
+        return deliveredPerSecond ?? acknowledgedPerSecond ?? 0
     }
 }
 
