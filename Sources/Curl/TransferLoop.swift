@@ -13,10 +13,10 @@ final class TransferLoop {
     /// Idle connections that are kept open. Their number never exceeds the largest number of transfers at one time;
     /// libcurl's own bound (four for each *running* transfer) would close them whenever the load falls.
     private static let maxIdleConnections = 1024
-    /// How long commands are executed that keep coming, before the sockets have their turn.
-    private static let turn = Duration.milliseconds(1)
     /// Handles without a transfer that are kept for the next ones.
     private static let maxIdleHandles = 256
+    /// How long commands are executed that keep coming, before the sockets have their turn.
+    private static let turn = Duration.milliseconds(1)
 
     private let multi: UnsafeMutableRawPointer
     private let poll: SocketPoll
