@@ -37,6 +37,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var timers: [ConnectionStateMachine.Timer: Scheduled<Void>] = [:]
     /// Envelopes of the read that is under way.
     private var batch: [Envelope] = []
+    /// Acknowledgements are written that leave when the thread has done what it has to do now.
+    private var isFlushAwaited = false
     private var context: ChannelHandlerContext?
 
     /// - Parameter deliver: takes what each read brought; finished when TCP has ended.
@@ -166,13 +168,13 @@ final class ConnectionHandler: ChannelInboundHandler {
     func drain() { perform(machine.drain()) }
     func close(_ reason: EndReason) { perform(machine.close(reason)) }
 
-    /// One write for all of them, or all of them to another connection.
+    /// All of them here, or all of them to another connection.
     func acknowledge(_ envelopeIDs: [String], via: AcknowledgementWay) {
         guard let context, context.channel.isActive, machine.maySend else { return around.passOn(envelopeIDs) }
         for id in envelopeIDs {
             write(.text, ByteBuffer(bytes: AcknowledgementFrame.encode(envelopeID: id)), context)
         }
-        context.flush()
+        flushSoon(context)
         around.metrics.acknowledged(envelopeIDs.count, via: via)
     }
 
@@ -181,9 +183,20 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard let context, context.channel.isActive, machine.maySend else { return false }
         let frame = AcknowledgementFrame.encode(envelopeID: envelopeID, payload: payload)
         write(.text, ByteBuffer(bytes: frame), context)
-        context.flush()
+        flushSoon(context)
         around.metrics.acknowledged(1, via: via)
         return true
+    }
+
+    /// What is acknowledged one by one in the same turn of the thread leaves together.
+    private func flushSoon(_ context: ChannelHandlerContext) {
+        guard !isFlushAwaited else { return }
+        isFlushAwaited = true
+        context.eventLoop.assumeIsolated().execute { [weak self] in
+            guard let self else { return }
+            isFlushAwaited = false
+            self.context?.flush()
+        }
     }
 
     // MARK: What the machine decides
