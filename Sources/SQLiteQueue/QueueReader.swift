@@ -133,53 +133,59 @@ extension QueueReader {
 
     /// Reads deliveries until their payloads together would be larger than allowed; the first one is read whatever its
     /// size.
-    /// - Returns: those read, those that could not be, and the position of the first one that was left out.
+    /// - Returns: those read, those that could not be or were removed meanwhile, and the position of the first one that
+    ///   was left out.
     private func fetch(
         _ positions: [QueuePosition], maxBytes: Int, _ db: Database
     ) throws -> (found: [(delivery: Delivery, lease: LeaseTable.Lease)], unreadable: [Int64], next: QueuePosition?) {
+        // A damaged index can name one twice.
+        var known: Set<Int64> = []
+        let positions = positions.filter { known.insert($0.sequence).inserted }
+        // One statement for all of them, in the order given: CROSS JOIN is not reordered
+        // (https://www.sqlite.org/optoverview.html#crossjoin).
+        let statement = try db.cachedStatement(
+            sql: """
+                SELECT backend, route, delivery.path, state, due_at, attempts, envelope.id, deliveries, app, kind, received_at,
+                    retry_attempt, retry_reason, payload, order_key, first_attempt_at, replays, has_history, delivery.id
+                FROM json_each(?) AS wanted CROSS JOIN delivery ON delivery.id = wanted.value
+                    CROSS JOIN envelope ON envelope.id = delivery.envelope
+                """)
+        let sequences = positions.map { String($0.sequence) }.joined(separator: ",")
+        let rows = try Row.fetchCursor(statement, arguments: ["[\(sequences)]"])
         var found: [(delivery: Delivery, lease: LeaseTable.Lease)] = []
         var unreadable: [Int64] = []
         var bytes = 0
-        // A damaged index can name one twice.
-        var known: Set<Int64> = []
-        for position in positions where known.insert(position.sequence).inserted {
-            guard let row = try fetchReadable(position.sequence, db) else {
-                unreadable.append(position.sequence)
-                continue
+        // A row is read out of the statement, which the cursor resets at its end.
+        return try withExtendedLifetime(rows) {
+            var row = try rows.next()
+            for position in positions {
+                guard let current = row, current[18] == position.sequence else {
+                    unreadable.append(position.sequence)
+                    continue
+                }
+                if let read = try readable(current, position.sequence) {
+                    bytes += read.delivery.payload.bytes.count
+                    guard found.isEmpty || bytes <= maxBytes else { return (found, unreadable, position) }
+                    found.append(read)
+                } else {
+                    unreadable.append(position.sequence)
+                }
+                row = try rows.next()
             }
-            bytes += row.delivery.payload.bytes.count
-            guard found.isEmpty || bytes <= maxBytes else { return (found, unreadable, position) }
-            found.append(row)
+            return (found, unreadable, nil)
         }
-        return (found, unreadable, nil)
     }
 
-    /// nil when it was removed meanwhile, or when it cannot be read: one delivery must not keep the others back.
-    private func fetchReadable(
-        _ sequence: Int64, _ db: Database
-    ) throws -> (delivery: Delivery, lease: LeaseTable.Lease)? {
+    /// nil when it cannot be read: one delivery must not keep the others back.
+    private func readable(_ row: Row, _ sequence: Int64) throws -> (delivery: Delivery, lease: LeaseTable.Lease)? {
         do {
-            return try fetch(sequence, db)
+            return try decode(row, sequence)
         } catch let error as QueueError where error.code == .corrupt {
             if saidUnreadable.insert(sequence).inserted {
                 logger.error("a delivery cannot be read and is given up", metadata: [LogKey.error: "\(error)"])
             }
             return nil
         }
-    }
-
-    /// nil when it was removed meanwhile.
-    private func fetch(_ sequence: Int64, _ db: Database) throws -> (delivery: Delivery, lease: LeaseTable.Lease)? {
-        let statement = try db.cachedStatement(
-            sql: """
-                SELECT backend, route, path, state, due_at, attempts, envelope.id, deliveries, app, kind, received_at,
-                    retry_attempt, retry_reason, payload, order_key, first_attempt_at, replays, has_history
-                FROM delivery JOIN envelope ON envelope.id = delivery.envelope
-                WHERE delivery.id = ?
-                """)
-        let rows = try Row.fetchCursor(statement, arguments: [sequence])
-        // The row is read out of the statement, which the cursor resets at its end.
-        return try withExtendedLifetime(rows) { try rows.next().map { try decode($0, sequence) } }
     }
 
     private func decode(_ row: Row, _ sequence: Int64) throws -> (delivery: Delivery, lease: LeaseTable.Lease) {
