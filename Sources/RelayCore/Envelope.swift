@@ -47,7 +47,12 @@ package struct Envelope: Sendable, Equatable {
     package var kind: Kind
     package var payload: Payload
     /// What routes match on.
-    package var attributes: EnvelopeAttributes
+    package var attributes: EnvelopeAttributes {
+        get { attributesBox.value }
+        set { attributesBox = AttributesBox(newValue) }
+    }
+    /// An envelope is copied often on its way, and its attributes are read once.
+    private var attributesBox: AttributesBox
     /// Same for each copy of the same happening, without the app (which the queue adds); nil means: never deduplicated.
     package var deduplicationKey: String?
     /// `accepts_response_payload`
@@ -69,13 +74,21 @@ package struct Envelope: Sendable, Equatable {
         self.id = id
         self.kind = kind
         self.payload = payload
-        self.attributes = attributes
+        self.attributesBox = AttributesBox(attributes)
         self.deduplicationKey = deduplicationKey
         self.acceptsResponsePayload = acceptsResponsePayload
         self.responseURL = responseURL
         self.retry = retry
         self.receivedAt = receivedAt
     }
+}
+
+private final class AttributesBox: Sendable, Equatable {
+    let value: EnvelopeAttributes
+
+    init(_ value: EnvelopeAttributes) { self.value = value }
+
+    static func == (lhs: AttributesBox, rhs: AttributesBox) -> Bool { lhs.value == rhs.value }
 }
 
 /// The fields of a payload that routes match on. Absent fields are nil or empty; every field is optional in real

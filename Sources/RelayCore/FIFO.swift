@@ -1,22 +1,25 @@
 // A first-in, first-out list with cheap operations at both ends.
 
 /// Elements leave in the order they came. Amortised constant time per operation.
+///
+/// Inlinable, as `MinHeap` is: other modules get code for their own elements, where the generic one asks the runtime for
+/// metadata at each call.
 package struct FIFO<Element> {
-    private var elements: [Element?] = []
-    private var head = 0
+    @usableFromInline var elements: [Element?] = []
+    @usableFromInline var head = 0
 
-    package var count: Int { elements.count - head }
-    package init() {}
+    @inlinable package var count: Int { elements.count - head }
+    @inlinable package init() {}
 
-    package var first: Element? { head < elements.count ? elements[head] : nil }
+    @inlinable package var first: Element? { head < elements.count ? elements[head] : nil }
 
-    package var isEmpty: Bool { count == 0 }
+    @inlinable package var isEmpty: Bool { count == 0 }
 
-    package mutating func append(_ element: Element) {
+    @inlinable package mutating func append(_ element: Element) {
         elements.append(element)
     }
 
-    package mutating func popFirst() -> Element? {
+    @inlinable package mutating func popFirst() -> Element? {
         guard head < elements.count else { return nil }
         let element = elements[head]
         elements[head] = nil
@@ -29,7 +32,7 @@ package struct FIFO<Element> {
         return element
     }
 
-    package mutating func removeAll() -> [Element] {
+    @inlinable package mutating func removeAll() -> [Element] {
         defer {
             elements = []
             head = 0

@@ -2,9 +2,9 @@
 
 /// Holds elements so that the least one is found at once; adding and removing take time logarithmic in `count`.
 package struct MinHeap<Element: Comparable & Sendable>: Sendable {
-    private var elements: [Element] = []
+    @usableFromInline var elements: [Element] = []
 
-    package init() {}
+    @inlinable package init() {}
 
     init(_ elements: [Element]) {
         // A sorted array is a heap.
@@ -12,9 +12,9 @@ package struct MinHeap<Element: Comparable & Sendable>: Sendable {
     }
 
     var count: Int { elements.count }
-    package var min: Element? { elements.first }
+    @inlinable package var min: Element? { elements.first }
 
-    package mutating func insert(_ element: Element) {
+    @inlinable package mutating func insert(_ element: Element) {
         elements.append(element)
         var child = elements.count - 1
         while child > 0 {
@@ -28,7 +28,7 @@ package struct MinHeap<Element: Comparable & Sendable>: Sendable {
     func filter(_ isWanted: (Element) -> Bool) -> MinHeap { MinHeap(elements.filter(isWanted)) }
 
     /// Removes the least element; nil when there is none.
-    package mutating func popMin() -> Element? {
+    @inlinable package mutating func popMin() -> Element? {
         guard let least = elements.first else { return nil }
         let last = elements.removeLast()
         guard !elements.isEmpty else { return least }
