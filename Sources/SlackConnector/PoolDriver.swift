@@ -20,6 +20,7 @@ struct PoolDriver: ~Copyable {
         var hadHello = false
         /// Finishing it gives up the opening or the dial.
         var abandonment: AsyncStream<Never>.Continuation?
+        var isAbandoned = false
     }
 
     init(_ connector: SlackConnector) {
@@ -44,7 +45,9 @@ struct PoolDriver: ~Copyable {
         case .dial(let id, let url):
             let abandoned = makeAbandonment(of: id)
             group.addTask { [connector] in await connector.connect(id, to: url, until: abandoned) }
-        case .abandon(let id): attempts[id]?.abandonment?.finish()
+        case .abandon(let id):
+            attempts[id]?.isAbandoned = true
+            attempts[id]?.abandonment?.finish()
         case .retire(let id): connector.registry.connection(id)?.retire()
         case .drain(let id): connector.registry.connection(id)?.drain()
         case .close(let id, let reason): connector.registry.connection(id)?.close(reason)
@@ -94,6 +97,10 @@ struct PoolDriver: ~Copyable {
     /// Counts and logs an event before the pool takes it.
     private mutating func note(_ event: PoolStateMachine.Event) {
         switch event {
+        case .opened(let id, _) where attempts[id]?.isAbandoned == true:
+            // Its URL came all the same, and nobody dials it.
+            attemptFailed(id, ConnectFailure(.canceled, "given up"))
+            attempts[id] = nil
         case .attemptFailed(let id, let failure):
             attemptFailed(id, failure)
             attempts[id] = nil

@@ -11,8 +11,8 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
     private let queue: SimulatedQueue
     private var pool: PoolStateMachine
     private var timers: [PoolStateMachine.Timer: Int] = [:]
-    /// Attempts that have had no outcome yet, with what answers them.
-    private var attempts: [ConnectionID: Int?] = [:]
+    /// Those that have had no outcome yet.
+    private var attempts: [ConnectionID: Attempt] = [:]
     private var sockets: [ConnectionID: SimulatedSocket] = [:]
     /// Those that had their `hello` and are not closing, the youngest last.
     private var open: [ConnectionID] = []
@@ -21,6 +21,13 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
     private var hasFinished = false
     private var connections: Int
     private var drained: [() -> Void] = []
+
+    private struct Attempt {
+        /// What its present step comes to, and when; nil: between two steps.
+        var answer: (() -> Void)?
+        var timer: Int?
+        var isAbandoned = false
+    }
 
     init(_ world: SimulatedWorld, _ process: SimulatedProcess, _ queue: SimulatedQueue) {
         self.world = world
@@ -84,7 +91,8 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
             world.guarantees.refreshAsked()
             if world.sabotage == .closesFirst { sockets[id]?.close(.refreshed) }
             if world.sabotage == .closesFirst { world.guarantees.closing(.refreshed, othersOpen: open.count, self) }
-        case .started, .opened, .upgraded, .refreshWanted, .reconfigured, .closed, .timerFired, .drain: break
+        case .opened(let id, _): if attempts[id]?.isAbandoned == true { attemptEnded(id) }
+        case .started, .upgraded, .refreshWanted, .reconfigured, .closed, .timerFired, .drain: break
         }
     }
 
@@ -124,9 +132,8 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
     private func askForURL(_ id: ConnectionID) {
         world.guarantees.attemptBegins(under: attempts.count, self)
         let (result, time) = world.slack.openConnection()
-        attempts[id] = world.after(time) {
-            guard self.process.isAlive else { return }
-            self.attempts[id] = .some(nil)
+        attempts[id] = Attempt()
+        answer(id, after: time) {
             switch result {
             case .success(let url): self.take(.opened(id, url: url))
             case .failure(let failure): self.take(.attemptFailed(id, failure))
@@ -136,22 +143,38 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
 
     private func dial(_ id: ConnectionID, _ url: Secret) {
         let (failure, time) = world.slack.upgrade(url)
-        attempts[id] = world.after(time) {
-            guard self.process.isAlive else { return }
-            self.attempts[id] = .some(nil)
+        answer(id, after: time) {
             if let failure { return self.take(.attemptFailed(id, failure)) }
             let socket = SimulatedSocket(id, self.world, self)
             self.sockets[id] = socket
-            self.take(.upgraded(id))
             socket.begin()
             self.world.slack.accept(socket)
+            self.take(.upgraded(id))
         }
     }
 
+    private func answer(_ id: ConnectionID, after time: Duration, _ answer: @escaping () -> Void) {
+        attempts[id]?.answer = answer
+        attempts[id]?.timer = world.after(time) { self.answer(id) }
+    }
+
+    private func answer(_ id: ConnectionID) {
+        guard process.isAlive, let answer = attempts[id]?.answer else { return }
+        attempts[id]?.answer = nil
+        attempts[id]?.timer = nil
+        answer()
+    }
+
     private func abandon(_ id: ConnectionID) {
-        guard case .some(let waiting) = attempts[id] else { return }
-        if let waiting { world.clock.cancel(waiting) }
-        take(.attemptFailed(id, ConnectFailure(.canceled, "given up")))
+        guard let timer = attempts[id]?.timer else { return }
+        attempts[id]?.isAbandoned = true
+        world.clock.cancel(timer)
+        // What it waits for may have come already, and not been told.
+        if process.dice.chance(0.2) {
+            attempts[id]?.timer = world.after(.zero) { self.answer(id) }
+        } else {
+            take(.attemptFailed(id, ConnectFailure(.canceled, "given up")))
+        }
     }
 
     // MARK: The sockets

@@ -24,6 +24,7 @@ import Testing
             (531_436, "a step of a replay was durable, reported as failed, and made again: above the rate by one step"),
             (532_441, "given up before a replay began, durable after it: none that the replay has passed over"),
             (517_777, "the next of an order key, leased while the one before was being settled, does not overtake it"),
+            (702_690, "an attempt that is given up in the instant in which its URL comes has one outcome"),
             (12_313, "a promise whose write was reported as failed, and was durable, waits for the next start"),
         ] as [(UInt64, String)])
     func failedOnce(seed: UInt64, story: String) { Simulation.check(seed) }

@@ -169,22 +169,24 @@ package final class VirtualClock: RelayClock {
     /// Goes on to the next time at which somebody wakes, and wakes them in the order in which they went to sleep. False
     /// when nobody sleeps.
     package func advance() -> Bool {
-        let woken = state.withLock { state -> [Sleeper] in
-            var woken: [Sleeper] = []
+        let woken = state.withLock { state -> [Int] in
+            var woken: [Int] = []
             while let next = state.wakes.last, woken.isEmpty || next.deadline <= state.now.nanosecondsSinceEpoch {
                 state.wakes.removeLast()
-                guard let sleeper = state.sleepers.removeValue(forKey: next.id) else { continue }
+                guard state.sleepers[next.id] != nil else { continue }
                 if state.now.nanosecondsSinceEpoch < next.deadline {
                     state.now = Timestamp(nanosecondsSinceEpoch: next.deadline)
                 }
-                woken.append(sleeper)
+                woken.append(next.id)
             }
             return woken
         }
-        for sleeper in woken {
-            switch sleeper {
+        for id in woken {
+            // Gone when one before it in the same instant canceled it.
+            switch state.withLock({ $0.sleepers.removeValue(forKey: id) }) {
             case .task(let continuation): continuation.resume()
             case .action(let action): action()
+            case nil: break
             }
         }
         return !woken.isEmpty

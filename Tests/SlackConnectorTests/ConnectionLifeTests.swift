@@ -365,6 +365,13 @@ import Testing
         }
     }
 
+    @Test("an attempt that was given up has one outcome, though its URL comes")
+    func urlTooLate() async throws {
+        let bench = Bench(urls: URLs(comesTooLate: true) { _ in "ws://127.0.0.1:1/link" })
+        try await bench.run { await bench.urls.asked(1) }
+        #expect(bench.connects(.canceled) == 1)
+    }
+
     @Test("Slack's close frame is answered with one")
     func closedBySlack() async throws {
         let answered = Signal()

@@ -57,9 +57,15 @@ struct LogLines: LogHandler {
 /// A new URL for each attempt, and how many were asked for.
 final class URLs: ConnectionURLSource {
     private let make: @Sendable (Int) -> String
+    private let comesTooLate: Bool
     private let asked = Watched(0)
+    private let never = Signal()
 
-    init(_ make: @escaping @Sendable (Int) -> String) { self.make = make }
+    /// - Parameter comesTooLate: when whoever asked has given up.
+    init(comesTooLate: Bool = false, _ make: @escaping @Sendable (Int) -> String) {
+        self.comesTooLate = comesTooLate
+        self.make = make
+    }
 
     convenience init(_ slack: ScriptedSlack, host: String = "127.0.0.1") {
         let (scheme, port) = (slack.scheme, slack.port)
@@ -75,6 +81,7 @@ final class URLs: ConnectionURLSource {
             count += 1
             return count
         }
+        if comesTooLate { await never.wait() }
         return .success(Secret(make(number)))
     }
 }
