@@ -17,7 +17,17 @@ struct TraceParent: CustomStringConvertible {
 
     /// Version 00 and the flag `sampled`: without it, backends that follow their parent's decision would record no
     /// trace at all.
-    var description: String { "00-\(digits(trace.0))\(digits(trace.1))-\(digits(span))-01" }
+    var description: String {
+        var text: [UInt8] = []
+        text.reserveCapacity(55)
+        text += "00-".utf8
+        text.appendDigits(trace.0)
+        text.appendDigits(trace.1)
+        text.append(UInt8(ascii: "-"))
+        text.appendDigits(span)
+        text += "-01".utf8
+        return String(decoding: text, as: UTF8.self)
+    }
 }
 
 /// Spreads a number over 64 bits; never 0, which trace and span ids must not be. (The finalizer of SplitMix64, Steele
@@ -29,7 +39,12 @@ private func mix(_ value: UInt64) -> UInt64 {
     return max(1, mixed ^ mixed >> 31)
 }
 
-private func digits(_ value: UInt64) -> String {
-    let digits = String(value, radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
+extension [UInt8] {
+    /// Sixteen hexadecimal digits.
+    fileprivate mutating func appendDigits(_ value: UInt64) {
+        for shift in stride(from: 60, through: 0, by: -4) {
+            let digit = UInt8(truncatingIfNeeded: value >> UInt64(shift)) & 0xf
+            append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit)
+        }
+    }
 }

@@ -105,15 +105,16 @@ struct SlackMessageFields {
 private final class PathTree: Sendable {
     static let shared = PathTree()
 
-    struct Node: Sendable {
-        var name: [UInt8]
+    /// An object, because one is handed out for each key that is known: a copy of a value would retain each of its parts.
+    final class Node: Sendable {
+        let name: [UInt8]
         /// Whether a path ends here; its place is then the first of `places`.
-        var isPlace: Bool
+        let isPlace: Bool
         /// The places of the paths that end here or below.
-        var places: Range<Int>
-        var children: [Node]
-        /// Indices of `children` by the length of their names.
-        private var byLength: [[Int]]
+        let places: Range<Int>
+        let children: [Node]
+        /// The children by the length of their names.
+        private let byLength: [[Node]]
 
         init(name: [UInt8], isPlace: Bool, places: Range<Int>, children: [Node]) {
             self.name = name
@@ -121,7 +122,7 @@ private final class PathTree: Sendable {
             self.places = places
             self.children = children
             let longest = children.map(\.name.count).max() ?? 0
-            byLength = (0...longest).map { length in children.indices.filter { children[$0].name.count == length } }
+            byLength = (0...longest).map { length in children.filter { $0.name.count == length } }
         }
 
         /// The child that a key names; nil for the many keys that nobody asks for.
@@ -131,11 +132,7 @@ private final class PathTree: Sendable {
                 return children.first { $0.name == name }
             }
             guard key.range.count < byLength.count else { return nil }
-            for index in byLength[key.range.count]
-            where scanner.bytes.span.holds(children[index].name, at: key.range.lowerBound) {
-                return children[index]
-            }
-            return nil
+            return byLength[key.range.count].first { scanner.bytes.span.holds($0.name, at: key.range.lowerBound) }
         }
     }
 

@@ -296,6 +296,18 @@ import Testing
         client.shutdown()
     }
 
+    @Test("a header's name holds the characters of a token (RFC 9110 §5.6.2) and no others")
+    func tokens() async {
+        let client = CurlClient()
+        for byte in UInt8(1)...127 {
+            let character = Character(UnicodeScalar(byte))
+            let isToken = character.isLetter || character.isNumber || "!#$%&'*+-.^_`|~".contains(character)
+            let request = CurlRequest(url: "http://127.0.0.1:1", headers: [("X\(character)", "a")], proxy: .none)
+            #expect(await client.code(of: request) == (isToken ? .connectionRefused : .invalidRequest), "\(byte)")
+        }
+        client.shutdown()
+    }
+
     @Test("an error tells neither query nor user information")
     func discreet() async throws {
         let backend = try await RecordingBackend()
