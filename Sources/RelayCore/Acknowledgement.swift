@@ -23,14 +23,14 @@ package protocol EnvelopeReceiver: Sendable {
 
 /// Sends acknowledgements to Slack. The adapter is `SlackConnector`.
 package protocol Acknowledger: Sendable {
-    /// Sends a bare acknowledgement for each envelope, in one write, on the connection it came from, or where that one
+    /// Sends a bare acknowledgement for each envelope, together, on the connection it came from, or where that one
     /// is gone on another open connection of the same app. Does not wait for the socket; does not fail: an
     /// acknowledgement that cannot be sent is counted, and Slack sends the envelope again.
     func acknowledge(_ envelopeIDs: [String], on connection: ConnectionID)
 
     /// Sends one acknowledgement, with the payload (a JSON object) or bare, on the connection the envelope came from, or
-    /// where that one is gone on another open connection of the same app. Returns when it was handed to the socket, and
-    /// says to which.
+    /// where that one is gone on another open connection of the same app. Returns when it is on its way, and says on
+    /// which.
     func acknowledge(_ envelopeID: String, with payload: Payload?, on connection: ConnectionID) async
         -> AcknowledgementWay
 }

@@ -29,7 +29,7 @@ final class Connection: Sendable {
         channel.eventLoop.execute { [handler] in handler.value.acknowledge(envelopeIDs, via: .other) }
     }
 
-    /// Whether it could be handed to the socket.
+    /// Whether it is on its way to the socket.
     func acknowledge(_ envelopeID: String, with payload: Payload?, via: AcknowledgementWay) async -> Bool {
         if channel.eventLoop.inEventLoop { return handler.value.acknowledge(envelopeID, with: payload, via: via) }
         let sent = channel.eventLoop.submit { [handler] in

@@ -77,6 +77,8 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         deliverBatch()
+        // What was acknowledged while frames were read: where TCP ends with them, there is no later.
+        if isFlushAwaited { context.flush() }
         context.fireChannelReadComplete()
     }
 

@@ -15,7 +15,8 @@ package final class TrafficThread: TaskExecutor {
     /// How long tasks run before the event loop looks after its sockets.
     private static let turn = TimeAmount.milliseconds(1)
     /// An event loop runs all that is given to `execute` before it looks after its sockets, and what is scheduled and due by
-    /// then. So this is longer than it takes to schedule something, under a sanitizer too.
+    /// then. So this begins behind what a turn left to do, and is longer than it takes to schedule something, under a
+    /// sanitizer too.
     private static let breath = TimeAmount.microseconds(100)
 
     package let loop: any EventLoop
@@ -49,7 +50,7 @@ package final class TrafficThread: TaskExecutor {
         while let job = next() {
             job.runSynchronously(on: asUnownedTaskExecutor())
             guard NIODeadline.now() < end else {
-                loop.scheduleTask(in: Self.breath) { self.runTurn() }
+                loop.execute { self.loop.scheduleTask(in: Self.breath) { self.runTurn() } }
                 return
             }
         }

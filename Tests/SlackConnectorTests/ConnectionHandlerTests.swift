@@ -1,5 +1,6 @@
 // When acknowledgements leave.
 
+import Foundation
 import Logging
 import MetricsTestKit
 import NIOCore
@@ -45,6 +46,15 @@ import Testing
         _ = try channel.finish()
     }
 
+    @Test("an envelope of an unknown kind is acknowledged with the read that brought it, though nothing comes after it")
+    func unknownKind() throws {
+        let text = #"{"envelope_id":"a","type":"telepathy","payload":{}}"#
+        try channel.writeInbound(WebSocketFrame(fin: true, opcode: .text, data: ByteBuffer(string: text)))
+        #expect(flushes.count == 1)
+        #expect(try sent() == [#"{"envelope_id":"a"}"#])
+        _ = try channel.finish()
+    }
+
     @Test("an acknowledgement leaves before the close frame that the same turn brings")
     func beforeClose() throws {
         #expect(handler.acknowledge("a", with: nil, via: .same))
@@ -54,6 +64,15 @@ import Testing
         #expect(String(buffer: frame.data) == #"{"envelope_id":"a"}"#)
         #expect(try channel.readOutbound(as: WebSocketFrame.self)?.opcode == .connectionClose)
         _ = try channel.finish()
+    }
+
+    @Test("an acknowledgement leaves though the connection is cut in the same turn")
+    func beforeCut() throws {
+        try channel.pipeline.syncOperations.addHandlers([WriteCoalescer(), WebSocketFrameEncoder()], position: .first)
+        #expect(handler.acknowledge("a", with: nil, via: .same))
+        channel.pipeline.fireErrorCaught(IOError(errnoCode: ECONNRESET, reason: "test"))
+        #expect(try channel.readOutbound(as: ByteBuffer.self)?.readableBytes ?? 0 > 20)
+        _ = try? channel.finish()
     }
 
     /// The text of the frames that left since the last call.
