@@ -51,7 +51,7 @@ package struct Envelope: Sendable, Equatable {
         get { attributesBox.value }
         set { attributesBox = AttributesBox(newValue) }
     }
-    /// An envelope is copied often on its way, and its attributes are read once.
+    /// In a box: each copy of an envelope retains one object for them, not sixteen.
     private var attributesBox: AttributesBox
     /// Same for each copy of the same happening, without the app (which the queue adds); nil means: never deduplicated.
     package var deduplicationKey: String?

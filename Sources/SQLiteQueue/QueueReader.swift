@@ -141,8 +141,9 @@ extension QueueReader {
         // A damaged index can name one twice.
         var known: Set<Int64> = []
         let positions = positions.filter { known.insert($0.sequence).inserted }
-        // One statement for all of them, in the order given: CROSS JOIN is not reordered
-        // (https://www.sqlite.org/optoverview.html#crossjoin).
+        // One statement for all of them. SQLite does not reorder CROSS JOIN
+        // (https://www.sqlite.org/optoverview.html#crossjoin), and gives the elements of an array as they stand in it, which
+        // it does not promise: see below.
         let statement = try db.cachedStatement(
             sql: """
                 SELECT backend, route, delivery.path, state, due_at, attempts, envelope.id, deliveries, app, kind, received_at,
@@ -171,6 +172,9 @@ extension QueueReader {
                     unreadable.append(position.sequence)
                 }
                 row = try rows.next()
+            }
+            guard row == nil else {
+                throw QueueError.unavailable("\(opened.file.path): rows came in another order than asked for")
             }
             return (found, unreadable, nil)
         }

@@ -28,7 +28,7 @@ package enum ConnectOutcome: String, Sendable, CaseIterable {
     case refused
     case tooManyWebSockets = "too_many_websockets"
     case linkDisabled = "link_disabled"
-    /// Given up because the gateway shuts down.
+    /// Given up: the gateway shuts down, or has other settings.
     case canceled
 
     /// - Parameter reason: why a connection ended that had no `hello` yet.

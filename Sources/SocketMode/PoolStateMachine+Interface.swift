@@ -35,7 +35,7 @@ extension PoolStateMachine {
         case open(ConnectionID, slot: Int)
         /// Dial the URL, at once and only now. It is a secret, and spent whatever comes of it.
         case dial(ConnectionID, url: Secret)
-        /// Give up the attempt and answer with `attemptFailed`.
+        /// Give up the attempt and answer with `attemptFailed`, or with the `opened` or `upgraded` that was on its way.
         case abandon(ConnectionID)
         /// `ConnectionStateMachine.retire()`
         case retire(ConnectionID)

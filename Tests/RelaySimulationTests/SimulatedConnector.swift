@@ -91,7 +91,12 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
             world.guarantees.refreshAsked()
             if world.sabotage == .closesFirst { sockets[id]?.close(.refreshed) }
             if world.sabotage == .closesFirst { world.guarantees.closing(.refreshed, othersOpen: open.count, self) }
-        case .opened(let id, _): if attempts[id]?.isAbandoned == true { attemptEnded(id) }
+        case .opened(let id, _):
+            guard attempts[id]?.isAbandoned == true else { break }
+            world.note(
+                "\(process.name) connection \(id): \(ConnectOutcome.canceled.rawValue) (its URL came all the same)")
+            world.met("attempt \(ConnectOutcome.canceled.rawValue)")
+            attemptEnded(id)
         case .started, .upgraded, .refreshWanted, .reconfigured, .closed, .timerFired, .drain: break
         }
     }
@@ -169,7 +174,7 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
         guard let timer = attempts[id]?.timer else { return }
         attempts[id]?.isAbandoned = true
         world.clock.cancel(timer)
-        // What it waits for may have come already, and not been told.
+        // What it waits for may have come, or gone wrong, in the same moment.
         if process.dice.chance(0.2) {
             attempts[id]?.timer = world.after(.zero) { self.answer(id) }
         } else {

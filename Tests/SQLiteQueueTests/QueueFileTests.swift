@@ -255,6 +255,20 @@ func run(_ path: String, _ arguments: String...) throws -> Int32 {
     }
 
     @Test(
+        "deliveries whose envelopes are gone keep none of the others back, and are given up",
+        arguments: [[1], [2], [1, 3]])
+    func envelopeGone(_ gone: [Int64]) async throws {
+        var queue = try await directory.open()
+        for second in 1...4 as ClosedRange<Int64> { _ = try await queue.store(.event(at: second)) }
+        await queue.close()
+        for id in gone { try await damage("DELETE FROM envelope WHERE id = \(id)") }
+        queue = try await directory.open()
+        let result = try await queue.lease("a", limit: 9, now: .second(9))
+        #expect(result.deliveries.map(\.id.sequence) == (1...4).filter { !gone.contains($0) })
+        #expect(try await queue.statistics()["a"]?.dead == gone.count)
+    }
+
+    @Test(
         "a delivery that cannot be read ends, and the next of its order key goes on",
         arguments: [
             "UPDATE envelope SET kind = 'of a later version' WHERE id = 1",

@@ -365,11 +365,17 @@ import Testing
         }
     }
 
-    @Test("an attempt that was given up has one outcome, though its URL comes")
+    @Test(
+        "an attempt that a reload or a drain gives up has one outcome, though its URL comes, and the next one follows")
     func urlTooLate() async throws {
         let bench = Bench(urls: URLs(comesTooLate: true) { _ in "ws://127.0.0.1:1/link" })
-        try await bench.run { await bench.urls.asked(1) }
-        #expect(bench.connects(.canceled) == 1)
+        try await bench.run {
+            await bench.urls.asked(1)
+            bench.connector.reconfigure(bench.configuration, urls: bench.urls, replacesConnections: true)
+            await bench.urls.asked(2)
+        }
+        #expect(bench.connects(.canceled) == 2)
+        for outcome in ConnectOutcome.allCases where outcome != .canceled { #expect(bench.connects(outcome) <= 0) }
     }
 
     @Test("Slack's close frame is answered with one")

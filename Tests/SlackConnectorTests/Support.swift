@@ -134,6 +134,7 @@ struct WallClock: RelayClock {
 
 /// A connector with impatient settings, and what it counted.
 struct Bench: Sendable {
+    let configuration: SlackConnectorConfiguration
     let connector: SlackConnector
     let urls: URLs
     let receiver: Receiver
@@ -149,10 +150,11 @@ struct Bench: Sendable {
         let pool = PoolConfiguration(
             connections: connections, startJitter: .zero, backoffInitial: .milliseconds(1),
             backoffMaximum: .milliseconds(5))
+        configuration = .init(
+            apiURL: plaintext ? "http://localhost" : "https://localhost", proxy: proxy, caFile: caFile, pool: pool,
+            timing: timing)
         connector = SlackConnector(
-            configuration: .init(
-                apiURL: plaintext ? "http://localhost" : "https://localhost", proxy: proxy, caFile: caFile, pool: pool,
-                timing: timing), receiver: receiver, urls: urls, clock: WallClock(),
+            configuration: configuration, receiver: receiver, urls: urls, clock: WallClock(),
             logger: Logger(label: "test") { [log] _ in LogLines(log) }, metrics: metrics,
             group: MultiThreadedEventLoopGroup.singleton, environment: environment)
     }

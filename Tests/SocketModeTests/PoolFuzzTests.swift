@@ -136,14 +136,14 @@ private final class World {
         let isLucky = isKind || Bool.random(using: &random)
         switch socket.state {
         case .opening:
-            if abandoned.contains(id) || !isLucky { return fail(id) }
+            guard isLucky else { return fail(id) }
+            // Of one that is given up the URL may be on its way, and is its end.
+            if abandoned.contains(id) { forget(id) }
             let url = "wss://host/\(UInt64.random(in: 0 ... .max, using: &random))"
             freshURLs.insert(Array(url.utf8))
             send(.opened(id, url: Secret(url)))
-            // Draining, the pool forgets an attempt that came this far.
-            if sockets[id]?.state == .opening { forget(id) }
         case .dialing:
-            if abandoned.contains(id) || !isLucky { return fail(id) }
+            guard isLucky else { return fail(id) }
             sockets[id]?.state = .open
             send(.upgraded(id))
         case .open:
