@@ -255,7 +255,10 @@ extension AdminRequest {
 
 extension Problem {
     fileprivate static func unknown(_ id: DeliveryID) -> Problem {
-        Problem(.unknownDelivery, "there is no delivery \(id); settled ones are removed after their retention")
+        Problem(
+            .unknownDelivery,
+            "there is no delivery \(id); settled ones are removed after their retention, and what was sent while a "
+                + "person waited is kept under another id, with this one as its sent_id")
     }
 
     fileprivate static func unknown(replay id: RelayCore.Replay.ID) -> Problem {

@@ -38,7 +38,9 @@ struct ReplayBody {
             var chosen = DeliveryFilter()
             guard !ids.isEmpty else { throw .invalid("ids", "must have at least one") }
             for text in ids {
-                guard let id = DeliveryID(text) else { throw .invalid("ids", "has no delivery id: \(quoted(text))") }
+                guard let id = DeliveryID(text) else {
+                    throw .invalid("ids", "must be delivery ids; \(quoted(text)) is none")
+                }
                 chosen.ids.insert(id)
             }
             // Named one by one, whatever became of them.

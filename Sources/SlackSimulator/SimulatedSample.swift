@@ -63,8 +63,8 @@ package enum SimulatedSample: String, Sendable, CaseIterable {
         let app = JSONText(appID)
         let action = JSONText(actionID ?? (self == .blockSuggestion ? "simulated_menu" : "approve"))
         let callback = JSONText(callbackID ?? defaultCallbackID)
-        let time = 1_700_000_000 + number / 1_000_000
-        let timestamp = "\(time).\(String(String(number % 1_000_000 + 1_000_000).dropFirst()))"
+        let time = number / 1000
+        let timestamp = "\(time).\(String(number % 1000 + 1000).dropFirst())000"
         let trigger = "\(number).1234567890.0123456789abcdef0123456789abcdef"
         let person = #""user":{"id":\#(user),"username":"simon","name":"simon","team_id":"T0SIMULATED"}"#
         // Shortcuts, dialogs and legacy messages do not name the app.

@@ -60,7 +60,9 @@ struct YAMLEventStream: ~Copyable {
         case YAML_READER_ERROR:
             return YAMLError(.encoding, at: position(ofByte: state.problem_offset), problem)
         default:
-            let context = state.context.map { "\(String(cString: $0)): " } ?? ""
+            // Of what begins there and does not end the problem may be told lines later.
+            let start = YAMLPosition(state.context_mark)
+            let context = state.context.map { "\(String(cString: $0)) at \(start): " } ?? ""
             return YAMLError(.syntax, at: YAMLPosition(state.problem_mark), context + problem)
         }
     }

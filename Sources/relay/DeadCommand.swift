@@ -62,7 +62,8 @@ struct DeadCommand: AsyncParsableCommand {
             abstract: "Make dead letters again, with the same ids.",
             discussion: """
                 By ids, by filters, or --all. Replayed are dead letters; of other states only with --state, and what is named by \
-                its id: exit 1 when one of these cannot be replayed. A replay goes on when this command ends, and when the relay \
+                its id: exit 1 when one of these cannot be replayed. What a person waited for runs a second time then, and its \
+                answer goes to nobody. A replay goes on when this command ends, and when the relay \
                 is restarted: `relay replays list` shows it. How fast deliveries are made is the backend's limit, and --per-second.
 
                 Example:

@@ -32,7 +32,9 @@ struct StatusCommand: AsyncParsableCommand {
     }
 
     private static func lines(_ status: API.Status) -> [String] {
-        var lines = ["relay \(status.version), \(status.state.rawValue) for \(Age.since(status.startedAt))"]
+        let age = Age.since(status.startedAt)
+        let since = status.state == .running ? "running for \(age)" : "\(status.state.rawValue), started \(age) ago"
+        var lines = ["relay \(status.version), \(since)"]
         for app in status.apps {
             let reported = app.reported.map { ", Slack counted \($0) at the last hello" } ?? ""
             let text = "\(app.connected) of \(app.wanted) connections\(reported)"

@@ -433,7 +433,7 @@ struct AdminServerTests {
             ("{}", 422, "must have ids or filter"),
             (#"{"ids":[],"filter":{}}"#, 422, "ids and filter do not go together"),
             (#"{"ids":[]}"#, 422, "ids must have at least one"),
-            (#"{"ids":["x"]}"#, 422, #"ids has no delivery id: "x""#),
+            (#"{"ids":["x"]}"#, 422, #"ids must be delivery ids; "x" is none"#),
             (#"{"ids":[1]}"#, 422, "ids must be a list of strings, has a number"),
             (#"{"filter":{"colour":["red"]}}"#, 422, "filter.colour is not a key"),
             (#"{"filter":{},"colour":1}"#, 422, "colour is not a key"),

@@ -191,7 +191,7 @@ struct AdminTests {
             try await scene.running.logged("draining: it was asked for")
             isHanging.open()
             #expect(await drain.finish().code == 0)
-            #expect(try await scene.relay("status").output.contains(", drained for "))
+            #expect(try await scene.relay("status").output.contains(", drained, started "))
             #expect(try await scene.running.health("/readyz").status == 503)
             #expect(try await scene.running.health("/healthz").status == 200)
             await scene.running.stop()
