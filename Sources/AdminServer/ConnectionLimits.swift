@@ -25,15 +25,6 @@ package struct ConnectionLimits: Sendable {
     package init() {}
 }
 
-extension Logger {
-    /// For Hummingbird, which says as errors that it is being ended; what goes wrong it throws.
-    fileprivate var silenced: Logger {
-        var logger = self
-        logger.logLevel = .critical
-        return logger
-    }
-}
-
 extension Application {
     /// A server within limits. Its idle timeout is `ConnectionGuard`'s: that of Hummingbird begins when a response is
     /// written, although it may not have gone out yet.
@@ -53,6 +44,6 @@ extension Application {
                 address: .hostname(address.host, port: address.port), serverName: nil,
                 availableConnectionsDelegate: .maximum(limits.connections, logger: logger)),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) },
-            logger: logger.silenced)
+            logger: logger)
     }
 }
