@@ -59,7 +59,6 @@ final class URLs: ConnectionURLSource {
     private let make: @Sendable (Int) -> String
     private let comesTooLate: Bool
     private let asked = Watched(0)
-    private let never = Signal()
 
     /// - Parameter comesTooLate: when whoever asked has given up.
     init(comesTooLate: Bool = false, _ make: @escaping @Sendable (Int) -> String) {
@@ -81,7 +80,8 @@ final class URLs: ConnectionURLSource {
             count += 1
             return count
         }
-        if comesTooLate { await never.wait() }
+        // One of its own: a stream whose reader was canceled has ended for all.
+        if comesTooLate { await Signal().wait() }
         return .success(Secret(make(number)))
     }
 }
