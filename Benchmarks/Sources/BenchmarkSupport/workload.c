@@ -144,6 +144,14 @@ bool workload_read_body(const char *body, size_t length, uint64_t *sequence, uin
                body, length, is_command ? command_sent_at_prefix : event_sent_at_prefix, strlen(SENT_AT), sent_at);
 }
 
+uint64_t workload_backend_time(uint64_t sequence, uint64_t mean) {
+    // The last step of SplitMix64 (https://prng.di.unimi.it/splitmix64.c): neighbours get times that have nothing in common.
+    uint64_t mixed = sequence * 0x9e3779b97f4a7c15;
+    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
+    return mean - mean / 5 + (mixed >> 32) * (2 * mean / 5) / UINT32_MAX;
+}
+
 size_t workload_write_answer(char *out, size_t size, uint64_t sequence) {
     return (size_t)snprintf(
         out, size,

@@ -2,8 +2,9 @@
 // nothing else: no WebSocket, no queue, no retry. One thread, libcurl's sockets in its own epoll.
 //
 // bare-poster PORT IN_FLIGHT events|commands. Replies {} when ready, then takes commands on standard input:
-//   post FIRST COUNT SPREAD_US   sends these sequences, IN_FLIGHT at a time over kept-alive connections, the first ones over
-//                                SPREAD_US, then replies; latencies are from making a request to having its whole response
+//   post FIRST COUNT BACKEND_US  sends these sequences, IN_FLIGHT at a time over kept-alive connections, the first ones over
+//                                BACKEND_US, then replies; latencies are from making a request to having its whole response,
+//                                without the time of the backend, which is BACKEND_US in the mean
 // SLACK_SIGNING_SECRET: signs, anew for each request.
 
 #include <curl/curl.h>
@@ -31,12 +32,12 @@ struct slot {
     struct curl_slist *headers;
     char *timestamp, *signature, *delivery_id, *received_at;
     /// Of the request that is under way.
-    uint64_t sent_at;
+    uint64_t sequence, sent_at;
     bool is_busy;
 };
 
 static struct {
-    uint64_t next, end, succeeded, failed, started_at, spread;
+    uint64_t next, end, succeeded, failed, started_at, backend_time;
     size_t in_flight;
     struct latencies latencies;
     bool is_running;
@@ -111,6 +112,7 @@ static void write_digits(char *place, size_t width, uint64_t value) {
 static void start_request(struct slot *slot, uint64_t sequence) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
+    slot->sequence = sequence;
     slot->sent_at = now_ns();
     workload_set(&slot->workload, sequence, slot->sent_at);
     write_digits(slot->timestamp, TIMESTAMP_DIGITS, (uint64_t)now.tv_sec);
@@ -123,12 +125,12 @@ static void start_request(struct slot *slot, uint64_t sequence) {
     curl_multi_add_handle(multi, slot->handle);
 }
 
-static bool is_spreading(void) { return run.is_running && now_ns() - run.started_at < run.spread; }
+static bool is_spreading(void) { return run.is_running && now_ns() - run.started_at < run.backend_time; }
 
 /// Starts the first ones: all that may be under way by now.
 static void start_requests(void) {
     uint64_t allowed = slot_count;
-    if (is_spreading()) allowed = 1 + (now_ns() - run.started_at) * slot_count / run.spread;
+    if (is_spreading()) allowed = 1 + (now_ns() - run.started_at) * slot_count / run.backend_time;
     for (size_t i = 0; i < slot_count && run.next < run.end && run.in_flight < allowed; i++) {
         if (!slots[i].is_busy) start_request(&slots[i], run.next++);
     }
@@ -143,7 +145,8 @@ static void finish_requests(void) {
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &slot);
         curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
         if (code == CURLE_OK && status == 200) run.succeeded++; else run.failed++;
-        latencies_add(&run.latencies, now_ns() - slot->sent_at);
+        uint64_t backend_time = workload_backend_time(slot->sequence, run.backend_time);
+        latencies_add(&run.latencies, now_ns() - slot->sent_at - backend_time);
         curl_multi_remove_handle(multi, slot->handle);
         slot->is_busy = false;
         run.in_flight--;
@@ -185,15 +188,15 @@ static void report_if_done(void) {
 }
 
 static void run_command(const char *line) {
-    uint64_t first, count, spread;
-    if (sscanf(line, "post %" SCNu64 " %" SCNu64 " %" SCNu64, &first, &count, &spread) != 3) {
+    uint64_t first, count, backend_time;
+    if (sscanf(line, "post %" SCNu64 " %" SCNu64 " %" SCNu64, &first, &count, &backend_time) != 3) {
         reply("{\"error\":\"unknown command\"}");
         return;
     }
     run.next = first;
     run.end = first + count;
     run.succeeded = run.failed = 0;
-    run.spread = spread * 1000;
+    run.backend_time = backend_time * 1000;
     latencies_reset(&run.latencies, count);
     run.started_at = now_ns();
     run.is_running = true;

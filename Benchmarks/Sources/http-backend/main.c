@@ -5,7 +5,7 @@
 //   count FIRST COUNT   forgets what was, counts the deliveries of these sequences
 //   down / up           refuses all with 503 and counts none of it / serves again
 //   wait STALL_MS       replies {"delivered":…,"first_ns":…,"last_ns":…} when each was delivered once, or none arrives for STALL_MS
-//   delay MICROSECONDS  its own time for a command, 100000 at first; not while commands wait
+//   delay MICROSECONDS  its own time for a command, in the mean (workload_backend_time); 100000 at first
 //   report              replies with counts and latencies since `count`
 // SLACK_SIGNING_SECRET: one delivery in 64 has its signature checked.
 
@@ -40,10 +40,10 @@ struct command {
     uint64_t sequence, due_at;
 };
 
-/// All commands wait equally long: the one that came first is due first. A ring of as many as `capacity`.
+/// A heap: no command is due before the one at half its place.
 static struct {
     struct command *commands;
-    size_t begin, count, capacity;
+    size_t count, capacity;
     uint64_t delay;
     /// A timer that is exact; epoll's own counts in milliseconds.
     int timer;
@@ -114,30 +114,42 @@ static void close_connection(struct connection *connection) {
 }
 
 static void set_timer(void) {
-    uint64_t due_at = waiting.count > 0 ? waiting.commands[waiting.begin].due_at : 0;
+    uint64_t due_at = waiting.count > 0 ? waiting.commands[0].due_at : 0;
     struct itimerspec time = {.it_value = {(time_t)(due_at / 1000000000), (long)(due_at % 1000000000)}};
     timerfd_settime(waiting.timer, TFD_TIMER_ABSTIME, &time, NULL);
 }
 
-static void grow_ring(void) {
-    size_t capacity = 2 * waiting.capacity + 1024;
-    struct command *commands = malloc(capacity * sizeof *commands);
-    if (commands == NULL) err(1, "no memory for %zu commands", capacity);
-    for (size_t i = 0; i < waiting.count; i++) {
-        commands[i] = waiting.commands[(waiting.begin + i) % waiting.capacity];
+static void wait_for(struct command command) {
+    if (waiting.count == waiting.capacity) {
+        waiting.capacity = 2 * waiting.capacity + 1024;
+        waiting.commands = realloc(waiting.commands, waiting.capacity * sizeof command);
+        if (waiting.commands == NULL) err(1, "no memory for %zu commands", waiting.capacity);
     }
-    free(waiting.commands);
-    waiting.commands = commands;
-    waiting.begin = 0;
-    waiting.capacity = capacity;
+    size_t place = waiting.count++;
+    for (; place > 0 && waiting.commands[(place - 1) / 2].due_at > command.due_at; place = (place - 1) / 2) {
+        waiting.commands[place] = waiting.commands[(place - 1) / 2];
+    }
+    waiting.commands[place] = command;
+}
+
+/// Takes the one that is due first; there must be one.
+static struct command take_first(void) {
+    struct command first = waiting.commands[0], last = waiting.commands[--waiting.count];
+    size_t place = 0;
+    for (size_t child; (child = 2 * place + 1) < waiting.count; place = child) {
+        if (child + 1 < waiting.count && waiting.commands[child + 1].due_at < waiting.commands[child].due_at) child++;
+        if (waiting.commands[child].due_at >= last.due_at) break;
+        waiting.commands[place] = waiting.commands[child];
+    }
+    waiting.commands[place] = last;
+    return first;
 }
 
 static void answer_later(struct connection *connection, uint64_t sequence, uint64_t now) {
-    if (waiting.count == waiting.capacity) grow_ring();
-    waiting.commands[(waiting.begin + waiting.count++) % waiting.capacity] =
-        (struct command){connection, sequence, now + waiting.delay};
+    struct command command = {connection, sequence, now + workload_backend_time(sequence, waiting.delay)};
+    wait_for(command);
     connection->waiting++;
-    if (waiting.count == 1) set_timer();
+    if (waiting.commands[0].sequence == sequence) set_timer();
 }
 
 static void append_answer(struct connection *connection, uint64_t sequence) {
@@ -151,17 +163,15 @@ static void append_answer(struct connection *connection, uint64_t sequence) {
 
 /// Answers what is due. A peer has one request at a time on a connection: each answer goes out at once.
 static void answer_due(void) {
-    while (waiting.count > 0 && waiting.commands[waiting.begin].due_at <= now_ns()) {
-        struct command *command = &waiting.commands[waiting.begin];
-        struct connection *connection = command->connection;
-        waiting.begin = (waiting.begin + 1) % waiting.capacity;
-        waiting.count--;
+    while (waiting.count > 0 && waiting.commands[0].due_at <= now_ns()) {
+        struct command command = take_first();
+        struct connection *connection = command.connection;
         connection->waiting--;
         if (connection->is_closed) {
             if (connection->waiting == 0) free_connection(connection);
             continue;
         }
-        append_answer(connection, command->sequence);
+        append_answer(connection, command.sequence);
         // A peer that has gone shows by itself: epoll says so.
         buffer_send(&connection->out, connection->socket);
     }

@@ -20,14 +20,15 @@ struct Case {
         case closed(unacknowledged: Int)
         /// Sends so many per second, whatever has been acknowledged; asks for a new connection each `refresh`.
         case open(perSecond: Int, refresh: Duration?)
-        /// Sends the next command as soon as one is answered; the backend takes its time for each.
+        /// Sends the next command as soon as one is answered; the backend takes its time for each, a fifth less to a fifth more
+        /// than the mean.
         case answers(waiting: Int, backendTime: Duration)
         /// A closed loop while the backend is down; then kill -9, the backend is up, and a restart.
         case backlog(unacknowledged: Int)
         /// Nothing.
         case idle
 
-        /// How long the backend takes where somebody waits for its answer.
+        /// How long the backend takes in the mean where somebody waits for its answer.
         var backendTime: Duration? {
             guard case .answers(_, let backendTime) = self else { return nil }
             return backendTime

@@ -98,9 +98,7 @@ struct Scene {
             acknowledgedPerSecond: sent.map { rate($0.acknowledged, from: $0.startedNs, to: $0.finishedNs) },
             deliveredPerSecond: progress.map { rate($0.delivered, from: startedAt, to: $0.lastNs) },
             acknowledgementMicroseconds: sent?.acknowledgementUs, endToEndMicroseconds: report?.endToEndUs,
-            answers: load.backendTime.flatMap { time in
-                sent.map { .init($0, backendTime: time) } ?? posted.map { .init($0, backendTime: time) }
-            },
+            answers: load.backendTime.flatMap { _ in sent.map { .init($0) } ?? posted.map { .init($0) } },
             open: openLoop(sent),
             cpuMicroseconds: after.shares(since: before) { $0 / .microseconds(1) / Double(count) },
             busyPercent: after.shares(since: before) { $0 / elapsed * 100 },
@@ -195,16 +193,16 @@ extension Scene {
 }
 
 extension Measurement.Answers {
-    init(_ sent: SlackGenerator.Sent, backendTime: Duration) {
+    init(_ sent: SlackGenerator.Sent) {
         self.init(
             perSecond: rate(sent.acknowledged, from: sent.startedNs, to: sent.finishedNs),
-            addedMicroseconds: sent.acknowledgementUs.less(backendTime), bare: sent.bare, late: sent.late)
+            addedMicroseconds: sent.acknowledgementUs, bare: sent.bare, late: sent.late)
     }
 
-    fileprivate init(_ posted: Scene.Posted, backendTime: Duration) {
+    fileprivate init(_ posted: Scene.Posted) {
         self.init(
             perSecond: rate(posted.sent, from: posted.startedNs, to: posted.finishedNs),
-            addedMicroseconds: posted.responseUs.less(backendTime), bare: 0, late: 0)
+            addedMicroseconds: posted.responseUs, bare: 0, late: 0)
     }
 }
 

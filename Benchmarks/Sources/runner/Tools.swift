@@ -7,12 +7,6 @@ struct Latencies: Codable {
     let p50: Double
     let p99: Double
     let max: Double
-
-    /// What is left when each of them took `time` less.
-    func less(_ time: Duration) -> Latencies {
-        let time = time / .microseconds(1)
-        return Latencies(p50: p50 - time, p99: p99 - time, max: max - time)
-    }
 }
 
 private struct Port: Decodable { let port: UInt16 }

@@ -25,12 +25,14 @@ void load_start(struct load *load, const struct load_plan *plan, uint16_t port) 
 
 static uint64_t done(const struct load *load) { return load->acknowledged + load->late; }
 
-static bool is_spreading(const struct load *load, uint64_t now) { return now - load->started_at < load->plan.spread; }
+static bool is_spreading(const struct load *load, uint64_t now) {
+    return now - load->started_at < load->plan.backend_time;
+}
 
 /// How many may wait now in a closed loop.
 static uint64_t allowed(const struct load *load, uint64_t now) {
     if (!is_spreading(load, now)) return load->plan.in_flight;
-    return 1 + (now - load->started_at) * load->plan.in_flight / load->plan.spread;
+    return 1 + (now - load->started_at) * load->plan.in_flight / load->plan.backend_time;
 }
 
 /// The time of the next envelope of an open loop.
@@ -128,7 +130,8 @@ void load_acknowledged(struct load *load, const char *text, size_t length, uint6
         load->bare++;
         return;
     }
-    latencies_add(&load->latencies, read_at - *sent_at);
+    uint64_t backend_time = workload_backend_time(sequence, load->plan.backend_time);
+    latencies_add(&load->latencies, read_at - *sent_at - backend_time);
     *sent_at = 0;
     load->acknowledged++;
 }

@@ -22,9 +22,9 @@ struct load_plan {
     uint64_t interval;
     /// Nanoseconds from one refresh to the next, over the connections in turn; 0: none.
     uint64_t refresh_interval;
-    /// The first `in_flight` are sent evenly over this time, in nanoseconds; 0: at once. What begins together and takes the
-    /// same time stays together for the whole run; people do not.
-    uint64_t spread;
+    /// Of commands: what the backend takes for one in the mean, in nanoseconds. The first `in_flight` are sent evenly over
+    /// this time; 0: at once. `latencies` are without what it takes for each (workload_backend_time).
+    uint64_t backend_time;
 };
 
 struct load {

@@ -3,9 +3,10 @@
 // Prints {"port":…}, then takes commands on standard input and replies when they are done:
 //   connected COUNT                  waits for COUNT connections
 //   closed FIRST COUNT IN_FLIGHT     closed loop: keeps IN_FLIGHT events unacknowledged until COUNT are acknowledged
-//   answers FIRST COUNT IN_FLIGHT SPREAD_US
+//   answers FIRST COUNT IN_FLIGHT BACKEND_US
 //                                    closed loop: keeps IN_FLIGHT commands waiting until COUNT are answered; the first
-//                                    ones are sent over SPREAD_US
+//                                    ones are sent over BACKEND_US, the mean time of the backend, whose time for each
+//                                    is not in the latencies
 //   open FIRST COUNT PER_SECOND REFRESH_US
 //                                    open loop: COUNT events, PER_SECOND, with a refresh each REFRESH_US (0: none)
 
@@ -42,9 +43,9 @@ static void run_command(const char *line) {
     if (sscanf(line, "closed %" SCNu64 " %" SCNu64 " %" SCNu64, &plan.first, &plan.count, &plan.in_flight) == 3) {
         load_start(&load, &plan, slack.port);
     } else if (sscanf(line, "answers %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &plan.first, &plan.count,
-                      &plan.in_flight, &plan.spread) == 4) {
+                      &plan.in_flight, &plan.backend_time) == 4) {
         plan.wants_answers = true;
-        plan.spread *= 1000;
+        plan.backend_time *= 1000;
         load_start(&load, &plan, slack.port);
     } else if (sscanf(line, "open %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &plan.first, &plan.count, &per_second,
                       &plan.refresh_interval) == 4 && per_second > 0) {
