@@ -27,6 +27,10 @@ final class TransferLoop {
     private var running: [ObjectIdentifier: EasyHandle] = [:]
     private var idle: [EasyHandle] = []
     private var hastyServers = HastyServers()
+    /// Sockets that are still waited for, though libcurl does not want it: nearly all of them belong to connections that are
+    /// kept for the next request, where one call of the system is saved. One that is ready is waited for no more. (One that
+    /// was closed the system has forgotten.)
+    private var unwanted: Set<Int32> = []
     /// Taken, and not executed yet.
     private var commands: ArraySlice<Inbox.Command> = []
 
@@ -58,7 +62,7 @@ final class TransferLoop {
             finishCompleted()
             let mayWait = commands.isEmpty && inbox.beginWait()
             poll.wait(atMostMilliseconds: mayWait ? millisecondsToTimer : 0) { socket, readiness in
-                act(on: socket, readiness.curlFlags)
+                if unwanted.remove(socket) != nil { poll.remove(socket) } else { act(on: socket, readiness.curlFlags) }
             }
             inbox.endWait()
             fireTimer()
@@ -68,12 +72,16 @@ final class TransferLoop {
     }
 
     fileprivate func setInterest(_ what: Int32, in socket: Int32) {
+        let interest: SocketPoll.Interest
         switch what {
-        case CURL_POLL_IN: poll.setInterest(.read, in: socket)
-        case CURL_POLL_OUT: poll.setInterest(.write, in: socket)
-        case CURL_POLL_INOUT: poll.setInterest([.read, .write], in: socket)
-        default: poll.remove(socket)
+        case CURL_POLL_IN: interest = .read
+        case CURL_POLL_OUT: interest = .write
+        case CURL_POLL_INOUT: interest = [.read, .write]
+        default:
+            unwanted.insert(socket)
+            return
         }
+        poll.setInterest(interest, in: socket, isKnown: unwanted.remove(socket) != nil)
     }
 
     /// - Parameter milliseconds: negative for no timer.
