@@ -147,7 +147,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "SlackSimulatorTests",
-            dependencies: ["RelayCore", "SlackSimulator", "SocketMode", lifecycle, logging] + nio,
+            dependencies: ["RelayCore", "RelayTestKit", "SlackSimulator", "SocketMode", lifecycle, logging] + nio,
             swiftSettings: settings),
         .testTarget(
             name: "AdminServerTests",

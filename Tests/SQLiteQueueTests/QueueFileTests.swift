@@ -199,13 +199,7 @@ struct QueueFileTests {
 
 /// Runs a program to its end and returns its exit code.
 func run(_ path: String, _ arguments: String...) throws -> Int32 {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    process.waitUntilExit()
-    return process.terminationStatus
+    waitForEnd(of: try spawn(path, arguments, environment: ProcessInfo.processInfo.environment))
 }
 
 @Suite struct DurabilityPragmaTests {

@@ -6,6 +6,7 @@ import NIOHTTP1
 import NIOSSL
 import NIOWebSocket
 import RelayCore
+import RelayTestKit
 import SlackSimulator
 import SocketMode
 import Testing
@@ -420,11 +421,11 @@ import Testing
 
     @Test("with a certificate of a private CA the API and the WebSocket are served over TLS")
     func tls() async throws {
-        let authority = try TestAuthority()
-        defer { authority.remove() }
-        try await withSlack(.init(tls: .init(certificateFile: authority.certificate, keyFile: authority.key))) {
-            slack in
-            let trust = try NIOSSLCertificate.fromPEMFile(authority.root)[0]
+        let localhost = TestCertificate.localhost
+        let certificate = try TemporaryFile(localhost.certificate)
+        let key = try TemporaryFile(localhost.privateKey)
+        try await withSlack(.init(tls: .init(certificateFile: certificate.path, keyFile: key.path))) { slack in
+            let trust = try NIOSSLCertificate.fromPEMBytes(Array(localhost.authority.utf8))[0]
             #expect(slack.apiURL.hasPrefix("https://"))
             let socket = try await TestSocket.open(slack, trust: trust, host: "localhost")
             guard case .hello = try await socket.nextMessage() else { throw Unexpected() }
@@ -456,36 +457,3 @@ import Testing
 }
 
 struct Unexpected: Error {}
-
-/// A certificate authority for one test, made with the openssl command line tool.
-private struct TestAuthority {
-    let folder: URL
-    var root: String { folder.appending(path: "ca.pem").path }
-    var certificate: String { folder.appending(path: "server.pem").path }
-    var key: String { folder.appending(path: "server.key").path }
-
-    init() throws {
-        folder = FileManager.default.temporaryDirectory.appending(path: "relay-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        try openssl(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.pem"
-        )
-        try openssl(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -CA ca.pem -CAkey ca.key "
-                + "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE -keyout server.key -out server.pem"
-        )
-    }
-
-    private func openssl(_ arguments: String) throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments.split(separator: " ").map(String.init)
-        process.currentDirectoryURL = folder
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0)
-    }
-
-    func remove() { try? FileManager.default.removeItem(at: folder) }
-}

@@ -61,7 +61,6 @@ install_build_packages() {
     pkg-config --exists libcurl || missing+=(libcurl4-openssl-dev)
     pkg-config --exists yaml-0.1 || missing+=(libyaml-dev)
     pkg-config --exists sqlite3 || missing+=(libsqlite3-dev)
-    has_command openssl || missing+=(openssl)
     [[ ${#missing[@]} -eq 0 ]] || install_packages "${missing[@]}"
 }
 

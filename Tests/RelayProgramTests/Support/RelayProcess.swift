@@ -1,30 +1,25 @@
 // A process under test: the built `relay`, or an app that stands behind it.
 
 import Foundation
+import RelayTestKit
 import Synchronization
 
 /// A child process whose output can be waited for line by line. Killed at the latest when its last reference goes.
 final class ChildProcess: Sendable {
     let output = LineLog()
     let errors = LineLog()
-    private let process: Mutex<Process>
     private let exit = ExitStatus()
     let pid: Int32
 
     init(_ executable: String, _ arguments: [String], environment: [String: String] = [:]) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: executable)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output.pipe
-        process.standardError = errors.pipe
-        process.terminationHandler = { [exit] process in
-            exit.set(process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus)
-        }
-        try process.run()
-        pid = process.processIdentifier
-        self.process = Mutex(process)
+        let (outputEnd, errorsEnd) = (output.pipe.fileHandleForWriting, errors.pipe.fileHandleForWriting)
+        pid = try spawn(
+            executable, arguments, environment: ProcessInfo.processInfo.environment.merging(environment) { $1 },
+            output: outputEnd.fileDescriptor, errors: errorsEnd.fileDescriptor)
+        // What it has written ends with it.
+        try outputEnd.close()
+        try errorsEnd.close()
+        Thread.detachNewThread { [exit, pid] in exit.set(waitForEnd(of: pid)) }
     }
 
     deinit {
