@@ -113,8 +113,9 @@ let package = Package(
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
         // Tests
+        .systemLibrary(name: "CSpawn", path: "Tests/CSpawn"),
         .target(
-            name: "RelayTestKit", dependencies: ["RelayCore"] + nio, path: "Tests/RelayTestKit",
+            name: "RelayTestKit", dependencies: ["CSpawn", "RelayCore"] + nio, path: "Tests/RelayTestKit",
             swiftSettings: settings),
         .testTarget(name: "RelayCoreTests", dependencies: ["RelayCore", "RelayTestKit"], swiftSettings: settings),
         .testTarget(

@@ -45,12 +45,11 @@ struct SocketPoll: ~Copyable {
     }
 
     /// Starts to wait for a socket, or changes what is waited for.
-    /// - Parameter isKnown: it is probably waited for already, which is tried first.
-    func setInterest(_ interest: Interest, in socket: Int32, isKnown: Bool = false) {
+    func setInterest(_ interest: Interest, in socket: Int32) {
         var event = epoll_event(events: interest.rawValue, data: epoll_data_t(fd: socket))
-        let (first, second) = isKnown ? (EPOLL_CTL_MOD, EPOLL_CTL_ADD) : (EPOLL_CTL_ADD, EPOLL_CTL_MOD)
-        if epoll_ctl(descriptor, first, socket, &event) != 0, errno == EEXIST || errno == ENOENT {
-            epoll_ctl(descriptor, second, socket, &event)
+        // Most are waited for already.
+        if epoll_ctl(descriptor, EPOLL_CTL_MOD, socket, &event) != 0, errno == ENOENT {
+            epoll_ctl(descriptor, EPOLL_CTL_ADD, socket, &event)
         }
     }
 

@@ -27,9 +27,10 @@ final class TransferLoop {
     private var running: [ObjectIdentifier: EasyHandle] = [:]
     private var idle: [EasyHandle] = []
     private var hastyServers = HastyServers()
-    /// Sockets that are still waited for, though libcurl does not want it: nearly all of them belong to connections that are
-    /// kept for the next request, where one call of the system is saved. One that is ready is waited for no more. (One that
-    /// was closed the system has forgotten.)
+    /// Sockets that libcurl no longer wants to hear of, and that are still waited for: nearly all belong to connections that
+    /// are kept for the next request, for which one call of the system is saved. One that becomes ready is waited for no
+    /// more. One that was closed may stand here, too: the system has forgotten it, and the next one with its number is new
+    /// to it.
     private var unwanted: Set<Int32> = []
     /// Taken, and not executed yet.
     private var commands: ArraySlice<Inbox.Command> = []
@@ -72,16 +73,13 @@ final class TransferLoop {
     }
 
     fileprivate func setInterest(_ what: Int32, in socket: Int32) {
-        let interest: SocketPoll.Interest
+        unwanted.remove(socket)
         switch what {
-        case CURL_POLL_IN: interest = .read
-        case CURL_POLL_OUT: interest = .write
-        case CURL_POLL_INOUT: interest = [.read, .write]
-        default:
-            unwanted.insert(socket)
-            return
+        case CURL_POLL_IN: poll.setInterest(.read, in: socket)
+        case CURL_POLL_OUT: poll.setInterest(.write, in: socket)
+        case CURL_POLL_INOUT: poll.setInterest([.read, .write], in: socket)
+        default: unwanted.insert(socket)
         }
-        poll.setInterest(interest, in: socket, isKnown: unwanted.remove(socket) != nil)
     }
 
     /// - Parameter milliseconds: negative for no timer.

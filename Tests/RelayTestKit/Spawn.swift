@@ -2,7 +2,7 @@
 // open descriptors, and now and then that ends the tests:
 // https://github.com/swiftlang/swift-corelibs-foundation/pull/5472.)
 
-internal import Foundation
+internal import CSpawn
 internal import Glibc
 
 package struct SpawnError: Error, CustomStringConvertible {
@@ -30,9 +30,7 @@ package func spawn(
             posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
         }
     }
-    for name in try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd") {
-        if let descriptor = Int32(name), descriptor > STDERR_FILENO { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-    }
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1)
     // The threads of Dispatch block signals, and a child has the mask of the thread that starts it.
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
@@ -55,7 +53,7 @@ package func spawn(
 /// - Returns: its exit code; 128 + the number of the signal that ended it.
 package func waitForEnd(of pid: Int32) -> Int32 {
     var status: Int32 = 0
-    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    while waitpid(pid, &status, 0) != pid { precondition(errno == EINTR, "waitpid(\(pid)): errno \(errno)") }
     let signal = status & 0x7f
     return signal == 0 ? status >> 8 & 0xff : 128 + signal
 }

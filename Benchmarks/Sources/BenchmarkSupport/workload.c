@@ -145,7 +145,8 @@ bool workload_read_body(const char *body, size_t length, uint64_t *sequence, uin
 }
 
 uint64_t workload_backend_time(uint64_t sequence, uint64_t mean) {
-    // The last step of SplitMix64 (https://prng.di.unimi.it/splitmix64.c): neighbours get times that have nothing in common.
+    // SplitMix64 (https://prng.di.unimi.it/splitmix64.c) but for its last shift, which changes nothing in the upper half:
+    // neighbours get times that have nothing in common.
     uint64_t mixed = sequence * 0x9e3779b97f4a7c15;
     mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
     mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;

@@ -144,9 +144,13 @@ static void finish_requests(void) {
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &slot);
         curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
-        if (code == CURLE_OK && status == 200) run.succeeded++; else run.failed++;
-        uint64_t backend_time = workload_backend_time(slot->sequence, run.backend_time);
-        latencies_add(&run.latencies, now_ns() - slot->sent_at - backend_time);
+        if (code == CURLE_OK && status == 200) {
+            run.succeeded++;
+            uint64_t backend_time = workload_backend_time(slot->sequence, run.backend_time);
+            latencies_add(&run.latencies, now_ns() - slot->sent_at - backend_time);
+        } else {
+            run.failed++;
+        }
         curl_multi_remove_handle(multi, slot->handle);
         slot->is_busy = false;
         run.in_flight--;

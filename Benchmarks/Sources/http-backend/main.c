@@ -40,7 +40,7 @@ struct command {
     uint64_t sequence, due_at;
 };
 
-/// A heap: no command is due before the one at half its place.
+/// A heap: no command is due before its parent, the one at (place - 1) / 2.
 static struct {
     struct command *commands;
     size_t count, capacity;

@@ -103,7 +103,7 @@ struct Case {
         Case(
             name: name,
             summary: "commands over 2 connections, \(waiting) waiting for their answer, for which the backend takes "
-                + "\(Int(backendTime / .milliseconds(1))) ms",
+                + "\(Int(backendTime / .milliseconds(1))) ms on average",
             load: .answers(waiting: waiting, backendTime: backendTime), envelopes: envelopes, warmUp: envelopes / 6)
     }
 

@@ -7,7 +7,7 @@ struct Measurement: Codable {
     var acknowledgedPerSecond: Double?
     /// Envelopes delivered per second, from the first sending to the last delivery; nil: delivers nothing.
     var deliveredPerSecond: Double?
-    /// Where somebody waits for an answer: as `Answers.addedMicroseconds`.
+    /// nil: has no Slack, or somebody waits for an answer, which `answers` tells of.
     var acknowledgementMicroseconds: Latencies?
     /// From sending to the arrival of the request at the backend.
     var endToEndMicroseconds: Latencies?

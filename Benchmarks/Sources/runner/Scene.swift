@@ -97,8 +97,9 @@ struct Scene {
             program: program.name, envelopes: count,
             acknowledgedPerSecond: sent.map { rate($0.acknowledged, from: $0.startedNs, to: $0.finishedNs) },
             deliveredPerSecond: progress.map { rate($0.delivered, from: startedAt, to: $0.lastNs) },
-            acknowledgementMicroseconds: sent?.acknowledgementUs, endToEndMicroseconds: report?.endToEndUs,
-            answers: load.backendTime.flatMap { _ in sent.map { .init($0) } ?? posted.map { .init($0) } },
+            acknowledgementMicroseconds: load.backendTime == nil ? sent?.acknowledgementUs : nil,
+            endToEndMicroseconds: report?.endToEndUs,
+            answers: load.backendTime == nil ? nil : sent.map { .init($0) } ?? posted.map { .init($0) },
             open: openLoop(sent),
             cpuMicroseconds: after.shares(since: before) { $0 / .microseconds(1) / Double(count) },
             busyPercent: after.shares(since: before) { $0 / elapsed * 100 },
@@ -119,6 +120,7 @@ struct Scene {
         let failed: Int
         let startedNs: UInt64
         let finishedNs: UInt64
+        /// Without the time of the backend.
         let responseUs: Latencies
     }
 

@@ -49,6 +49,7 @@ struct SlackGenerator {
         let startedNs: UInt64
         /// The last acknowledgement.
         let finishedNs: UInt64
+        /// Of answers: without the time of the backend.
         let acknowledgementUs: Latencies
     }
 

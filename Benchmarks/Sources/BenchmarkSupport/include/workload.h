@@ -48,9 +48,9 @@ bool workload_is_command(const char *body, size_t length);
 /// Reads sequence and time of sending out of the body of a request to the backend.
 bool workload_read_body(const char *body, size_t length, uint64_t *sequence, uint64_t *sent_at);
 
-/// The time that the backend takes for a command, around a mean: the same in each process, spread evenly over a fifth below
-/// to a fifth above. Commands that all take the same time and follow each other in a closed loop stay together once they have
-/// met, and each then waits for the others; people do not.
+/// The time that the backend takes for a command, in nanoseconds, around a mean of at most 10 s: the same in each process,
+/// spread evenly over a fifth below to a fifth above. Commands that all take the same time and follow each other in a closed
+/// loop stay together once they have met, and each then waits for the others; people do not.
 uint64_t workload_backend_time(uint64_t sequence, uint64_t mean);
 
 /// Writes what the backend answers to a command, a JSON object; returns its length.
