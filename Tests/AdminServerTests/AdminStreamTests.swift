@@ -101,7 +101,7 @@ struct AdminStreamTests {
                 // More than the sockets and the server hold for it.
                 for _ in 1...6 {
                     for _ in 1...8 { stage.feed.publish(Self.large) }
-                    try await Task.sleep(for: .milliseconds(50))
+                    try await stage.letServerWrite()
                 }
                 try await connection.reads(true)
                 let text = Data(await connection.text(until: "event: lost").utf8)
@@ -121,7 +121,7 @@ struct AdminStreamTests {
                 try await connection.reads(false)
                 while stage.feed.isWatched {
                     for _ in 1...8 { stage.feed.publish(Self.large) }
-                    try await Task.sleep(for: .milliseconds(50))
+                    try await stage.letServerWrite()
                 }
             }
         }
@@ -140,7 +140,7 @@ struct AdminStreamTests {
             }
             for other in others { stage.feed.unsubscribe(other) }
             // The one whose connection is gone goes, too.
-            while stage.feed.isWatched { try await Task.sleep(for: .milliseconds(5)) }
+            while stage.feed.isWatched { try await stage.letServerWrite() }
         }
     }
 
@@ -197,4 +197,9 @@ struct AdminStreamTests {
             }
         }
     }
+}
+
+extension AdminStage {
+    /// Asks something else, and has the answer: the server has had its turn meanwhile.
+    fileprivate func letServerWrite() async throws { _ = try await get("/status") }
 }
