@@ -201,7 +201,7 @@ extension AnswerOutcome {
         case .tooLarge: "no answer: the reply is too large for an acknowledgement"
         case .notAccepted: "no answer: Slack takes no payload for this envelope"
         case .overloaded: "no answer: too many wait for this backend"
-        case .held: "no answer: the backend fails, and is left alone"
+        case .held: "no answer: the backend is paused, or fails, and is left alone"
         case .lost: "no answer: no connection was open to send it on"
         }
     }

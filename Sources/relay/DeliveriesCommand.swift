@@ -47,7 +47,11 @@ struct DeliveriesCommand: AsyncParsableCommand {
                 \(AdminOption.codes)
                 """)
 
-        @Argument(help: "The delivery's id, as in the log and in X-Relay-Delivery-Id.")
+        @Argument(
+            help: """
+                The delivery's id, as in the log and in X-Relay-Delivery-Id; of what a person waited for, that of its record, \
+                which `deliveries list` shows.
+                """)
         var id: String
         @Flag(help: "With the payload; that somebody read it is logged.")
         var payload = false

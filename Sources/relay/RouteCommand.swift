@@ -18,7 +18,7 @@ struct RouteCommand: AsyncParsableCommand {
                 callback, a slash command's fields as an object, an interactive payload).
 
                 Example:
-                  echo '{"command":"/deploy","text":"now"}' | relay route test --config relay.yaml -
+                  echo '{"command":"/deploy","text":"now"}' | relay route test -
                 """)
 
         @OptionGroup var file: ConfigurationOption

@@ -18,11 +18,11 @@ struct SignCommand: ParsableCommand {
             Example:
               export SECRET=…
               relay sign --secret env:SECRET body.json > headers
-              curl http://localhost:3000/slack/events -H @headers \
+              curl http://localhost:3000/slack/events -H @headers \\
                 -H 'Content-Type: application/json' --data-binary @body.json
 
             With standard_webhooks and ed25519 several secrets sign together:
-              relay sign --scheme standard_webhooks --id msg_1 \
+              relay sign --scheme standard_webhooks --id msg_1 \\
                 --secret file:old --secret file:new body.json
             """)
 

@@ -17,12 +17,12 @@ struct VerifyCommand: ParsableCommand {
 
             Example:
               export SECRET=…
-              relay verify --secret env:SECRET \
-                --header 'X-Slack-Request-Timestamp: 1531420618' \
+              relay verify --secret env:SECRET \\
+                --header 'X-Slack-Request-Timestamp: 1531420618' \\
                 --header 'X-Slack-Signature: v0=a2114d57…' body.txt
 
             With ed25519 the secret is the public key (whpk_…):
-              relay verify --scheme ed25519 --secret file:key.pub --id msg_1 \
+              relay verify --scheme ed25519 --secret file:key.pub --id msg_1 \\
                 --timestamp 1614265330 --signature v1a,tQ9V2XOq… body.json
             """)
 

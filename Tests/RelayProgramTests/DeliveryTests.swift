@@ -158,7 +158,7 @@ struct DeliveryTests {
         _ = try await slack.send(.command)
         try await relay.logged("no answer: the backend failed")
         _ = try await slack.send(.command)
-        try await relay.logged("no answer: the backend fails, and is left alone")
+        try await relay.logged("no answer: the backend is paused, or fails, and is left alone")
         _ = try await slack.send(.message, count: 3)
         _ = try await relay.metrics { $0.value("relay_queue_depth", #"state="held""#) == 3 }
         #expect(backend.requests.count == 1)
