@@ -199,7 +199,8 @@ package struct Doctor: Sendable {
         switch code {
         case .dnsError: "mend DNS, or the name; behind a proxy set HTTPS_PROXY or slack.proxy"
         case .connectionRefused:
-            "start it, where slack.api_url is a simulator's; else open the way out to port 443, or set slack.proxy"
+            "start it, where slack.api_url is a simulator's; else open the way out to port 443, or set "
+                + "HTTPS_PROXY or slack.proxy"
         case .connectTimeout, .timeout: "open the way out to port 443, or set HTTPS_PROXY or slack.proxy"
         case .proxyError: "mend the proxy, its name or its credentials (slack.proxy, HTTPS_PROXY)"
         case .tlsError: "name the authority of a proxy that opens TLS in slack.ca"
