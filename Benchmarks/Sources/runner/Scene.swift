@@ -74,18 +74,19 @@ struct Scene {
     }
 
     private func run(first: Int, count: Int) throws -> Measurement {
-        var peak = MemoryUse()
-        let sample = {
+        var peak = MemoryPeak()
+        let watch = {
             try checkProgram()
-            peak.formPeak(try memory())
+            try peak.sample(process)
         }
         try backend?.count(first: first, count: count)
         let before = try Reading(self)
-        let sent = try generator?.send(load, first: first, count: count, whileWaiting: sample)
-        let posted = generator == nil ? try post(first: first, count: count, whileWaiting: sample) : nil
-        let progress = try backend?.awaitDeliveries(whileWaiting: sample)
+        let sent = try generator?.send(load, first: first, count: count, whileWaiting: watch)
+        let posted = generator == nil ? try post(first: first, count: count, whileWaiting: watch) : nil
+        let progress = try backend?.awaitDeliveries(whileWaiting: watch)
         let after = try Reading(self)
-        try sample()
+        try checkProgram()
+        try peak.read(process)
         // A second delivery comes after the first: give it time to be seen.
         usleep(200_000)
         let report = try backend?.report()
@@ -103,7 +104,7 @@ struct Scene {
             open: openLoop(sent),
             cpuMicroseconds: after.shares(since: before) { $0 / .microseconds(1) / Double(count) },
             busyPercent: after.shares(since: before) { $0 / elapsed * 100 },
-            memory: peak, syncsPerEnvelope: Double(after.syncs - before.syncs) / Double(count),
+            memory: peak.use, syncsPerEnvelope: Double(after.syncs - before.syncs) / Double(count),
             unacknowledged: sent.map { count - $0.acknowledged - $0.late } ?? 0, lost: report?.lost ?? 0,
             doubled: report?.doubled ?? 0)
     }
@@ -155,13 +156,13 @@ extension Scene {
         guard let generator, let backend else { throw RunnerError("\(program.name) takes no backlog") }
         sleep(1)
         let idle = try memory()
-        var peak = idle
+        var peak = MemoryPeak()
         try backend.setDown(true)
         try backend.count(first: 0, count: envelopes)
         let before = try Reading(self)
         let sent = try generator.send(load, first: 0, count: envelopes) {
             try checkProgram()
-            peak.formPeak(try memory())
+            try peak.sample(process)
         }
         let stored = try Reading(self)
 
@@ -171,9 +172,10 @@ extension Scene {
         process = try program.start(launch)
         let progress = try backend.awaitDeliveries {
             try checkProgram()
-            peak.formPeak(try memory())
+            try peak.sample(process)
         }
         let after = try Reading(self)
+        try peak.read(process)
         usleep(200_000)
         let report = try backend.report()
         try check(report)
@@ -188,7 +190,7 @@ extension Scene {
             backlog: .init(
                 idlePrivateDirtyBytes: idle.privateDirtyBytes,
                 firstDeliveryMilliseconds: (Double(progress.firstNs) - Double(startedAt)) / 1e6),
-            cpuMicroseconds: cpu, busyPercent: busy, memory: peak,
+            cpuMicroseconds: cpu, busyPercent: busy, memory: peak.use,
             syncsPerEnvelope: Double(after.syncs - before.syncs) / Double(envelopes),
             unacknowledged: envelopes - sent.acknowledged, lost: report.lost, doubled: report.doubled)
     }
