@@ -79,7 +79,10 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "SQLiteQueue",
-            dependencies: ["CPosix", "RelayCore", logging, .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: [
+                "CPosix", "RelayCore", logging, .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ],
             swiftSettings: settings),
         .target(
             name: "AdminServer",

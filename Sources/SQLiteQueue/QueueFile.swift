@@ -128,8 +128,8 @@ extension QueueFile {
             guard mode == "wal" else {
                 throw QueueError.unavailable("\(path): no write-ahead log, journal_mode is \(mode ?? "unknown")")
             }
-            // Copied into the database at 16 MiB, cut back to 32 MiB after a peak.
-            try db.execute(sql: "PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 33554432")
+            // Cut back to 32 MiB after a peak.
+            try db.execute(sql: "PRAGMA journal_size_limit = 33554432")
             // What was removed is overwritten where that costs no extra writing.
             try db.execute(sql: "PRAGMA secure_delete = FAST")
         }

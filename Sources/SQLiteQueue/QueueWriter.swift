@@ -23,6 +23,8 @@ actor QueueWriter {
     private var opened: Opened?
     private var connection: Connection?
     private var lock: FileLock?
+    /// The write-ahead log is to be copied into the database, as soon as the callers of the transaction are told.
+    private var mustCopyLog = false
     /// Transactions that wrote something and were committed.
     private(set) var commits = 0
 
@@ -94,6 +96,7 @@ extension QueueWriter {
             for (call, outcome) in zip(calls, try runTransaction(calls.map(\.write))) {
                 call.caller.resume(returning: outcome)
             }
+            if mustCopyLog { copyLog() }
         } catch {
             // One caller's data can be the reason: then the others succeed when each has a transaction to itself.
             let isShared = (error as? DatabaseError).map { !$0.concernsWholeStore } ?? false
@@ -137,13 +140,15 @@ extension QueueWriter {
         let effects = transaction.effects
         state.withTable { $0.committed(effects) }
         commits += 1
-        if effects.hasShrunk { copyLog(connection) }
+        mustCopyLog = effects.hasShrunk || connection.store.log.isLong
         return outcomes
     }
 
-    /// The file is as short as the last transaction made it once the write-ahead log was copied into it. Waits for
-    /// nobody: where a reader is in the way, that comes with a later transaction.
-    private func copyLog(_ connection: Connection) {
+    /// The next transaction writes the log from its beginning again, and the file is as short as the last one made it.
+    /// Waits for nobody: where a reader is in the way, that comes with a later transaction.
+    private func copyLog() {
+        mustCopyLog = false
+        guard let connection else { return }
         do {
             _ = try connection.database.writeWithoutTransaction { try $0.checkpoint(.passive) }
         } catch {

@@ -492,15 +492,30 @@ struct ArchiveTests {
             }
         }
         #expect(steps > 20)
+        // Its callers are told before the file shrinks: the next transaction comes behind that.
+        #expect(try await queue.prune(now: .second(60)) == false)
         let free = Int64(WriteTransaction.freePagesKept * 8_192)
         #expect(try fileBytes() < before + 4 * free)
         #expect(try await number("SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'") == 0)
         #expect(try await queue.waitingIDs() == kept)
-        #expect(try await queue.prune(now: .second(60)) == false)
     }
 
-    private func fileBytes() throws -> Int64 {
-        let size = try FileManager.default.attributesOfItem(atPath: directory.database)[.size]
+    @Test("The write-ahead log is copied into the file while storing goes on, and begins anew")
+    func copiesLog() async throws {
+        let queue = try await directory.open()
+        let pageBytes = Int64(8_192)
+        let long = Int64(WriteAheadLog.longPages) * pageBytes
+        for _ in 0..<50 {
+            // At least 60 pages: together half more than is long.
+            _ = try await queue.enqueue((0..<20).map { _ in .event(bytes: 3 * Int(pageBytes)) })
+            #expect(try fileBytes("-wal") < long * 11 / 10)
+        }
+        #expect(try fileBytes() > long / 2)
+        #expect(try await number("SELECT COUNT(*) FROM delivery") == 1000)
+    }
+
+    private func fileBytes(_ suffix: String = "") throws -> Int64 {
+        let size = try FileManager.default.attributesOfItem(atPath: directory.database + suffix)[.size]
         return (size as? NSNumber)?.int64Value ?? -1
     }
 
