@@ -73,6 +73,7 @@ extension API {
 
     /// Which deliveries; an absent key takes all.
     package struct Filter: Codable, Sendable, Equatable {
+        package var envelopeId: [String]?
         package var state: [String]?
         package var backend: [String]?
         package var route: [String]?

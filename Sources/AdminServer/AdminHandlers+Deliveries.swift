@@ -50,7 +50,7 @@ extension AdminHandlers {
         let withPayload = try request.query.bool("payload")
         try request.query.finish()
         let id = try request.delivery()
-        guard let record = try await archive.record(id) else { throw Problem.unknown(id) }
+        guard let record = try await record(id) else { throw Problem.unknown(id) }
         var reply = try AdminReply(
             API.Delivery(record, held: await control.heldBackends(), withPayload: withPayload))
         // What a backend said can be as private as what it was sent.
@@ -59,6 +59,16 @@ extension AdminHandlers {
             reply.change = withPayload ? "payload.read" : "response.read"
         }
         return reply
+    }
+
+    /// Of the delivery that has this id, or that was sent as it.
+    private func record(_ id: DeliveryID) async throws(QueueError) -> DeliveryRecord? {
+        if let record = try await archive.record(id) { return record }
+        var filter = DeliveryFilter()
+        filter.sentIDs = [id]
+        let found = try await archive.deliveries(filter, PageRequest(limit: 1))
+        guard let answer = found.items.first else { return nil }
+        return try await archive.record(answer.id)
     }
 
     func retryDelivery(_ request: inout AdminRequest) async throws -> AdminReply {
@@ -101,7 +111,11 @@ extension AdminHandlers {
     ) throws(Problem) -> BackendName {
         switch change {
         case .done(let backend): return backend
-        case .unknown: throw .unknown(id)
+        case .unknown:
+            throw Problem(
+                .unknownDelivery,
+                "there is no delivery \(id); settled ones are removed after their retention, and the record of an answer has "
+                    + "another id than it was sent as: the delivery shown for this one tells it")
         case .refused(let state):
             throw Problem(.wrongState, "delivery \(id) is \(state.rawValue), so it cannot \(wish)")
         case .noPayload:
@@ -257,8 +271,7 @@ extension Problem {
     fileprivate static func unknown(_ id: DeliveryID) -> Problem {
         Problem(
             .unknownDelivery,
-            "there is no delivery \(id); settled ones are removed after their retention, and what was sent while a "
-                + "person waited is kept under another id, with this one as its sent_id")
+            "there is no delivery \(id); settled ones are removed after their retention")
     }
 
     fileprivate static func unknown(replay id: RelayCore.Replay.ID) -> Problem {

@@ -4,6 +4,7 @@ import RelayCore
 
 /// The words of a filter as they came, each with its values.
 struct FilterWords {
+    var envelopeID: [String] = []
     var state: [String] = []
     var backend: [String] = []
     var route: [String] = []
@@ -18,6 +19,7 @@ struct FilterWords {
     static let maxValues = 100
 
     init(_ query: inout Query) throws(Problem) {
+        envelopeID = try Self.bounded(query.all("envelope_id"), "envelope_id")
         state = try Self.bounded(query.all("state"), "state")
         backend = try Self.bounded(query.all("backend"), "backend")
         route = try Self.bounded(query.all("route"), "route")
@@ -30,6 +32,7 @@ struct FilterWords {
     }
 
     init(_ object: inout JSONObject) throws(Problem) {
+        envelopeID = try object.strings("envelope_id", atMost: Self.maxValues) ?? []
         state = try object.strings("state", atMost: Self.maxValues) ?? []
         backend = try object.strings("backend", atMost: Self.maxValues) ?? []
         route = try object.strings("route", atMost: Self.maxValues) ?? []
@@ -56,6 +59,7 @@ extension DeliveryFilter {
         _ words: FilterWords, states allowed: [DeliveryState], now: Timestamp
     ) throws(Problem) -> DeliveryFilter? {
         var filter = DeliveryFilter()
+        filter.envelopeIDs = Set(words.envelopeID)
         filter.backends = Set(words.backend.map { BackendName($0) })
         filter.routes = Set(words.route.map { RouteName($0) })
         filter.apps = Set(words.app.map { AppName($0) })
@@ -168,6 +172,7 @@ extension API.Filter {
     init(_ filter: DeliveryFilter) {
         self.init()
         func words(_ values: some Collection<String>) -> [String]? { values.isEmpty ? nil : values.sorted() }
+        envelopeId = words(filter.envelopeIDs)
         state = words(filter.states.map(\.rawValue))
         backend = words(filter.backends.map(\.text))
         route = words(filter.routes.map(\.text))

@@ -83,6 +83,10 @@ package struct Pause: Sendable, Hashable {
 /// Which deliveries are meant. An empty set and nil take all.
 package struct DeliveryFilter: Sendable, Hashable {
     package var ids: Set<DeliveryID> = []
+    /// What answers were sent as (`DeliverySummary.sentID`). Not of replays.
+    package var sentIDs: Set<DeliveryID> = []
+    /// The envelope_id that Slack gave them.
+    package var envelopeIDs: Set<String> = []
     /// As stored, and `in_flight`. `held` is told by who knows the backends: stored are `pending` and `scheduled`.
     package var states: Set<DeliveryState> = []
     package var backends: Set<BackendName> = []

@@ -91,6 +91,7 @@ struct ReplayStore {
 /// A filter as it is stored with a job. What is not named there takes all.
 private struct StoredFilter: Codable {
     var ids: [String]?
+    var envelopes: [String]?
     var states: [String]?
     var backends: [String]?
     var routes: [String]?
@@ -101,11 +102,14 @@ private struct StoredFilter: Codable {
     var since: Int64?
     var until: Int64?
 
-    enum CodingKeys: String, CodingKey { case ids, states, backends, routes, apps, kinds, reasons, since, until }
+    enum CodingKeys: String, CodingKey {
+        case ids, envelopes, states, backends, routes, apps, kinds, reasons, since, until
+    }
 
     init(_ filter: DeliveryFilter) {
         func list(_ texts: [String]) -> [String]? { texts.isEmpty ? nil : texts.sorted() }
         ids = list(filter.ids.map(\.description))
+        envelopes = list(Array(filter.envelopeIDs))
         states = list(filter.states.map(\.rawValue))
         backends = list(filter.backends.map(\.text))
         routes = list(filter.routes.map(\.text))
@@ -129,14 +133,15 @@ extension DeliveryFilter {
         guard let stored = try? decoder.decode(StoredFilter.self, from: data),
             let names = try? decoder.decode([String: Ignored].self, from: data).keys,
             names.allSatisfy({ StoredFilter.CodingKeys(rawValue: $0) != nil }),
-            let ids = set(stored.ids, { DeliveryID($0) }),
+            let ids = set(stored.ids, { DeliveryID($0) }), let envelopeIDs = set(stored.envelopes, { $0 }),
             let states = set(stored.states, DeliveryState.init(rawValue:)),
             let backends = set(stored.backends, { BackendName($0) }),
             let routes = set(stored.routes, { RouteName($0) }), let apps = set(stored.apps, { AppName($0) }),
             let kinds = set(stored.kinds, Kind.init(rawValue:)), let reasons = set(stored.reasons, { $0 })
         else { return nil }
         self.init()
-        (self.ids, self.states, self.backends, self.routes) = (ids, states, backends, routes)
+        (self.ids, self.envelopeIDs, self.states) = (ids, envelopeIDs, states)
+        (self.backends, self.routes) = (backends, routes)
         (self.apps, self.kinds, self.reasons) = (apps, kinds, reasons)
         since = stored.since.map(Timestamp.init(nanosecondsSinceEpoch:))
         until = stored.until.map(Timestamp.init(nanosecondsSinceEpoch:))

@@ -47,11 +47,7 @@ struct DeliveriesCommand: AsyncParsableCommand {
                 \(AdminOption.codes)
                 """)
 
-        @Argument(
-            help: """
-                The delivery's id, as in the log and in X-Relay-Delivery-Id; of what a person waited for, that of its record, \
-                which `deliveries list` shows.
-                """)
+        @Argument(help: "The delivery's id, as in the log and in X-Relay-Delivery-Id.")
         var id: String
         @Flag(help: "With the payload; that somebody read it is logged.")
         var payload = false

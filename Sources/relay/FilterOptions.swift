@@ -19,6 +19,10 @@ struct FilterOptions: ParsableArguments {
         name: .customLong("class"),
         help: ArgumentHelp("Dead for whom: backend, relay, policy or expiry.", valueName: "class"))
     var deadClass: String?
+    @Option(
+        name: .customLong("envelope-id"),
+        help: ArgumentHelp("Of this envelope, by the id that Slack gave it, as in the log.", valueName: "id"))
+    var envelopeID: [String] = []
     @Option(help: ArgumentHelp("Received since then: 2h, 3d, or 2026-11-23T09:30:00Z.", valueName: "time"))
     var since: String?
     @Option(help: ArgumentHelp("Received before then.", valueName: "time"))
@@ -30,6 +34,7 @@ struct FilterOptions: ParsableArguments {
 
     func filter(states: [String]) -> API.Filter {
         var filter = API.Filter()
+        filter.envelopeId = envelopeID.isEmpty ? nil : envelopeID
         filter.state = states.isEmpty ? nil : states
         filter.backend = backend.isEmpty ? nil : backend
         filter.route = route.isEmpty ? nil : route
@@ -59,7 +64,8 @@ extension API.Filter {
     /// Those that are there, each with its values.
     var words: [(name: String, values: [String])] {
         let lists = [
-            ("state", state), ("backend", backend), ("route", route), ("app", app), ("kind", kind), ("reason", reason),
+            ("envelope_id", envelopeId), ("state", state), ("backend", backend), ("route", route), ("app", app),
+            ("kind", kind), ("reason", reason),
             ("class", `class`), ("since", since.map { [$0] }), ("until", until.map { [$0] }),
         ]
         return lists.compactMap { name, values in values.map { (name, $0) } }

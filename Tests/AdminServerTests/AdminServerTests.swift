@@ -179,7 +179,7 @@ struct AdminServerTests {
         try await AdminStage.with { stage in
             let reply = try await stage.get(
                 "/deliveries?state=dead&state=expired&backend=orders&route=r&app=a&kind=event&reason=http_500"
-                    + "&since=2h&until=2026-11-23T10:00:00%2B01:00")
+                    + "&envelope_id=e&envelope_id=f&since=2h&until=2026-11-23T10:00:00%2B01:00")
             #expect(reply.status == 200)
             var filter = DeliveryFilter()
             filter.states = [.dead, .expired]
@@ -188,6 +188,7 @@ struct AdminServerTests {
             filter.apps = ["a"]
             filter.kinds = [.event]
             filter.reasons = ["http_500"]
+            filter.envelopeIDs = ["e", "f"]
             filter.since = Timestamp(rfc3339: "2026-11-23T07:30:00Z")
             filter.until = Timestamp(rfc3339: "2026-11-23T09:00:00Z")
             #expect(await stage.archive.asked == [filter])
@@ -261,6 +262,24 @@ struct AdminServerTests {
             #expect(other.response?.body.base64 == "bm//" && other.response?.body.text == nil)
             #expect(stage.log.changes.map { $0["action"] } == ["response.read", "payload.read"])
             #expect(stage.log.changes.map { $0["admin.subject"] } == ["000000ab-1", "000000ab-2"])
+        }
+    }
+
+    @Test("an answer is shown for the id that it was sent as, and changed by its own only")
+    func sentID() async throws {
+        try await AdminStage.with { stage in
+            await stage.archive.fill([.dead])
+            await stage.archive.fill([.dead], sentID: DeliveryID(queue: 0xCD, sequence: 7))
+            let delivery: API.Delivery = try await stage.get("/deliveries/000000cd-7").decoded()
+            #expect(delivery.id == "000000ab-2" && delivery.sentId == "000000cd-7" && delivery.attempts?.count == 1)
+            #expect(try await stage.get("/deliveries/000000cd-8").problem.code == "unknown_delivery")
+            for reply in [
+                try await stage.post("/deliveries/000000cd-7/retry"), try await stage.delete("/deliveries/000000cd-7"),
+            ] {
+                #expect(reply.status == 404)
+                #expect(try reply.problem.detail.contains("the record of an answer has another id"))
+            }
+            #expect(try await stage.states("envelope_id=envelope-2") == ["dead"])
         }
     }
 

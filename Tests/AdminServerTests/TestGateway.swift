@@ -96,11 +96,13 @@ actor TestArchive: DeliveryArchive {
 
     /// `dead`, `expired` and so on: one delivery per state, to `orders`, numbered from 1; those that are dead have the
     /// reason given.
-    func fill(_ states: [DeliveryState], deadReason: String = "attempts_exhausted_http_500") {
+    func fill(
+        _ states: [DeliveryState], deadReason: String = "attempts_exhausted_http_500", sentID: DeliveryID? = nil
+    ) {
         for state in states {
             let id = DeliveryID(queue: 0xAB, sequence: Int64(records.count + 1))
             let summary = DeliverySummary(
-                id: id, backend: "orders", route: "default", app: "default", kind: .event, state: state,
+                id: id, sentID: sentID, backend: "orders", route: "default", app: "default", kind: .event, state: state,
                 envelopeID: "envelope-\(id.sequence)", receivedAt: AdminStage.now.advanced(by: .seconds(-60)),
                 due: state.isFinal ? nil : AdminStage.now, settledAt: state.isFinal ? AdminStage.now : nil,
                 attemptsMade: 11, outcome: "failed", reason: "http_500", deadReason: state == .dead ? deadReason : nil,

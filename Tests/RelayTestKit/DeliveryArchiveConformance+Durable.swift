@@ -158,10 +158,11 @@ extension DeliveryArchiveConformance {
         },
         Fact("a replay goes on after a restart where it stood") { make in
             var queue = try await make(.init())
-            for second in 1...5 as ClosedRange<Int64> { try await queue.storeDead(.event(at: second)) }
+            for second in 1...5 as ClosedRange<Int64> { try await queue.storeDead(.event("\(second)", at: second)) }
             var filter = DeliveryFilter()
             filter.ids = Set(try await queue.deliveries(.init(), PageRequest()).items.map(\.id))
             (filter.backends, filter.routes, filter.apps) = (["a"], ["main"], ["app"])
+            filter.envelopeIDs = Set((1...5).map { "envelope-\($0)" })
             (filter.states, filter.kinds, filter.reasons) = ([.dead], [.event], ["http_410"])
             (filter.since, filter.until) = (.second(1), .second(6))
             let request = ReplayRequest(filter: filter, perSecond: 0.1)

@@ -77,13 +77,14 @@ extension DeliveryArchiveConformance {
             // 1 to 4: two apps, two kinds, two backends; 1 and 2 dead, 3 scheduled after a failure, 4 pending.
             let reasons: [AttemptReason] = [.http(status: 400), .timeout]
             for (index, reason) in reasons.enumerated() {
-                let ids = try await queue.store(.event(app: index == 0 ? "one" : "two", at: Int64(index + 1)))
+                let ids = try await queue.store(
+                    .event("\(index + 1)", app: index == 0 ? "one" : "two", at: Int64(index + 1)))
                 try await queue.settle(
                     ids.map { .init($0.id, .failing(1, at: 9, .rejected(reason)), .deadLetter(.rejected(reason))) })
             }
             let third = try await queue.store(.event(at: 3, to: "b"))[0].id
             try await queue.settle([.init(third, .failing(1, at: 9, .failed(.dnsError)), .reschedule(at: .second(50)))])
-            var command = EnqueueRequest.event(at: 4, to: "b")
+            var command = EnqueueRequest.event("4", at: 4, to: "b")
             command.envelope.kind = .command
             command.targets[0].route = "deploys"
             let fourth = try await queue.storeWaiting(command)[0]
@@ -96,6 +97,9 @@ extension DeliveryArchiveConformance {
             #expect(try await list { _ in } == [4, 3, 2, 1])
             #expect(try await list { $0.ids = [third, fourth] } == [4, 3])
             #expect(try await list { $0.ids = [DeliveryID(queue: third.queue ^ 1, sequence: 1)] } == [])
+            #expect(try await list { $0.envelopeIDs = ["envelope-2", "envelope-4", "envelope-9"] } == [4, 2])
+            #expect(try await list { ($0.envelopeIDs, $0.states) = (["envelope-2", "envelope-4"], [.dead]) } == [2])
+            #expect(try await list { $0.sentIDs = [third] } == [])
             #expect(try await list { $0.states = [.dead] } == [2, 1])
             #expect(try await list { $0.states = [.scheduled, .dead] } == [3, 2, 1])
             #expect(try await list { $0.states = [.delivered, .held] } == [])

@@ -129,6 +129,8 @@ extension DeliveryArchiveConformance {
             #expect(summary.sentID == sent && summary.settledAt == .second(5) && summary.attemptsMade == 2)
             let record = try #require(try await queue.record(summary.id))
             #expect(record.attempts == [RecordedAttempt(attempt, replay: 0)] && record.response == .page("sorry"))
+            try await queue.storeDead(.event(at: 2))
+            #expect(try await queue.listed(.init { $0.sentIDs = [sent, summary.id] }) == [summary.id.sequence])
         },
         Fact("a history takes no room from deliveries, and where it grows too large the oldest lose theirs") { make in
             let limits = QueueLimits(maxBytes: 64 << 10)
