@@ -149,6 +149,13 @@ package struct AnswerAccount: Sendable {
 
     // MARK: Posts
 
+    /// The process before this one has acknowledged it, and ended before its backend answered.
+    func cutOff(_ id: LateAnswer.ID) {
+        logger.warning(
+            "no answer: the process ended meanwhile; the person is told that it failed",
+            metadata: [LogKey.app: "\(id.app)", LogKey.envelopeID: "\(id.envelopeID)"])
+    }
+
     func posted(_ id: LateAnswer.ID, _ outcome: PostOutcome, detail: String) {
         posts.increment(Labels(app: id.app, word: outcome.rawValue))
         observer?.posted(id, isDone: outcome != .failed, isAccepted: outcome == .posted, detail: detail)

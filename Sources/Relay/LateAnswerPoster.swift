@@ -31,6 +31,8 @@ package actor LateAnswerPoster {
     /// Posts that are being tried or wait for a place; not those that wait for their next try.
     private var busy = 0
     private var unstored = 0
+    /// Of what the last process left behind, what was not looked at yet.
+    private var owed: Set<LateAnswer.ID>
     private var isDraining = false
     private let work: AsyncStream<Post>
     private let workToDo: AsyncStream<Post>.Continuation
@@ -51,6 +53,7 @@ package actor LateAnswerPoster {
         self.random = random
         self.health = health
         self.account = account
+        self.owed = Set(owed)
         (work, workToDo) = AsyncStream.makeStream()
         busy = owed.count
         for id in owed { workToDo.yield(.stored(id)) }
@@ -139,6 +142,7 @@ package actor LateAnswerPoster {
                 health.worked(.lease)
                 guard let value else { return .over }
                 answer = value
+                if owed.remove(id) != nil, value.reply == nil { account.cutOff(id) }
             } catch {
                 health.failed(.lease, error)
                 return .again(retryAfter: nil)

@@ -148,7 +148,10 @@ struct PoolDriver: ~Copyable {
         case .pausing(let reason, let wait):
             let metadata: Logger.Metadata = [LogKey.waitMilliseconds: "\(wait.milliseconds)"]
             switch reason {
-            case .start: logger.debug("waiting before the first attempt to connect", metadata: metadata)
+            case .start:
+                // So long that somebody who watches would wonder.
+                let level: Logger.Level = wait < .seconds(1) ? .debug : .info
+                logger.log(level: level, "waiting before the first attempt to connect", metadata: metadata)
             case .backoff: logger.info("waiting before the next attempt to connect", metadata: metadata)
             case .capacity:
                 logger.warning("Slack has all the connections it allows: waiting for room", metadata: metadata)

@@ -75,8 +75,10 @@ struct DeliveriesCommand: AsyncParsableCommand {
         func run() async throws {
             let client = try admin.connect()
             try await change(ids, "retry", client, admin.output) { delivery in
-                guard let delivery, delivery.state == "held" else { return "is due now" }
-                return await Self.wait(of: delivery, client)
+                guard let delivery else { return "is due now" }
+                guard delivery.state != "held" else { return await Self.wait(of: delivery, client) }
+                let isReplayed = delivery.replays > 0 && delivery.attemptsMade == 0
+                return isReplayed ? "was settled, and is made again now: replay \(delivery.replays)" : "is due now"
             }
         }
 
@@ -209,7 +211,7 @@ enum DeliveryList {
                 .init(delivery.id), .init(delivery.backend), .init(delivery.kind),
                 .init(Age.relative(delivery.receivedAt)), .init(Age.relative(delivery.settledAt)),
                 .init(delivery.class ?? "-"),
-                .init(delivery.deadReason ?? (delivery.state == "expired" ? "expired" : delivery.state)))
+                .init(delivery.deadReason ?? delivery.state + (delivery.reason.map { ", last \($0)" } ?? "")))
         }
         return table
     }
