@@ -80,12 +80,12 @@ extension MemoryQueue: DeliveryArchive {
         guard let entry = entries[sequence], let envelope = envelopes[entry.envelope] else { return nil }
         let (delivery, record) = (entry.delivery, records[sequence])
         return DeliverySummary(
-            id: delivery.id, sentID: record?.sentID, backend: delivery.backend, route: delivery.route,
+            id: delivery.id, sentID: record.sentID, backend: delivery.backend, route: delivery.route,
             app: delivery.app, kind: delivery.kind, state: entry.isLeased ? .inFlight : entry.state,
             orderKey: delivery.orderKey, envelopeID: envelope.slackID, receivedAt: delivery.receivedAt,
-            due: entry.state.isFinal || entry.isBlocked ? nil : entry.due, settledAt: record?.settledAt,
-            attemptsMade: delivery.attemptsMade, replays: delivery.replays, outcome: record?.outcome,
-            reason: record?.reason, deadReason: record?.deadReason, payloadBytes: delivery.payload.bytes.count)
+            due: entry.state.isFinal || entry.isBlocked ? nil : entry.due, settledAt: record.settledAt,
+            attemptsMade: delivery.attemptsMade, replays: delivery.replays, outcome: record.outcome,
+            reason: record.reason, deadReason: record.deadReason, payloadBytes: delivery.payload.bytes.count)
     }
 
     package func record(_ id: DeliveryID) async throws(QueueError) -> DeliveryRecord? {
@@ -93,7 +93,7 @@ extension MemoryQueue: DeliveryArchive {
         guard id.queue == queueID, let summary = summary(id.sequence) else { return nil }
         let record = records[id.sequence]
         return DeliveryRecord(
-            summary: summary, attempts: record?.attempts ?? [], response: record?.response,
+            summary: summary, attempts: record.attempts, response: record.response,
             payload: entries[id.sequence]?.delivery.payload)
     }
 
@@ -161,8 +161,8 @@ extension MemoryQueue: DeliveryArchive {
         entry.delivery.replays += 1
         entry.isBlocked = joinOrder(entry.delivery)
         entries[sequence] = entry
-        records[sequence]?.settledAt = nil
-        records[sequence]?.deadReason = nil
+        records[sequence].settledAt = nil
+        records[sequence].deadReason = nil
         arrivals.insert(sequence)
         lines[backend]?.arrivals.insert(sequence)
         lines[backend]?.dead -= 1

@@ -12,7 +12,7 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     let queueID: UInt32
     private var isClosed = false
     private(set) var nextSequence: Int64 = 1
-    private var bytes: Int64 = 0
+    private(set) var bytes: Int64 = 0
     /// Not settled, and dead letters, by sequence.
     var entries: [Int64: Entry] = [:]
     /// By the sequence of the first delivery.
@@ -23,12 +23,8 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     /// Unfinished deliveries of all backends, for `drop_oldest`.
     var arrivals = ArrivalOrder()
     private var deadLetters = DeadLetterOrder()
-    /// Of those that failed, by sequence.
-    var records: [Int64: Record] = [:]
-    /// Those that have a history, to lose it where there is too much.
-    private var histories = ArrivalOrder()
-    private var historyCount = 0
-    private var historyBytes: Int64 = 0
+    /// Of those that failed.
+    var records: MemoryRecords
     var replayJobs: [Replay.ID: ReplayJob] = [:]
     var nextReplayID: Replay.ID = 1
     private var keys: DeduplicationWindow
@@ -39,6 +35,7 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     package init(limits: QueueLimits = .init(), queueID: UInt32 = .random(in: .min ... .max)) {
         self.limits = limits
         self.queueID = queueID
+        self.records = MemoryRecords(maxHistoryBytes: limits.maxHistoryBytes)
         self.keys = DeduplicationWindow(window: limits.deduplicationWindow, maxBytes: limits.maxBytes / 8)
     }
 
@@ -55,23 +52,6 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
         var isWaiting: Bool { !state.isFinal && !isLeased }
         var canBeLeased: Bool { isWaiting && !isBlocked }
         var position: QueuePosition { .init(due: due, sequence: delivery.id.sequence) }
-    }
-
-    /// What is kept of a delivery that failed, beside its entry.
-    struct Record {
-        /// Of the last attempt that was no probe.
-        var outcome: String?
-        var reason: String?
-        /// Not accepted; as `DeliveryRecord.kept`.
-        var attempts: [RecordedAttempt] = []
-        var response: RecordedResponse?
-        var settledAt: Timestamp?
-        var deadReason: String?
-        var sentID: DeliveryID?
-
-        var historyBytes: Int64 {
-            attempts.reduce(response?.storedBytes ?? 0) { $0 + $1.storedBytes }
-        }
     }
 
     struct StoredEnvelope {
@@ -189,9 +169,8 @@ package actor MemoryQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     package func close() async {
         isClosed = true
         (entries, envelopes, lines) = ([:], [:], [:])
-        (kept, arrivals, histories) = (ArrivalOrder(), ArrivalOrder(), ArrivalOrder())
-        (deadLetters, bytes) = (DeadLetterOrder(), 0)
-        (records, historyCount, historyBytes, replayJobs) = ([:], 0, 0, [:])
+        (kept, arrivals, deadLetters, bytes) = (ArrivalOrder(), ArrivalOrder(), DeadLetterOrder(), 0)
+        (records, replayJobs) = (MemoryRecords(maxHistoryBytes: limits.maxHistoryBytes), [:])
         (lateAnswers, pausesByBackend) = ([:], [:])
     }
 
@@ -262,16 +241,16 @@ extension MemoryQueue {
             delivery: delivery, state: .dead, due: delivery.receivedAt, isLeased: false, envelope: storedEnvelope)
         lines[delivery.backend, default: Line()].dead += 1
         if let attempt = settled.settlement.attempt, attempt.outcome != .accepted {
-            note(attempt, of: sequence, replay: 0)
+            records.note(attempt, of: sequence, replay: 0)
         }
-        records[sequence, default: Record()].sentID = settled.settlement.id
+        records[sequence].sentID = settled.settlement.id
         noteDead(sequence, settled.settlement)
     }
 
     private func noteDead(_ sequence: Int64, _ settlement: Settlement) {
         guard case .deadLetter(let reason) = settlement.verb else { return }
-        records[sequence, default: Record()].settledAt = settlement.at
-        records[sequence]?.deadReason = reason.description
+        records[sequence].settledAt = settlement.at
+        records[sequence].deadReason = reason.description
         deadLetters.append(sequence, settledAt: settlement.at)
     }
 
@@ -319,7 +298,9 @@ extension MemoryQueue {
                 entry.delivery.attemptsMade = attempt.number
                 entry.delivery.firstAttemptAt = entry.delivery.firstAttemptAt ?? attempt.startedAt
             }
-            if attempt.outcome != .accepted { note(attempt, of: sequence, replay: entry.delivery.replays) }
+            if attempt.outcome != .accepted {
+                records.note(attempt, of: sequence, replay: entry.delivery.replays)
+            }
         }
         switch settlement.verb {
         case .complete, .expire:
@@ -343,7 +324,7 @@ extension MemoryQueue {
 
     /// Whether it is a dead letter that was given up then.
     func isDead(_ sequence: Int64, since settledAt: Timestamp) -> Bool {
-        entries[sequence]?.state == .dead && records[sequence]?.settledAt == settledAt
+        entries[sequence]?.state == .dead && records[sequence].settledAt == settledAt
     }
 
     func removeDeadLetter(_ sequence: Int64) {
@@ -352,11 +333,15 @@ extension MemoryQueue {
         forget(sequence)
     }
 
+    /// Keeps the list of dead letters in proportion to how many there are.
+    func trimDeadLetters() {
+        deadLetters.trim(lines.values.reduce(0) { $0 + $1.dead }) { isDead($0.sequence, since: $0.due) }
+    }
+
     /// Removes a delivery, and its envelope with the last one.
     func forget(_ sequence: Int64) {
         guard let entry = entries.removeValue(forKey: sequence) else { return }
-        forgetHistory(of: sequence)
-        records[sequence] = nil
+        records.remove(sequence)
         trimArrivals(of: entry.delivery.backend)
         kept.trim(entries.count) { entries[$0] != nil }
         guard var envelope = envelopes[entry.envelope] else { return }
@@ -395,47 +380,6 @@ extension MemoryQueue {
     }
 }
 
-// MARK: - History
-
-extension MemoryQueue {
-    /// Keeps an attempt that was not accepted, and its response in place of the one before.
-    private func note(_ attempt: Attempt, of sequence: Int64, replay: Int) {
-        var record = records[sequence] ?? Record()
-        let before = record.historyBytes
-        let recorded = RecordedAttempt(attempt, replay: replay)
-        if !attempt.isProbe { (record.outcome, record.reason) = (recorded.outcome, recorded.reason) }
-        if !record.attempts.contains(where: { $0.position == recorded.position }) {
-            record.attempts = DeliveryRecord.kept(record.attempts + [recorded])
-        }
-        record.response = attempt.response ?? record.response
-        records[sequence] = record
-        historyBytes += record.historyBytes - before
-        if before == 0 {
-            historyCount += 1
-            histories.insert(sequence)
-        }
-        while historyBytes > limits.maxHistoryBytes, let oldest = histories.first(where: hasHistory) {
-            forgetHistory(of: oldest)
-        }
-    }
-
-    private func hasHistory(_ sequence: Int64) -> Bool { records[sequence].map { !$0.attempts.isEmpty } ?? false }
-
-    private func forgetHistory(of sequence: Int64) {
-        guard let record = records[sequence], !record.attempts.isEmpty else { return }
-        historyBytes -= record.historyBytes
-        historyCount -= 1
-        records[sequence]?.attempts = []
-        records[sequence]?.response = nil
-        histories.trim(historyCount, keeping: hasHistory)
-    }
-
-    /// Keeps the list of dead letters in proportion to how many there are.
-    func trimDeadLetters() {
-        deadLetters.trim(lines.values.reduce(0) { $0 + $1.dead }) { isDead($0.sequence, since: $0.due) }
-    }
-}
-
 // MARK: - Late answers
 
 extension MemoryQueue {
@@ -471,75 +415,5 @@ extension MemoryQueue {
     package func setPause(_ pause: Pause?, of backend: BackendName) async throws(QueueError) {
         try checkOpen()
         pausesByBackend[backend] = pause
-    }
-}
-
-// MARK: - Room
-
-extension EnqueueRequest {
-    /// What memory keeps of it: not the record of a delivery that is complete or expired.
-    fileprivate var heldInMemory: EnqueueRequest {
-        guard let settled, settled.settlement.verb.state != .dead else { return self }
-        return EnqueueRequest(envelope: envelope, targets: targets)
-    }
-
-    fileprivate var heldBytes: Int64 { deliveryCount == 0 ? 0 : storedBytes }
-}
-
-extension MemoryQueue {
-    /// Makes room for new envelopes, or changes nothing and throws `full`. Returns the backends of which a delivery goes
-    /// on that waited for one that was dropped.
-    private func makeRoom(for needed: Int64, mayDrop: Bool, now: Timestamp) throws(QueueError) -> Set<BackendName> {
-        guard bytes + needed > limits.maxBytes, needed > 0 else { return [] }
-        guard mayDrop, limits.whenFull == .dropOldest, needed <= limits.maxBytes,
-            let victims = victims(freeing: bytes + needed - limits.maxBytes)
-        else { throw .full(needed: needed, held: bytes, limit: limits.maxBytes) }
-        return Set(victims.compactMap { drop($0, now: now) })
-    }
-
-    /// The oldest waiting deliveries whose removal frees that many bytes; nil when all of them together do not.
-    private func victims(freeing excess: Int64) -> [Int64]? {
-        var freed: Int64 = 0
-        var victims: [Int64] = []
-        var taken: [Int64: Int] = [:]
-        for sequence in arrivals.sequences {
-            guard freed < excess else { break }
-            guard let entry = entries[sequence], entry.isWaiting else { continue }
-            victims.append(sequence)
-            taken[entry.envelope, default: 0] += 1
-            if let envelope = envelopes[entry.envelope], taken[entry.envelope] == envelope.deliveries {
-                freed += envelope.bytes
-            }
-        }
-        return freed >= excess ? victims : nil
-    }
-
-    /// Returns the backend, when a delivery of it goes on.
-    private func drop(_ sequence: Int64, now: Timestamp) -> BackendName? {
-        guard let entry = entries[sequence] else { return nil }
-        let backend = entry.delivery.backend
-        lines[backend]?.unfinished[entry.state, default: 0] -= 1
-        lines[backend]?.dropped += 1
-        forget(sequence)
-        let goesOn = leaveOrder(entry, now: now)
-        trimPositions(of: backend)
-        return goesOn ? backend : nil
-    }
-
-    /// Keeps the positions in proportion to what is unfinished.
-    private func trimPositions(of backend: BackendName) {
-        guard var line = lines[backend], line.positions.count > 2 * line.unfinishedCount + 64 else { return }
-        lines[backend] = nil  // so that the heap is not copied
-        line.positions = MinHeap(
-            line.arrivals.sequences.compactMap { entries[$0] }.filter(\.canBeLeased).map(\.position))
-        lines[backend] = line
-    }
-}
-
-extension QueueError {
-    /// The error of a queue that has no room: names what was asked for, what is held and the limit.
-    package static func full(needed: Int64, held: Int64, limit: Int64) -> QueueError {
-        QueueError(
-            .full, "no room for \(needed) bytes: \(held) bytes are held and queue.max_bytes is \(limit) bytes")
     }
 }
