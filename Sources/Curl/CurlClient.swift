@@ -9,20 +9,25 @@ internal import Synchronization
 ///
 /// A POST of which a byte has been sent is never sent a second time. Where the peer closes a reused connection at that
 /// moment, the request fails with `connectionReset`, and whoever knows whether it may be repeated decides. To keep that
-/// rare, connections idle for more than 3 s are not used again, and none of a server that did it in the last 30 s. (A
+/// rare, connections idle for more than `maxIdle` are not used again, and none of a server that did it in the last 30 s. (A
 /// GET is repeated.)
 package final class CurlClient: Sendable {
     private let inbox: Inbox
     private let thread: Mutex<pthread_t?>
 
     /// Starts the thread. Stops the process when the system has no thread, memory or file descriptor to give.
-    /// - Parameter maxConnections: with idle ones, which make room for others. A request beyond waits for a connection,
-    ///   however long; its timeouts count from then.
-    package init(maxConnections: Int = .max) {
+    /// - Parameters:
+    ///   - maxConnections: with idle ones, which make room for others. A request beyond waits for a connection, however
+    ///     long; its timeouts count from then.
+    ///   - maxIdle: whole seconds, at least 1. Servers close idle connections after 5 s at the shortest that is common
+    ///     (Apache, Node, uvicorn); a request that crosses such a close is lost. What has been closed already libcurl sees
+    ///     by itself.
+    package init(maxConnections: Int = .max, maxIdle: Duration = .seconds(3)) {
         _ = Self.isLibraryReady
         guard let poll = SocketPoll() else { preconditionFailure("libcurl client: no file descriptor left") }
         let inbox = Inbox(waker: poll.waker)
-        guard let loop = TransferLoop(poll: poll, inbox: inbox, maxConnections: maxConnections) else {
+        guard let loop = TransferLoop(poll: poll, inbox: inbox, maxConnections: maxConnections, maxIdle: maxIdle)
+        else {
             preconditionFailure("libcurl client: curl_multi_init failed")
         }
         self.inbox = inbox

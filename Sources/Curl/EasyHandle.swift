@@ -24,11 +24,12 @@ final class EasyHandle {
     private let message = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
 
     /// nil when memory is exhausted.
-    init?() {
+    init?(maxIdle: Duration) {
         guard let easy = curl_easy_init() else { return nil }
         pointer = easy
         message.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         setConstantOptions()
+        setLong(CURLOPT_MAXAGE_CONN, Int(maxIdle.components.seconds))
     }
 
     deinit {
@@ -183,10 +184,6 @@ extension EasyHandle {
         // Otherwise a transfer that ends while its name is being resolved blocks this thread until the resolver gives
         // up.
         setLong(CURLOPT_QUICK_EXIT, 1)
-        // A connection that was idle longer is not used again. Servers close idle connections after 5 s at the shortest
-        // that is common (Apache, Node, uvicorn); a request that crosses such a close is lost. What has been closed
-        // already libcurl sees by itself.
-        setLong(CURLOPT_MAXAGE_CONN, 3)
     }
 
     private func setTarget(of request: CurlRequest) throws(CurlError) {

@@ -19,6 +19,7 @@ final class TransferLoop {
     private static let turn = Duration.milliseconds(1)
 
     private let multi: UnsafeMutableRawPointer
+    private let maxIdle: Duration
     private let poll: SocketPoll
     private let inbox: Inbox
     private let clock = ContinuousClock()
@@ -36,9 +37,10 @@ final class TransferLoop {
     private var commands: ArraySlice<Inbox.Command> = []
 
     /// Takes the poll that wakes up for `inbox`. nil when memory is exhausted.
-    init?(poll: consuming SocketPoll, inbox: Inbox, maxConnections: Int) {
+    init?(poll: consuming SocketPoll, inbox: Inbox, maxConnections: Int, maxIdle: Duration) {
         guard let multi = curl_multi_init() else { return nil }
         self.multi = multi
+        self.maxIdle = maxIdle
         self.poll = poll
         self.inbox = inbox
         // Over HTTP/2, too, each running request has a connection to itself: one that is lost takes no other with it, one
@@ -117,7 +119,9 @@ extension TransferLoop {
 
     private func start(_ transfer: Transfer, mayShareConnection: Bool = true) {
         guard !transfer.isCanceled.load(ordering: .acquiring) else { return transfer.finish(.failure(.canceled)) }
-        guard let handle = idle.popLast() ?? EasyHandle() else { return transfer.finish(.failure(.outOfMemory)) }
+        guard let handle = idle.popLast() ?? EasyHandle(maxIdle: maxIdle) else {
+            return transfer.finish(.failure(.outOfMemory))
+        }
         do throws(CurlError) {
             let isHasty = hastyServers.contains(transfer.request.server, now: clock.now)
             try handle.prepare(

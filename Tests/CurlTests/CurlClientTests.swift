@@ -159,7 +159,7 @@ import Testing
             return .ok
         })
         let other = try await RecordingBackend(answer: { _ in .ok })
-        let client = CurlClient(maxConnections: 2)
+        let client = CurlClient(maxConnections: 2, maxIdle: .seconds(60))
         let answered = try await withThrowingTaskGroup(of: Int.self) { group in
             for _ in 0..<5 {
                 group.addTask {

@@ -19,7 +19,8 @@ struct HTTP2Tests {
     ) async throws {
         let ca = try TemporaryFile(TestCertificate.localhost.authority)
         let backend = try await HTTP2Backend(answer: script)
-        let client = CurlClient()
+        // Patient: the machine may have more to do than this test.
+        let client = CurlClient(maxIdle: .seconds(60))
         let (url, path) = (backend.url, ca.path)
         var failure: (any Error)?
         do { try await test(backend, client, { post($0, to: url, ca: path) }) } catch { failure = error }

@@ -12,7 +12,8 @@ func withBackend(
     test: (RecordingBackend, CurlClient) async throws -> Void
 ) async throws {
     let backend = try await RecordingBackend(answer: answer, answerHead: answerHead)
-    let client = CurlClient()
+    // Patient: the machine may have more to do than this test.
+    let client = CurlClient(maxIdle: .seconds(60))
     do {
         try await test(backend, client)
     } catch {

@@ -17,7 +17,8 @@ func withSender(
     test: (RecordingBackend, WebhookSender) async throws -> Void
 ) async throws {
     let server = try await RecordingBackend(answer: answer)
-    let client = CurlClient()
+    // Patient: the machine may have more to do than this test.
+    let client = CurlClient(maxIdle: .seconds(60))
     // Patient: the machine may have more to do than this test.
     var backend = Backend(
         name: "b", url: server.url + "/slack/events?x=1", timeout: .seconds(60), connectTimeout: .seconds(30))
