@@ -50,7 +50,7 @@ extension AdminHandlers {
         let withPayload = try request.query.bool("payload")
         try request.query.finish()
         let id = try request.delivery()
-        guard let record = try await record(id) else { throw Problem.unknown(id) }
+        guard let record = try await archive.record(id) else { throw Problem.unknown(id) }
         var reply = try AdminReply(
             API.Delivery(record, held: await control.heldBackends(), withPayload: withPayload))
         // What a backend said can be as private as what it was sent.
@@ -61,19 +61,9 @@ extension AdminHandlers {
         return reply
     }
 
-    /// Of the delivery that has this id, or that was sent as it.
-    private func record(_ id: DeliveryID) async throws(QueueError) -> DeliveryRecord? {
-        if let record = try await archive.record(id) { return record }
-        var filter = DeliveryFilter()
-        filter.sentIDs = [id]
-        let found = try await archive.deliveries(filter, PageRequest(limit: 1))
-        guard let answer = found.items.first else { return nil }
-        return try await archive.record(answer.id)
-    }
-
     func retryDelivery(_ request: inout AdminRequest) async throws -> AdminReply {
         try request.query.finish()
-        let id = try request.delivery()
+        let id = try await named(request)
         let backend = try Self.done(try await archive.retry(id, now: request.now), id, "be made again")
         await control.deliveriesBecameDue(for: [backend])
         return try await shown(id)
@@ -81,7 +71,7 @@ extension AdminHandlers {
 
     func cancelDelivery(_ request: inout AdminRequest) async throws -> AdminReply {
         try request.query.finish()
-        let id = try request.delivery()
+        let id = try await named(request)
         let change = try await archive.cancel(id, now: request.now)
         if case .refused(let state) = change, state.isFinal {
             let consequence = state == .canceled ? "" : ": there is nothing to cancel"
@@ -95,9 +85,15 @@ extension AdminHandlers {
 
     func deleteDelivery(_ request: inout AdminRequest) async throws -> AdminReply {
         try request.query.finish()
-        let id = try request.delivery()
+        let id = try await named(request)
         _ = try Self.done(try await archive.delete(id), id, "be deleted: only dead, expired and canceled ones can")
         return AdminReply(.nothing, status: .noContent)
+    }
+
+    /// The delivery that a request names, by its own id from here on.
+    private func named(_ request: AdminRequest) async throws -> DeliveryID {
+        let id = try request.delivery()
+        return try await archive.record(id)?.summary.id ?? id
     }
 
     private func shown(_ id: DeliveryID) async throws -> AdminReply {
@@ -111,11 +107,7 @@ extension AdminHandlers {
     ) throws(Problem) -> BackendName {
         switch change {
         case .done(let backend): return backend
-        case .unknown:
-            throw Problem(
-                .unknownDelivery,
-                "there is no delivery \(id); settled ones are removed after their retention, and the record of an answer has "
-                    + "another id than it was sent as: the delivery shown for this one tells it")
+        case .unknown: throw .unknown(id)
         case .refused(let state):
             throw Problem(.wrongState, "delivery \(id) is \(state.rawValue), so it cannot \(wish)")
         case .noPayload:

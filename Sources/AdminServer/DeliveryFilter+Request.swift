@@ -32,16 +32,25 @@ struct FilterWords {
     }
 
     init(_ object: inout JSONObject) throws(Problem) {
-        envelopeID = try object.strings("envelope_id", atMost: Self.maxValues) ?? []
-        state = try object.strings("state", atMost: Self.maxValues) ?? []
-        backend = try object.strings("backend", atMost: Self.maxValues) ?? []
-        route = try object.strings("route", atMost: Self.maxValues) ?? []
-        app = try object.strings("app", atMost: Self.maxValues) ?? []
-        kind = try object.strings("kind", atMost: Self.maxValues) ?? []
-        reason = try object.strings("reason", atMost: Self.maxValues) ?? []
-        `class` = try object.strings("class", atMost: Self.maxValues) ?? []
+        envelopeID = try Self.words("envelope_id", in: &object)
+        state = try Self.words("state", in: &object)
+        backend = try Self.words("backend", in: &object)
+        route = try Self.words("route", in: &object)
+        app = try Self.words("app", in: &object)
+        kind = try Self.words("kind", in: &object)
+        reason = try Self.words("reason", in: &object)
+        `class` = try Self.words("class", in: &object)
         since = try object.string("since")
         until = try object.string("until")
+    }
+
+    /// An empty list would take all, where a program that found nothing means none.
+    private static func words(_ name: String, in object: inout JSONObject) throws(Problem) -> [String] {
+        guard let words = try object.strings(name, atMost: maxValues) else { return [] }
+        guard !words.isEmpty else {
+            throw .invalid(object.name(name), "must have at least one; without it all are taken")
+        }
+        return words
     }
 
     static func bounded(_ values: [String], _ name: String) throws(Problem) -> [String] {

@@ -149,10 +149,10 @@ package struct AnswerAccount: Sendable {
 
     // MARK: Posts
 
-    /// The process before this one has acknowledged it, and ended before its backend answered.
+    /// The process before this one has acknowledged it, and left no reply.
     func cutOff(_ id: LateAnswer.ID) {
         logger.warning(
-            "no answer: the process ended meanwhile; the person is told that it failed",
+            "the last process left no reply to a person: telling them that it failed",
             metadata: [LogKey.app: "\(id.app)", LogKey.envelopeID: "\(id.envelopeID)"])
     }
 

@@ -142,13 +142,13 @@ package actor LateAnswerPoster {
                 health.worked(.lease)
                 guard let value else { return .over }
                 answer = value
-                if owed.remove(id) != nil, value.reply == nil { account.cutOff(id) }
             } catch {
                 health.failed(.lease, error)
                 return .again(retryAfter: nil)
             }
         }
         guard clock.now < answer.expiresAt else { return await close(answer, .expired) }
+        if owed.remove(answer.id) != nil, answer.reply == nil { account.cutOff(answer.id) }
         switch await way(answer.id.app).post(answer.body, to: answer.responseURL) {
         case .posted:
             return await close(answer, .posted)

@@ -14,8 +14,7 @@ extension DeliveryFilter {
     /// Whether it takes a delivery.
     package func takes(_ delivery: DeliverySummary) -> Bool {
         func allows<Value>(_ values: Set<Value>, _ value: Value) -> Bool { values.isEmpty || values.contains(value) }
-        return allows(ids, delivery.id) && (sentIDs.isEmpty || delivery.sentID.map(sentIDs.contains) ?? false)
-            && allows(envelopeIDs, delivery.envelopeID)
+        return allows(ids, delivery.id) && allows(envelopeIDs, delivery.envelopeID)
             && allows(states, delivery.state) && allows(backends, delivery.backend)
             && allows(routes, delivery.route) && allows(apps, delivery.app) && allows(kinds, delivery.kind)
             && (reasons.isEmpty

@@ -11,7 +11,8 @@ package protocol DeliveryArchive: Sendable {
     /// How many deliveries a filter takes; counting ends at `limit`.
     func count(_ filter: DeliveryFilter, limit: Int) async throws(QueueError) -> Int
 
-    /// All that is kept of one delivery; nil when there is none.
+    /// All that is kept of the delivery that has this id, or was sent with it before it was stored
+    /// (`DeliverySummary.sentID`, for which many rows may be looked at); nil when there is none.
     func record(_ id: DeliveryID) async throws(QueueError) -> DeliveryRecord?
 
     /// Makes a delivery due now: one that waits is brought forward, a settled one is replayed (fresh attempt budget,
@@ -83,9 +84,7 @@ package struct Pause: Sendable, Hashable {
 /// Which deliveries are meant. An empty set and nil take all.
 package struct DeliveryFilter: Sendable, Hashable {
     package var ids: Set<DeliveryID> = []
-    /// What answers were sent as (`DeliverySummary.sentID`). Not of replays.
-    package var sentIDs: Set<DeliveryID> = []
-    /// The envelope_id that Slack gave them.
+    /// The envelope_id that Slack gave the first copy.
     package var envelopeIDs: Set<String> = []
     /// As stored, and `in_flight`. `held` is told by who knows the backends: stored are `pending` and `scheduled`.
     package var states: Set<DeliveryState> = []

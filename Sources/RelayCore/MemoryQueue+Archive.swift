@@ -90,11 +90,13 @@ extension MemoryQueue: DeliveryArchive {
 
     package func record(_ id: DeliveryID) async throws(QueueError) -> DeliveryRecord? {
         try checkOpen()
-        guard id.queue == queueID, let summary = summary(id.sequence) else { return nil }
-        let record = records[id.sequence]
+        guard let sequence = id.queue == queueID ? id.sequence : records.sequence(sentAs: id),
+            let summary = summary(sequence)
+        else { return nil }
+        let record = records[sequence]
         return DeliveryRecord(
             summary: summary, attempts: record.attempts, response: record.response,
-            payload: entries[id.sequence]?.delivery.payload)
+            payload: entries[sequence]?.delivery.payload)
     }
 
     // MARK: One delivery

@@ -34,6 +34,8 @@ struct MemoryRecords: Sendable {
         _modify { yield &records[sequence, default: Record()] }
     }
 
+    func sequence(sentAs id: DeliveryID) -> Int64? { records.first { $0.value.sentID == id }?.key }
+
     mutating func remove(_ sequence: Int64) {
         forgetHistory(of: sequence)
         records[sequence] = nil

@@ -101,6 +101,16 @@ actor ArchiveReader {
         }
     }
 
+    /// Looks at all rows where there is none.
+    func record(sentAs id: DeliveryID) async throws(QueueError) -> DeliveryRecord? {
+        var sequence: Int64?
+        try await scan(DeliveryQuery(sentAs: id), "delivery.id", below: .max) { row in
+            sequence = row[0]
+            return false
+        }
+        return if let sequence { try record(sequence) } else { nil }
+    }
+
     /// The newest first.
     func replays(below cursor: Replay.ID, limit: Int) throws(QueueError) -> [Replay] {
         try connection.read { db in

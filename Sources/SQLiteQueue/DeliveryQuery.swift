@@ -39,9 +39,6 @@ struct DeliveryQuery: Sendable {
         if filter.states.contains(.inFlight) { stored.formUnion([.pending, .scheduled]) }
         if !filter.ids.isEmpty {
             scope = .ids(filter.ids.filter { $0.queue == queueID }.map(\.sequence).sorted())
-        } else if !filter.sentIDs.isEmpty, filter.sentIDs.allSatisfy({ $0.queue == queueID }) {
-            // Answers are sent with ids of another kind.
-            scope = .ids([])
         } else if filter.states.isSubset(of: [.inFlight, .held]), !filter.states.isEmpty {
             scope = .ids(filter.states.contains(.inFlight) ? leased().sorted() : [])
         } else if !stored.isEmpty, stored.isSubset(of: DeliveryFilter.removableStates) {
@@ -50,7 +47,6 @@ struct DeliveryQuery: Sendable {
             floor = max(1, oldestUnfinished())
         }
         if !filter.states.isEmpty { add("delivery.state", among: stored.map(\.rawValue)) }
-        if !filter.sentIDs.isEmpty { add("delivery.sent_id", among: filter.sentIDs.map(\.description)) }
         if !filter.envelopeIDs.isEmpty { add("envelope.slack_id", among: Array(filter.envelopeIDs), ofEnvelope: true) }
         if !filter.backends.isEmpty { add("delivery.backend", among: filter.backends.map(\.text)) }
         if !filter.routes.isEmpty { add("delivery.route", among: filter.routes.map(\.text)) }
@@ -67,6 +63,12 @@ struct DeliveryQuery: Sendable {
         if let since = filter.since { add("envelope.received_at >= ?", [since.databaseValue], ofEnvelope: true) }
         if let until = filter.until { add("envelope.received_at < ?", [until.databaseValue], ofEnvelope: true) }
         if let settledBefore = filter.settledBefore { add("delivery.settled_at < ?", [settledBefore.databaseValue]) }
+    }
+
+    /// The delivery that was sent with an id before it was stored.
+    init(sentAs id: DeliveryID) {
+        states = []
+        add("delivery.sent_id = ?", [id.description.databaseValue])
     }
 
     private mutating func add(_ column: String, among values: [String], ofEnvelope: Bool = false) {

@@ -110,7 +110,8 @@ struct QueueFile: Sendable {
 extension QueueFile {
     /// The connection that writes. A commit is on the disk when it returns, unless the writer says that it need not be
     /// (`Write.isSynced`).
-    func connectToWrite() throws -> DatabaseQueue {
+    func connectToWrite() throws -> (database: DatabaseQueue, log: WriteAheadLog) {
+        let log = WriteAheadLog()
         var configuration = makeConfiguration(label: "relay.queue.write")
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA synchronous = FULL")
@@ -128,12 +129,14 @@ extension QueueFile {
             guard mode == "wal" else {
                 throw QueueError.unavailable("\(path): no write-ahead log, journal_mode is \(mode ?? "unknown")")
             }
+            // GRDB keeps this closure, and with it the log, for as long as the connection.
+            log.watch(db)
             // Cut back to 32 MiB after a peak.
             try db.execute(sql: "PRAGMA journal_size_limit = 33554432")
             // What was removed is overwritten where that costs no extra writing.
             try db.execute(sql: "PRAGMA secure_delete = FAST")
         }
-        return try DatabaseQueue(path: path, configuration: configuration)
+        return (try DatabaseQueue(path: path, configuration: configuration), log)
     }
 
     /// Lets a database of an older Relay give space back to the file system, which takes one rewriting of it all

@@ -8,7 +8,6 @@ import RelayCore
 final class QueueStore {
     let history: HistoryStore
     let replays: ReplayStore
-    let log: WriteAheadLog
     private let db: Database
     private let rememberKey, seenKey, forgetKey, pruneKeys: Statement
     private let insertEnvelope, siblingCount, payloadBytes, removePayload, removeEnvelope: Statement
@@ -26,7 +25,6 @@ final class QueueStore {
     init(_ db: Database) throws {
         func prepare(_ sql: String) throws -> Statement { try db.makeStatement(sql: sql) }
         self.db = db
-        log = WriteAheadLog(of: db)
         history = try HistoryStore(db)
         replays = try ReplayStore(db)
         rememberKey = try prepare(

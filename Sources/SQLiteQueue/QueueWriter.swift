@@ -23,8 +23,6 @@ actor QueueWriter {
     private var opened: Opened?
     private var connection: Connection?
     private var lock: FileLock?
-    /// The write-ahead log is to be copied into the database, as soon as the callers of the transaction are told.
-    private var mustCopyLog = false
     /// Transactions that wrote something and were committed.
     private(set) var commits = 0
 
@@ -37,6 +35,7 @@ actor QueueWriter {
     private struct Connection {
         var store: QueueStore
         var database: DatabaseQueue
+        var log: WriteAheadLog
         var identity: QueueFile.Identity?
         /// Whether its commits are synced; nil: not known.
         var isSynced: Bool?
@@ -93,9 +92,8 @@ extension QueueWriter {
     private func commit(_ calls: [Inbox.Call]) {
         guard !calls.isEmpty else { return }
         do {
-            for (call, outcome) in zip(calls, try runTransaction(calls.map(\.write))) {
-                call.caller.resume(returning: outcome)
-            }
+            let (outcomes, mustCopyLog) = try runTransaction(calls.map(\.write))
+            for (call, outcome) in zip(calls, outcomes) { call.caller.resume(returning: outcome) }
             if mustCopyLog { copyLog() }
         } catch {
             // One caller's data can be the reason: then the others succeed when each has a transaction to itself.
@@ -108,7 +106,8 @@ extension QueueWriter {
         }
     }
 
-    private func runTransaction(_ writes: [Write]) throws -> [Result<Written, QueueError>] {
+    /// - Returns: what the writes came to, and whether the write-ahead log is to be copied as soon as their callers know.
+    private func runTransaction(_ writes: [Write]) throws -> ([Result<Written, QueueError>], mustCopyLog: Bool) {
         let (opened, connection) = try connect()
         var transaction = WriteTransaction(queueID: opened.queueID, limits: limits, state: state)
         var outcomes: [Result<Written, QueueError>] = []
@@ -140,14 +139,12 @@ extension QueueWriter {
         let effects = transaction.effects
         state.withTable { $0.committed(effects) }
         commits += 1
-        mustCopyLog = effects.hasShrunk || connection.store.log.isLong
-        return outcomes
+        return (outcomes, effects.hasShrunk || connection.log.isLong)
     }
 
     /// The next transaction writes the log from its beginning again, and the file is as short as the last one made it.
     /// Waits for nobody: where a reader is in the way, that comes with a later transaction.
     private func copyLog() {
-        mustCopyLog = false
         guard let connection else { return }
         do {
             _ = try connection.database.writeWithoutTransaction { try $0.checkpoint(.passive) }
@@ -163,7 +160,8 @@ extension QueueWriter {
         guard !error.needsNewConnection,
             let store = try? connection.database.writeWithoutTransaction({ try QueueStore($0) })
         else { return }
-        self.connection = Connection(store: store, database: connection.database, identity: connection.identity)
+        self.connection = Connection(
+            store: store, database: connection.database, log: connection.log, identity: connection.identity)
     }
 
     /// The next transaction opens the database anew.
@@ -222,7 +220,7 @@ extension QueueWriter {
         lock = try FileLock(path: file.lockPath)
         try file.claim()
         do {
-            let database = try file.connectToWrite()
+            let (database, log) = try file.connectToWrite()
             try database.writeWithoutTransaction { db in
                 guard try !QueueSchema.migrator.hasBeenSuperseded(db) else {
                     throw QueueError.unusable("\(file.path) was written by a newer version of Relay")
@@ -236,7 +234,7 @@ extension QueueWriter {
             }
             let queueID = try database.write { try QueueLoader.readOrDrawQueueID($0) }
             let opened = Opened(file: file, queueID: queueID)
-            connection = try load(database, of: opened)
+            connection = try load(database, log, of: opened)
             self.opened = opened
             return opened
         } catch {
@@ -249,24 +247,24 @@ extension QueueWriter {
         guard let opened else { throw QueueError(.closed, "the queue was closed") }
         if let connection { return (opened, connection) }
         try opened.file.checkStillThere()
-        let database = try opened.file.connectToWrite()
+        let (database, log) = try opened.file.connectToWrite()
         let queueID = try database.read { try QueueLoader.queueID($0) }
         guard queueID == opened.queueID else {
             throw QueueError.unavailable("\(opened.file.path) is not the database that was opened")
         }
-        let connection = try load(database, of: opened)
+        let connection = try load(database, log, of: opened)
         self.connection = connection
         logger.notice("opened the queue's database anew", metadata: [LogKey.queuePath: "\(opened.file.path)"])
         return (opened, connection)
     }
 
-    private func load(_ database: DatabaseQueue, of opened: Opened) throws -> Connection {
+    private func load(_ database: DatabaseQueue, _ log: WriteAheadLog, of opened: Opened) throws -> Connection {
         try database.writeWithoutTransaction { db in
             let store = try QueueStore(db)
             let (ledger, oldest) = try QueueLoader.load(db)
             let settled = try state.withTable(\.leasedSequences).filter { try !store.isUnfinished($0) }
             state.withTable { $0.loaded(ledger, oldest: oldest, settled: settled) }
-            return Connection(store: store, database: database, identity: opened.file.identity)
+            return Connection(store: store, database: database, log: log, identity: opened.file.identity)
         }
     }
 

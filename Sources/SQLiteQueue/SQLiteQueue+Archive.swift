@@ -17,7 +17,7 @@ extension SQLiteQueue: DeliveryArchive {
 
     package func record(_ id: DeliveryID) async throws(QueueError) -> DeliveryRecord? {
         try checkOpen()
-        return id.queue == queueID ? try await archive.record(id.sequence) : nil
+        return id.queue == queueID ? try await archive.record(id.sequence) : try await archive.record(sentAs: id)
     }
 
     package func retry(_ id: DeliveryID, now: Timestamp) async throws(QueueError) -> DeliveryChange {

@@ -7,15 +7,19 @@ internal import GRDBSQLite
 ///
 /// By itself SQLite copies a long log before the commit returns, and all that the transaction holds would wait for it. So
 /// the writer does it, once they know.
-final class WriteAheadLog {
+///
+/// `@unchecked Sendable`: touched inside that connection's `write…` methods only.
+final class WriteAheadLog: @unchecked Sendable {
     /// The log is copied at this length, 16 MiB. A shorter one is copied more often, and a page that has changed many
     /// times is copied once; a longer one takes more of the disk and longer to copy.
     static let longPages = 2000
 
-    private(set) var pages = 0
+    private var pages = 0
 
-    /// Takes the place of `PRAGMA wal_autocheckpoint` for the connection, which must not outlive this.
-    init(of db: Database) {
+    var isLong: Bool { pages >= Self.longPages }
+
+    /// Takes the place of `PRAGMA wal_autocheckpoint` for a connection, which must not outlive this.
+    func watch(_ db: Database) {
         sqlite3_wal_hook(
             db.sqliteConnection,
             { context, _, _, pages in
@@ -23,6 +27,4 @@ final class WriteAheadLog {
                 return SQLITE_OK
             }, Unmanaged.passUnretained(self).toOpaque())
     }
-
-    var isLong: Bool { pages >= Self.longPages }
 }

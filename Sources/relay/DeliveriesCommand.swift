@@ -77,8 +77,9 @@ struct DeliveriesCommand: AsyncParsableCommand {
             try await change(ids, "retry", client, admin.output) { delivery in
                 guard let delivery else { return "is due now" }
                 guard delivery.state != "held" else { return await Self.wait(of: delivery, client) }
-                let isReplayed = delivery.replays > 0 && delivery.attemptsMade == 0
-                return isReplayed ? "was settled, and is made again now: replay \(delivery.replays)" : "is due now"
+                let waits = delivery.state == "pending" && delivery.due == nil
+                return (waits ? "waits for others of its order key" : "is due now")
+                    + (delivery.replays > 0 ? ", as replay \(delivery.replays)" : "")
             }
         }
 
@@ -250,7 +251,9 @@ extension Paint {
 /// One delivery with all that is known of it.
 enum DeliveryPage {
     static func print(_ client: AdminClient, _ id: String, withPayload: Bool, _ output: Output) async throws {
-        let body = try await client.get("/deliveries/\(id.urlEncoded)", withPayload ? [("payload", "true")] : [])
+        let body = try await client.get(
+            "/deliveries/\(id.urlEncoded)", withPayload ? [("payload", "true")] : [],
+            timeout: AdminClient.longTimeout)
         guard output == .table else { return printJSON(body) }
         let delivery: API.Delivery = try AdminClient.decode(body)
         for line in lines(delivery, withPayload: withPayload) { Swift.print(line) }

@@ -21,7 +21,7 @@ struct FilterOptions: ParsableArguments {
     var deadClass: String?
     @Option(
         name: .customLong("envelope-id"),
-        help: ArgumentHelp("Of this envelope, by the id that Slack gave it, as in the log.", valueName: "id"))
+        help: ArgumentHelp("Of this envelope: the envelope_id of its first copy.", valueName: "id"))
     var envelopeID: [String] = []
     @Option(help: ArgumentHelp("Received since then: 2h, 3d, or 2026-11-23T09:30:00Z.", valueName: "time"))
     var since: String?

@@ -131,7 +131,9 @@ actor TestArchive: DeliveryArchive {
     }
 
     func count(_ filter: DeliveryFilter, limit: Int) -> Int { min(limit, matching(filter).count) }
-    func record(_ id: DeliveryID) -> DeliveryRecord? { records.first { $0.summary.id == id } }
+    func record(_ id: DeliveryID) -> DeliveryRecord? {
+        records.first { $0.summary.id == id || $0.summary.sentID == id }
+    }
 
     func retry(_ id: DeliveryID, now: Timestamp) -> DeliveryChange {
         change(id, if: { $0 != .inFlight }) { $0.state = .pending }

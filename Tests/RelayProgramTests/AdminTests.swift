@@ -130,9 +130,9 @@ struct AdminTests {
             #expect(try await scene.relay("deliveries", "retry", ids[1]).output == "\(ids[1]) is due now")
             _ = try await scene.json("dead", "list", until: { $0.count == 1 })
             let replayed = try await scene.relay("deliveries", "retry", ids[1]).output
-            #expect(replayed == "\(ids[1]) was settled, and is made again now: replay 1")
+            #expect(replayed == "\(ids[1]) is due now, as replay 1")
             _ = try await scene.json("deliveries", "list", "--state", "scheduled", until: { $0.count == 1 })
-            #expect(try await scene.relay("deliveries", "retry", ids[1]).output == "\(ids[1]) is due now")
+            #expect(try await scene.relay("deliveries", "retry", ids[1]).output == "\(ids[1]) is due now, as replay 1")
             _ = try await scene.json("dead", "list", until: { $0.count == 1 })
 
             let refused = try await scene.relay("dead", "delete", "--all")

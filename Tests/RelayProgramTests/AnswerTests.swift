@@ -44,7 +44,7 @@ struct AnswerTests {
             let relay = try await stage.home.serve()
             _ = try await stage.slack.waitForPost(to: record.id)
             let line = try await relay.logged(
-                "no answer: the process ended meanwhile; the person is told that it failed")
+                "the last process left no reply to a person: telling them that it failed")
             #expect(line["envelope.id"] == record.id)
             await relay.stop()
 

@@ -99,7 +99,6 @@ extension DeliveryArchiveConformance {
             #expect(try await list { $0.ids = [DeliveryID(queue: third.queue ^ 1, sequence: 1)] } == [])
             #expect(try await list { $0.envelopeIDs = ["envelope-2", "envelope-4", "envelope-9"] } == [4, 2])
             #expect(try await list { ($0.envelopeIDs, $0.states) = (["envelope-2", "envelope-4"], [.dead]) } == [2])
-            #expect(try await list { $0.sentIDs = [third] } == [])
             #expect(try await list { $0.states = [.dead] } == [2, 1])
             #expect(try await list { $0.states = [.scheduled, .dead] } == [3, 2, 1])
             #expect(try await list { $0.states = [.delivered, .held] } == [])

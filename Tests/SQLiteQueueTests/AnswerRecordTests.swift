@@ -203,7 +203,7 @@ struct AnswerRecordTests {
     private func makeFirstVersion() async throws {
         let file = try QueueFile(path: directory.database, logger: .silent)
         try file.claim()
-        let database = try file.connectToWrite()
+        let database = try file.connectToWrite().database
         try QueueSchema.migrator.migrate(database, upTo: "1: envelopes, deliveries, deduplication keys")
         try await database.write { db in
             try db.execute(

@@ -302,7 +302,7 @@ struct ArchiveTests {
     @Test("A large database of an older version is left as it is, and works")
     func leftAsItIs() async throws {
         try await makeSecondVersion()
-        let database = try QueueFile(path: directory.database, logger: .silent).connectToWrite()
+        let database = try QueueFile(path: directory.database, logger: .silent).connectToWrite().database
         #expect(try !QueueFile(path: directory.database, logger: .silent).makeShrinkable(database, maxBytes: 1_000))
         #expect(try await database.read { try Int.fetchOne($0, sql: "PRAGMA auto_vacuum") } == 0)
         try QueueSchema.migrator.migrate(database)
@@ -500,18 +500,53 @@ struct ArchiveTests {
         #expect(try await queue.waitingIDs() == kept)
     }
 
-    @Test("The write-ahead log is copied into the file while storing goes on, and begins anew")
+    @Test("The write-ahead log is copied into the file when it is long, by each connection, and begins anew")
     func copiesLog() async throws {
         let queue = try await directory.open()
-        let pageBytes = Int64(8_192)
-        let long = Int64(WriteAheadLog.longPages) * pageBytes
-        for _ in 0..<50 {
-            // At least 60 pages: together half more than is long.
-            _ = try await queue.enqueue((0..<20).map { _ in .event(bytes: 3 * Int(pageBytes)) })
-            #expect(try fileBytes("-wal") < long * 11 / 10)
+        let long = Int64(WriteAheadLog.longPages * 8_192)
+        for _ in 1...3 {
+            _ = try await number("PRAGMA wal_checkpoint(RESTART)")
+            let before = try fileBytes()
+            // Half of what is long, to twice of it. SQLite by itself would copy at 1,000 pages.
+            for _ in 0..<15 { try await store(pages: 70, in: queue) }
+            #expect(try fileBytes() == before)
+            for _ in 0..<45 {
+                try await store(pages: 70, in: queue)
+                #expect(try fileBytes("-wal") < long * 11 / 10)
+            }
+            #expect(try fileBytes() > before + long / 2)
+            await queue.writer.giveUpConnection()
         }
-        #expect(try fileBytes() > long / 2)
-        #expect(try await number("SELECT COUNT(*) FROM delivery") == 1000)
+        #expect(try await number("SELECT COUNT(*) FROM delivery") == 3 * 60)
+    }
+
+    @Test("A write-ahead log that a reader needs grows, and begins anew when that has gone")
+    func readerInTheWay() async throws {
+        let queue = try await directory.open()
+        try await store(pages: 70, in: queue)
+        var configuration = Configuration()
+        configuration.allowsUnsafeTransactions = true
+        let reader = try DatabaseQueue(path: directory.database, configuration: configuration)
+        try await reader.writeWithoutTransaction { try $0.execute(sql: "BEGIN; SELECT COUNT(*) FROM delivery") }
+        let beginnings = try logBeginnings()
+        for _ in 0..<60 { try await store(pages: 70, in: queue) }
+        #expect(try logBeginnings() == beginnings)
+        try await reader.writeWithoutTransaction { try $0.execute(sql: "COMMIT") }
+        // The first one has the log copied, the second one begins it.
+        for _ in 0..<2 { try await store(pages: 70, in: queue) }
+        #expect(try logBeginnings() == beginnings + 1)
+    }
+
+    /// How often the log was begun anew (https://www.sqlite.org/fileformat.html §4.1, checkpoint sequence number).
+    private func logBeginnings() throws -> UInt32 {
+        let log = try FileHandle(forReadingFrom: URL(fileURLWithPath: directory.database + "-wal"))
+        defer { try? log.close() }
+        return (try log.read(upToCount: 16) ?? Data()).suffix(4).reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    /// In one transaction that writes about so many pages to the log.
+    private func store(pages: Int, in queue: SQLiteQueue) async throws {
+        _ = try await queue.enqueue([.event(bytes: pages * 8_192)])
     }
 
     private func fileBytes(_ suffix: String = "") throws -> Int64 {

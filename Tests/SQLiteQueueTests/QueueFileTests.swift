@@ -206,7 +206,7 @@ func run(_ path: String, _ arguments: String...) throws -> Int32 {
     @Test("the writing connection syncs each commit to the disk: write-ahead log, synchronous FULL")
     func pragmas() throws {
         let directory = try TemporaryDirectory()
-        let database = try QueueFile(path: directory.database, logger: .silent).connectToWrite()
+        let database = try QueueFile(path: directory.database, logger: .silent).connectToWrite().database
         let (journal, synchronous) = try database.writeWithoutTransaction { db in
             (try String.fetchOne(db, sql: "PRAGMA journal_mode"), try Int.fetchOne(db, sql: "PRAGMA synchronous"))
         }

@@ -165,6 +165,7 @@ extension Scene {
             try peak.sample(process)
         }
         let stored = try Reading(self)
+        try peak.read(process)
 
         process.kill9()
         try backend.setDown(false)
