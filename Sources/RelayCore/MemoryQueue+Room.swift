@@ -11,19 +11,22 @@ extension MemoryQueue {
         return Set(victims.compactMap { drop($0, now: now) })
     }
 
-    /// The oldest waiting deliveries whose removal frees that many bytes; nil when all of them together do not.
+    /// The oldest waiting deliveries whose removal frees that many bytes, without those whose envelope is needed all the
+    /// same; nil when all of them together do not.
     private func victims(freeing excess: Int64) -> [Int64]? {
         var freed: Int64 = 0
         var victims: [Int64] = []
-        var taken: [Int64: Int] = [:]
+        /// By the envelope, which others need so far.
+        var candidates: [Int64: [Int64]] = [:]
         for sequence in arrivals.sequences {
             guard freed < excess else { break }
             guard let entry = entries[sequence], entry.isWaiting else { continue }
-            victims.append(sequence)
-            taken[entry.envelope, default: 0] += 1
-            if let envelope = envelopes[entry.envelope], taken[entry.envelope] == envelope.deliveries {
-                freed += envelope.bytes
-            }
+            candidates[entry.envelope, default: []].append(sequence)
+            guard let envelope = envelopes[entry.envelope],
+                candidates[entry.envelope]?.count == envelope.deliveries
+            else { continue }
+            victims += candidates.removeValue(forKey: entry.envelope) ?? []
+            freed += envelope.bytes
         }
         return freed >= excess ? victims : nil
     }

@@ -34,10 +34,16 @@ struct QueueFile: Sendable {
 
     /// A path without symbolic links, whether there is a file or not. nil when its directory is not there: `errno` says
     /// why.
-    static func plainPath(_ path: String) -> String? {
+    /// - Parameter links: how many in a row are followed; Linux follows as many.
+    static func plainPath(_ path: String, links: Int = 40) -> String? {
         guard let directory = realPath(directory(of: path)) else { return nil }
         let plain = (directory == "/" ? "" : directory) + "/" + URL(fileURLWithPath: path).lastPathComponent
-        return realPath(plain) ?? plain
+        if let path = realPath(plain) { return path }
+        // A link to a file that is not there yet names the one that will be made.
+        guard links > 0, let target = try? FileManager.default.destinationOfSymbolicLink(atPath: plain) else {
+            return plain
+        }
+        return plainPath(target.hasPrefix("/") ? target : directory + "/" + target, links: links - 1)
     }
 
     static func directory(of path: String) -> String { URL(fileURLWithPath: path).deletingLastPathComponent().path }
@@ -52,6 +58,10 @@ struct QueueFile: Sendable {
 
     /// Creates the file when it is missing, and sees to it that only its owner can read it and what SQLite puts beside
     /// it. SQLite gives the write-ahead log and its index the permissions of the database.
+    ///
+    /// To be called before there is a connection: to close a descriptor of the file, whichever, takes the locks away that
+    /// SQLite has in this process (https://www.sqlite.org/howtocorrupt.html §2.2), and another program that looks at the
+    /// queue would then remove the log under it.
     /// - Throws: `unusable`, and changes nothing, when the file is something else than a queue.
     func claim() throws(QueueError) {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
@@ -62,14 +72,6 @@ struct QueueFile: Sendable {
             throw .unusable("the permissions of \(path) cannot be set to 0600: \(errnoText())")
         }
         for suffix in ["-wal", "-shm"] { _ = chmod(path + suffix, 0o600) }
-    }
-
-    /// Throws `unavailable` when the file is gone or has become something else since it was claimed.
-    func checkStillThere() throws(QueueError) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .unavailable("\(path) cannot be opened: \(errnoText())") }
-        defer { _ = Foundation.close(descriptor) }
-        do { try checkHeader(descriptor) } catch { throw .unavailable(error.message) }
     }
 
     /// An empty file will be a queue; any other must say in its header that it is one
@@ -92,16 +94,21 @@ struct QueueFile: Sendable {
         }
     }
 
-    /// Device and inode of what the path names now; nil when there is nothing.
-    var identity: Identity? {
-        var status = relay_file_status()
-        guard relay_path_status(path, &status) == 0 else { return nil }
-        return Identity(device: status.device, inode: status.inode)
-    }
+    /// Of what the path names now; nil when there is nothing.
+    var identity: Identity? { Identity(path: path) }
+    /// The same, of the write-ahead log.
+    var logIdentity: Identity? { Identity(path: path + "-wal") }
 
+    /// Device and inode of a file.
     struct Identity: Hashable, Sendable {
         var device: UInt64
         var inode: UInt64
+
+        fileprivate init?(path: String) {
+            var status = relay_file_status()
+            guard relay_path_status(path, &status) == 0 else { return nil }
+            (device, inode) = (status.device, status.inode)
+        }
     }
 }
 

@@ -23,12 +23,15 @@ actor QueueWriter {
     private var opened: Opened?
     private var connection: Connection?
     private var lock: FileLock?
+    /// Nothing can be written any more: why.
+    private var refusal: QueueError?
     /// Transactions that wrote something and were committed.
     private(set) var commits = 0
 
     /// What is known once the queue was opened, and stays.
     struct Opened: Sendable {
         var file: QueueFile
+        var identity: QueueFile.Identity?
         var queueID: UInt32
     }
 
@@ -36,7 +39,7 @@ actor QueueWriter {
         var store: QueueStore
         var database: DatabaseQueue
         var log: WriteAheadLog
-        var identity: QueueFile.Identity?
+        var logIdentity: QueueFile.Identity?
         /// Whether its commits are synced; nil: not known.
         var isSynced: Bool?
     }
@@ -108,13 +111,14 @@ extension QueueWriter {
 
     /// - Returns: what the writes came to, and whether the write-ahead log is to be copied as soon as their callers know.
     private func runTransaction(_ writes: [Write]) throws -> ([Result<Written, QueueError>], mustCopyLog: Bool) {
+        if let refusal { throw refusal }
         let (opened, connection) = try connect()
         var transaction = WriteTransaction(queueID: opened.queueID, limits: limits, state: state)
         var outcomes: [Result<Written, QueueError>] = []
         let isSynced = writes.contains(where: \.isSynced)
         do {
             if writes.contains(where: { if case .probe = $0 { true } else { false } }) {
-                try checkIdentity(of: opened.file, connection)
+                try checkFiles(opened, connection)
             }
             try connection.database.writeWithoutTransaction { db in
                 if isSynced != connection.isSynced {
@@ -161,7 +165,7 @@ extension QueueWriter {
             let store = try? connection.database.writeWithoutTransaction({ try QueueStore($0) })
         else { return }
         self.connection = Connection(
-            store: store, database: connection.database, log: connection.log, identity: connection.identity)
+            store: store, database: connection.database, log: connection.log, logIdentity: connection.logIdentity)
     }
 
     /// The next transaction opens the database anew.
@@ -200,13 +204,29 @@ extension QueueWriter {
         }
     }
 
-    /// SQLite goes on writing to a file that was removed or replaced, where nobody would find it again.
-    private func checkIdentity(of file: QueueFile, _ connection: Connection) throws {
-        guard file.identity == connection.identity else {
+    /// SQLite goes on writing to files that were removed or replaced, where nobody would find it again.
+    private func checkFiles(_ opened: Opened, _ connection: Connection) throws {
+        do {
+            try checkIdentity(of: opened)
+        } catch {
             // From now on each call looks whether the file is back, and none writes to one that nobody can find.
             giveUpConnection()
-            throw QueueError.unavailable("\(file.path) was removed or replaced while the queue was open")
+            throw error
         }
+        guard opened.file.logIdentity != connection.logIdentity else { return }
+        // What it holds is not lost, but no connection of this process finds what others write from now on.
+        copyLog()
+        let error = QueueError.unavailable(
+            "\(opened.file.path)-wal was removed or replaced while the queue was open: restart Relay")
+        refusal = error
+        throw error
+    }
+
+    /// The readers stay with the file that they have opened: another one, a copy too, is none for this process.
+    private func checkIdentity(of opened: Opened) throws(QueueError) {
+        guard opened.file.identity != opened.identity else { return }
+        throw .unavailable(
+            "\(opened.file.path) was removed or replaced while the queue was open: put it back, or restart Relay")
     }
 }
 
@@ -233,7 +253,7 @@ extension QueueWriter {
                     metadata: [LogKey.queuePath: "\(file.path)"])
             }
             let queueID = try database.write { try QueueLoader.readOrDrawQueueID($0) }
-            let opened = Opened(file: file, queueID: queueID)
+            let opened = Opened(file: file, identity: file.identity, queueID: queueID)
             connection = try load(database, log, of: opened)
             self.opened = opened
             return opened
@@ -246,7 +266,7 @@ extension QueueWriter {
     private func connect() throws -> (Opened, Connection) {
         guard let opened else { throw QueueError(.closed, "the queue was closed") }
         if let connection { return (opened, connection) }
-        try opened.file.checkStillThere()
+        try checkIdentity(of: opened)
         let (database, log) = try opened.file.connectToWrite()
         let queueID = try database.read { try QueueLoader.queueID($0) }
         guard queueID == opened.queueID else {
@@ -264,7 +284,7 @@ extension QueueWriter {
             let (ledger, oldest) = try QueueLoader.load(db)
             let settled = try state.withTable(\.leasedSequences).filter { try !store.isUnfinished($0) }
             state.withTable { $0.loaded(ledger, oldest: oldest, settled: settled) }
-            return Connection(store: store, database: database, log: log, identity: opened.file.identity)
+            return Connection(store: store, database: database, log: log, logIdentity: opened.file.logIdentity)
         }
     }
 

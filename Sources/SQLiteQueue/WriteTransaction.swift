@@ -7,6 +7,10 @@ import RelayCore
 struct WriteTransaction {
     /// How many settled deliveries, and how many bytes, one step of retention removes at most: a few milliseconds.
     static let removalLimit = (deliveries: 256, bytes: Int64(4 << 20))
+    /// How many settled deliveries are removed at most for a caller who needs room: about 0.1 s. It is in proportion to
+    /// what is stored, unless others need their envelopes, or `max_bytes` was lowered. Then the caller is told that the
+    /// queue is full, and the next one goes on.
+    static let roomLimit = 10_000
     static let keyRemovalLimit = 500
     /// How many deliveries lose their history for one attempt at most.
     static let historyRemovalLimit = 32
@@ -180,7 +184,7 @@ extension WriteTransaction {
     ) throws -> Set<BackendName> {
         guard needed > 0, effects.ledger.bytes + needed > limits.maxBytes else { return [] }
         if needed <= limits.maxBytes {
-            var allowance = RemovalAllowance.unlimited
+            var allowance = RemovalAllowance(deliveries: Self.roomLimit, bytes: .max)
             try removeSettled(
                 [.delivered, .expired, .canceled], downTo: limits.maxBytes - needed, allowance: &allowance, in: store)
             if effects.ledger.bytes + needed <= limits.maxBytes { return [] }
@@ -253,31 +257,33 @@ extension WriteTransaction {
         var bytes: Int64
 
         var isUsedUp: Bool { deliveries <= 0 || bytes <= 0 }
-        /// For a caller who needs the room: what is removed is in proportion to what is stored.
-        static var unlimited: Self { .init(deliveries: .max, bytes: .max) }
     }
 
-    /// Removes the oldest waiting deliveries until no more than so many bytes are held; removes nothing and returns
-    /// nil when that many are leased, dead, or settled. Returns the backends of which a delivery goes on that waited for
-    /// one of these.
+    /// Removes the oldest waiting deliveries until no more than so many bytes are held, without those whose envelope is
+    /// needed all the same; removes nothing and returns nil when that many are leased, dead, or settled. Returns the
+    /// backends of which a delivery goes on that waited for one of these.
     private mutating func dropOldest(
         downTo goal: Int64, now: Timestamp, in store: QueueStore
     ) throws -> Set<BackendName>? {
         var victims: [QueueStore.UnfinishedDelivery] = []
+        /// By the envelope, which others need so far.
+        var candidates: [Int64: [QueueStore.UnfinishedDelivery]] = [:]
         var chosen: Set<Int64> = []
         var bytes = effects.ledger.bytes
         try store.forEachUnfinished(from: state.withTable(\.oldestUnfinished)) { delivery in
             guard state.withTable({ $0.claim(delivery.id) }) else { return true }
-            victims.append(delivery)
             chosen.insert(delivery.id)
-            if try isFreed(delivery, byRemoving: chosen, in: store) { bytes -= delivery.size }
+            candidates[delivery.envelope, default: []].append(delivery)
+            guard try isFreed(delivery, byRemoving: chosen, in: store) else { return true }
+            victims += candidates.removeValue(forKey: delivery.envelope) ?? []
+            bytes -= delivery.size
             return bytes > goal
         }
-        guard bytes <= goal else {
-            state.withTable { $0.unclaim(chosen) }
-            return nil
-        }
-        effects.claimed.formUnion(chosen)
+        if bytes > goal { victims = [] }
+        let removed = Set(victims.map(\.id))
+        state.withTable { $0.unclaim(chosen.subtracting(removed)) }
+        guard bytes <= goal else { return nil }
+        effects.claimed.formUnion(removed)
         for victim in victims { try drop(victim, in: store) }
         var becameDue: Set<BackendName> = []
         for victim in victims where !victim.isBlocked {

@@ -73,15 +73,17 @@ extension PoolStateMachine {
     mutating func reconfigured(
         _ configuration: PoolConfiguration, replacesConnections: Bool, _ turn: inout Turn
     ) {
-        let waitsOtherwise =
-            configuration.backoffInitial != self.configuration.backoffInitial
+        let waitsAnew =
+            replacesConnections || configuration.backoffInitial != self.configuration.backoffInitial
             || configuration.backoffMaximum != self.configuration.backoffMaximum
         self.configuration = configuration
         while slots.count < wantedSlots { slots.append(Slot(emptySince: turn.now)) }
-        guard phase == .running else { return }
-        if replacesConnections || waitsOtherwise {
+        if waitsAnew {
             backoff = Backoff(initial: configuration.backoffInitial, maximum: configuration.backoffMaximum)
             capacityBackoff = configuration.capacityBackoff
+        }
+        guard phase == .running else { return }
+        if waitsAnew {
             if pause?.reason == .capacity { reported = nil }
             if pause?.reason != .start { endPause(&turn) }
         }

@@ -161,7 +161,7 @@ final class Guarantees {
 
     /// The oldest waiting deliveries have made room for new ones.
     /// - Parameters:
-    ///   - oldest: of those that wait still.
+    ///   - oldest: of those that wait still and whose removal would have freed something.
     ///   - added: bytes of what is new.
     func dropping(_ sequences: [Int], oldestLeft oldest: Int?, added: Int64, before: Int64) {
         world.note("dropped to make room: \(sequences.map(String.init).joined(separator: " "))")

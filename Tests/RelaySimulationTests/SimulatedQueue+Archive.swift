@@ -76,10 +76,15 @@ extension SimulatedQueue: DeliveryArchive {
     /// - Parameter before: the bytes that were held.
     func accountForDropped(_ before: Int64) async throws(QueueError) {
         let left = try await unsettled()
+        var dead = DeliveryFilter()
+        dead.states = [.dead]
+        let needed = Set(
+            (left.filter { $0.state == .inFlight }
+                + (try await disk.content.deliveries(dead, PageRequest(limit: 1_000)).items)).map(\.envelopeID))
         let sequences = Set(left.map { Int($0.id.sequence) })
         let dropped = disk.unsettled.values.flatMap { $0 }.filter { !sequences.contains($0) }.sorted()
         guard !dropped.isEmpty else { return }
-        let oldest = left.filter { $0.state != .inFlight }.map { Int($0.id.sequence) }.min()
+        let oldest = left.filter { !needed.contains($0.envelopeID) }.map { Int($0.id.sequence) }.min()
         world.guarantees.dropping(dropped, oldestLeft: oldest, added: disk.heldBytes - before, before: before)
         for sequence in dropped { disk.dropped(sequence, at: world.clock.now) }
     }

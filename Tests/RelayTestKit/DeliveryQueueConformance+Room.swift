@@ -142,6 +142,21 @@ extension DeliveryQueueConformance {
             #expect(statistics["a"]?.dropped == 1 && statistics["b"]?.dropped == 1)
             #expect(try await queue.leasedIDs("b", at: 9) == [])
         },
+        Fact("drop_oldest spares what is older where removing it would free nothing") { make in
+            let both = EnqueueRequest.event(at: 1, to: "a", "b", bytes: 100)
+            let limits = QueueLimits(
+                maxBytes: both.storedBytes + EnqueueRequest.event(bytes: 100).storedBytes + 10, whenFull: .dropOldest)
+            let queue = try await make(limits)
+            let ids = try await queue.store(both).map(\.id)
+            try await queue.settle([.deadLetter(ids[0])])
+            await queue.release([ids[1]])
+            try await queue.storeWaiting(.event(at: 2, to: "b", bytes: 100))
+            let newest = try await queue.storeWaiting(.event(at: 3, to: "c", bytes: 100))
+            let statistics = try await queue.statistics()
+            #expect(statistics["a"]?.dead == 1 && statistics["b"]?.dropped == 1)
+            #expect(try await queue.leasedIDs("b", at: 9) == [ids[1]])
+            #expect(try await queue.leasedIDs("c", at: 9) == newest)
+        },
         Fact("retention ends: there is nothing more to remove") { make in
             let queue = try await make(.init(deliveredRetention: .seconds(5), deadRetention: .seconds(5)))
             let ids = try await queue.store(.event("k", to: "a", "b", "c")).map(\.id)

@@ -36,6 +36,22 @@ struct QueueFileTests {
         await queue.close()
     }
 
+    @Test("Two names of a file that is not there yet have one lock")
+    func lockedBehindEarlyLink() async throws {
+        let links = ["/first.db": "second.db", "/second.db": directory.database]
+        for (name, target) in links {
+            try FileManager.default.createSymbolicLink(atPath: directory.path + name, withDestinationPath: target)
+        }
+        let queue = try await SQLiteQueue(path: directory.path + "/first.db", logger: .silent)
+        for path in [directory.path + "/first.db", directory.database] {
+            #expect(await queueError { _ = try await SQLiteQueue(path: path, logger: .silent) }?.code == .locked)
+        }
+        await queue.close()
+        try FileManager.default.createSymbolicLink(atPath: directory.path + "/loop", withDestinationPath: "loop")
+        let error = await queueError { _ = try await SQLiteQueue(path: directory.path + "/loop", logger: .silent) }
+        #expect(error?.code == .unusable)
+    }
+
     @Test("Who looks at the queue's place is told who holds it, by any name, and changes nothing")
     func inspected() async throws {
         let link = directory.path + "/link.db"
@@ -169,6 +185,58 @@ struct QueueFileTests {
         #expect(await queueError { try await queue.probe() }?.code == .unavailable)
         try FileManager.default.moveItem(atPath: directory.path + "/moved.db", toPath: directory.database)
         try await queue.probe()
+    }
+
+    @Test("A copy in the file's place is not written to, whatever it holds")
+    func replaced() async throws {
+        let queue = try await directory.open()
+        _ = try await queue.store(.event("1"))
+        let moved = directory.path + "/moved.db"
+        try FileManager.default.moveItem(atPath: directory.database, toPath: moved)
+        try FileManager.default.copyItem(atPath: moved, toPath: directory.database)
+        #expect(await queueError { try await queue.probe() }?.code == .unavailable)
+        let error = await queueError { _ = try await queue.store(.event("2")) }
+        #expect(error?.message.contains("was removed or replaced while the queue was open") == true)
+    }
+
+    @Test("A write-ahead log that was removed is written to no more; what it held is in the file at the end")
+    func logRemoved() async throws {
+        let queue = try await directory.open()
+        _ = try await queue.store(.event("1"))
+        try await queue.probe()
+        try FileManager.default.removeItem(atPath: directory.database + "-wal")
+        for _ in 1...2 {
+            let error = await queueError { try await queue.probe() }
+            #expect(error?.message.contains("-wal was removed or replaced while the queue was open") == true)
+            #expect(await queueError { _ = try await queue.store(.event("2")) }?.code == .unavailable)
+        }
+        await queue.close()
+        #expect(try await directory.open().waitingIDs().map(\.sequence) == [1])
+    }
+
+    @Test("Other programs see that the queue is in use, also after its writer has opened it anew")
+    func staysInUse() async throws {
+        // Stays open: to close it would take the locks away.
+        let descriptor = open(directory.database, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        defer { Foundation.close(descriptor) }
+        let queue = try await directory.open()
+        _ = try await queue.store(.event("1"))
+        #expect(try await queue.deliveries(.init(), PageRequest()).items.count == 1)
+        #expect(try isLocked(descriptor))
+        await queue.writer.giveUpConnection()
+        _ = try await queue.store(.event("2"))
+        #expect(try isLocked(descriptor))
+        await queue.close()
+        #expect(try !isLocked(descriptor))
+    }
+
+    /// Whether the file has a lock that is in the way of one of this descriptor's own (fcntl_locking(2), F_OFD_GETLK).
+    private func isLocked(_ descriptor: CInt) throws -> Bool {
+        var lock = flock(
+            l_type: Int16(F_WRLCK), l_whence: Int16(SEEK_SET), l_start: 0, l_len: 0, l_pid: 0)
+        let code = fcntl(descriptor, 36, &lock)
+        try #require(code == 0)
+        return lock.l_type != Int16(F_UNLCK)
     }
 
     @Test("No error holds a payload")

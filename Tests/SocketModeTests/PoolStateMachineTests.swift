@@ -403,6 +403,17 @@ import Testing
         #expect(pool.connect(3) == [.open(ConnectionID(4), slot: 3)])
     }
 
+    @Test("other waits that come before the start hold from the start")
+    func waitsBeforeStart() {
+        let pool = PoolHarness()
+        let slow = PoolConfiguration(connections: 1, backoffInitial: .seconds(100), backoffMaximum: .seconds(100))
+        pool.send(.reconfigured(slow, replacesConnections: false))
+        pool.send(.started)
+        pool.fire(.pause)
+        _ = pool.fail(1)
+        #expect(pool.notices.last == .pausing(.backoff, .seconds(50)))
+    }
+
     @Test("of fewer slots the last ones are given up")
     func fewerSlots() {
         let pool = PoolHarness.connected(3)
