@@ -10,8 +10,9 @@ package struct CurlError: Error, Sendable, Equatable, CustomStringConvertible {
     package var curlCode: Int32
     /// For people; names host and port at most, never the query of the URL, its user information or a header's value.
     package var message: String
-    /// The status of a response whose head came whole, whatever went wrong with its body; else nil.
-    package var status: Int?
+    /// Where its head came whole, whatever went wrong with its body: as much of that as there is.
+    package var response: CurlResponse?
+    package var status: Int? { response?.status }
 
     package enum Code: Sendable, Hashable, CaseIterable {
         /// The name of the host has no address, or resolving it failed.

@@ -1,7 +1,7 @@
 // What came back: status, headers, body.
 
-/// An HTTP response, read to its end.
-package struct CurlResponse: Sendable {
+/// An HTTP response, read to its end where it is not an error's.
+package struct CurlResponse: Sendable, Equatable {
     package var status: Int
     /// In the order received, without the headers of interim (1xx) responses and of proxies, and without trailers.
     /// Made from the raw head on each call.

@@ -100,7 +100,7 @@ final class EasyHandle {
             hasTLSAlert: hasTLSAlert,
             proxyStatus: long(CURLINFO_HTTP_CONNECTCODE))
         var failure = error(code, .init(code, circumstances))
-        if transfer.isHeadComplete { failure.status = long(CURLINFO_RESPONSE_CODE) }
+        if transfer.isHeadComplete { failure.response = transfer.response(status: long(CURLINFO_RESPONSE_CODE)) }
         return .failure(failure)
     }
 

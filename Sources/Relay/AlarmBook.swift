@@ -119,6 +119,8 @@ package struct AlarmBook: Sendable {
     /// - Parameter tried: told, or not, moments ago.
     package mutating func next(now: Timestamp, except tried: Set<Alarm.Key> = []) -> Alarm? {
         lastTold = lastTold.filter { $0.value.duration(to: now) < repeatInterval && $0.value <= now }
+        // The clock was set back: nothing holds since a time to come.
+        for (key, condition) in conditions where condition.since > now { conditions[key]?.since = now }
         for (key, since) in over.sorted(by: { $0.key < $1.key }) where !tried.contains(key) {
             over[key] = nil
             return Alarm(key, .resolved, since: since)

@@ -20,8 +20,9 @@ package struct ReplayPacer: Sendable {
         /// Allowed and not used yet.
         var credit = 0
         var replayed: Int
-        /// Not before.
+        /// Not before; and when that was said.
         var due: Timestamp
+        var isDueSince: Timestamp
         /// Its last step could not be made.
         var isFailing = false
     }
@@ -48,11 +49,13 @@ package struct ReplayPacer: Sendable {
             let bucket = replay.request.perSecond.map { rate in
                 TokenBucket(RateLimit(perSecond: rate, burst: max(1, min(Self.maxStep, Int(rate * Self.interval)))))
             }
-            jobs[replay.id] = Job(bucket: bucket, replayed: replay.replayed, due: now)
+            jobs[replay.id] = Job(bucket: bucket, replayed: replay.replayed, due: now, isDueSince: now)
         }
     }
 
     package mutating func next(now: Timestamp) -> Step {
+        // The clock was set back: nobody waits for as long as that.
+        for (id, job) in jobs where job.isDueSince > now { setDue(now, of: id, now: now) }
         let ready = jobs.filter { $0.value.due <= now }.keys
         guard let id = ready.filter({ $0 > last }).min() ?? ready.min(), var job = jobs[id] else {
             return .wait(until: jobs.values.map(\.due).min())
@@ -63,8 +66,8 @@ package struct ReplayPacer: Sendable {
         } else {
             while job.credit < Self.maxStep, job.bucket?.take(now: now) == true { job.credit += 1 }
         }
-        if job.credit == 0 { job.due = job.bucket?.nextToken(now: now) ?? now }
         jobs[id] = job
+        if job.credit == 0 { setDue(job.bucket?.nextToken(now: now) ?? now, of: id, now: now) }
         return job.credit > 0 ? .advance(id, limit: job.credit) : next(now: now)
     }
 
@@ -77,18 +80,23 @@ package struct ReplayPacer: Sendable {
         job.credit = max(0, job.credit - max(0, replay.replayed - job.replayed))
         job.replayed = replay.replayed
         job.isFailing = false
-        if job.bucket == nil {
-            job.due = now.advanced(by: Self.pause)
-        } else {
-            job.due = job.credit > 0 ? now : job.bucket?.nextToken(now: now) ?? now
-        }
         jobs[id] = job
+        if job.bucket == nil {
+            setDue(now.advanced(by: Self.pause), of: id, now: now)
+        } else {
+            setDue(job.credit > 0 ? now : job.bucket?.nextToken(now: now) ?? now, of: id, now: now)
+        }
+    }
+
+    private mutating func setDue(_ due: Timestamp, of id: Replay.ID, now: Timestamp) {
+        jobs[id]?.due = due
+        jobs[id]?.isDueSince = now
     }
 
     /// A step could not be made: the store does not work now, or not for this one. Returns whether that is new.
-    package mutating func failed(_ id: Replay.ID, retryAt: Timestamp) -> Bool {
+    package mutating func failed(_ id: Replay.ID, retryAfter delay: Duration, now: Timestamp) -> Bool {
         defer {
-            jobs[id]?.due = retryAt
+            setDue(now.advanced(by: delay), of: id, now: now)
             jobs[id]?.isFailing = true
         }
         return jobs[id]?.isFailing == false

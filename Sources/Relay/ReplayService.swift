@@ -110,7 +110,7 @@ package struct ReplayService: Service, CustomStringConvertible {
                     ])
             }
         } catch {
-            guard pacer.failed(id, retryAt: clock.now.advanced(by: Self.retryDelay)) else { return }
+            guard pacer.failed(id, retryAfter: Self.retryDelay, now: clock.now) else { return }
             logger.error(
                 "a replay does not go on; trying again",
                 metadata: [LogKey.replayID: "\(id)", LogKey.error: "\(error)"])

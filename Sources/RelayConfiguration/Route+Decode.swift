@@ -55,15 +55,16 @@ extension Route {
         }
     }
 
-    /// What is asked for at once cannot wait for its turn.
+    /// What is asked for at once cannot wait for its turn; and what goes on to further backends is stored when the first
+    /// one has it, in whatever order that comes to.
     private func checkOrder(_ section: Section<Key>, of backends: [Backend]) {
-        guard acknowledge == .delivered, let backend = backends.first(where: { $0.name == to.first }),
-            backend.orderBy != .none
-        else { return }
+        let ordered = backends.first { to.contains($0.name) && $0.orderBy != .none }
+        guard acknowledge == .delivered, let ordered else { return }
         section.refuse(
             .acknowledge,
-            "must not be delivered where the first backend has order_by: \(backend.orderBy.rawValue) "
-                + "(`\(backend.name)`): events are then asked for at once, in no order")
+            "must not be delivered where a backend of the route has order_by: \(ordered.orderBy.rawValue) "
+                + "(`\(ordered.name)`): events are then asked for at once, and stored for the others in the order answered"
+        )
     }
 
     private func checkKinds(_ section: Section<Key>, checkingURLsOf backends: [Backend]) {

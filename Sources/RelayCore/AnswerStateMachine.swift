@@ -115,7 +115,9 @@ package struct AnswerStateMachine: Sendable, Equatable {
         switch state {
         case .waiting: withhold(outcome)
         case .overdue: finish(outcome)
-        case .acknowledging, .securing, .promising, .promised, .redeeming, .done: []
+        // The deadline came first: what was promised is that there is an answer, or a message that there is none.
+        case .promising, .promised: failed()
+        case .acknowledging, .securing, .redeeming, .done: []
         }
     }
 

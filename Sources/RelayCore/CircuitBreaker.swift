@@ -3,7 +3,9 @@
 /// Counts failures in a row. When there are too many it opens: nothing is attempted but a probe now and then, so that the
 /// deliveries that wait burn none of their attempts. After a good probe they come back slowly.
 ///
-/// What is in flight when it opens may still come to a good end; that is taken for a good probe.
+/// What is in flight when it opens may still come to a good end; that is taken for a good probe. So is what the backend
+/// says to somebody who was let through besides: the deliveries that wait may be those that it cannot take, and have every
+/// probe.
 package struct CircuitBreaker: Sendable, Equatable {
     package struct Configuration: Sendable, Equatable {
         /// Failures in a row that open it; 1 to 10,000.
@@ -40,6 +42,8 @@ package struct CircuitBreaker: Sendable, Equatable {
 
     private let configuration: Configuration
     private var state = State.closed(failures: 0)
+    /// When the next one may be let through besides; nil until it has opened.
+    private var nextBesides: Timestamp?
 
     private enum State: Sendable, Equatable {
         /// To `open`.
@@ -99,6 +103,22 @@ package struct CircuitBreaker: Sendable, Equatable {
         return true
     }
 
+    /// Whether somebody who waits may ask although it is open, or a probe is under way: one in each wait between probes.
+    package mutating func mayAskBesides(now: Timestamp) -> Bool {
+        guard let wait = waitBetweenProbes else { return false }
+        // Never longer than it was meant to be, although the clock was set back.
+        if let nextBesides, nextBesides > now, now.duration(to: nextBesides) <= wait { return false }
+        nextBesides = now.advanced(by: wait)
+        return true
+    }
+
+    private var waitBetweenProbes: Duration? {
+        switch state {
+        case .open(_, let wait), .halfOpen(_, let wait): wait
+        case .closed, .recovering: nil
+        }
+    }
+
     /// A probe came to nothing: it was canceled, or the delivery had expired.
     package mutating func probeAbandoned() {
         guard case .halfOpen(true, let wait) = state else { return }
@@ -132,9 +152,14 @@ package struct CircuitBreaker: Sendable, Equatable {
                 return .none
             }
             open(configuration.probeAfter, now: now)
+            nextBesides = now.advanced(by: configuration.probeAfter)
             return .opened
+        // It began before somebody else's answer closed the breaker.
+        case .recovering where wasProbe:
+            return .none
         case .recovering(_, let wait):
             open(wait, now: now)
+            nextBesides = now.advanced(by: wait)
             return .opened
         case .halfOpen(true, let wait) where wasProbe:
             open(min(wait + wait, configuration.probeMax), now: now)

@@ -138,6 +138,17 @@ package enum AttemptReason: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
+extension AttemptReason {
+    /// Whether the backend may have looked at the delivery before it failed: otherwise it fails for others, too.
+    package var mayBeOfDelivery: Bool {
+        switch self {
+        case .dnsError, .connectionRefused, .connectTimeout, .tlsError, .blockedAddress: false
+        case .http(let status): ![429, 502, 503, 504].contains(status)
+        case .connectionReset, .timeout, .redirect, .responseTooLarge, .requestError: true
+        }
+    }
+}
+
 /// What one attempt came to.
 package enum AttemptOutcome: Hashable, Sendable {
     /// A 2xx.

@@ -111,17 +111,28 @@ package struct DispatchStateMachine: Sendable {
     private var queueState = QueueState.mayHaveMore
     private var leasing: Leasing?
     private var releasesUnderWay = 0
-    private var leftAloneUntil: Timestamp?
+    private var leftAlone: LeftAlone?
     private var breaker: CircuitBreaker
     private var bucket: TokenBucket?
     /// The attempt that is to find out whether the backend works again.
     private var probe: DeliveryID?
+    /// How many of each delivery's probes have failed since the breaker opened, or somebody resumed.
+    private var failedProbes: [DeliveryID: Int] = [:]
+    /// Of one delivery. With the default waits they take 8 minutes.
+    private static let maxFreeProbes = 10
     /// Wakes asked for and not yet come: few, because a new one is asked for only when it is earlier than all of them.
     private var wakes: Set<Timestamp> = []
     private var isPaused = false
     private var isDraining = false
-    /// When attempts were let go on last: at the start, when its breaker closed, when it was resumed.
+    /// When attempts were let go on last: at the start, when its breaker closed, when it was resumed, when it had been
+    /// left alone for long.
     private var letGoAt: Timestamp?
+
+    /// By its own `Retry-After`.
+    private struct LeftAlone {
+        var since: Timestamp
+        var until: Timestamp
+    }
 
     private struct Settling {
         var bytes: Int
@@ -171,7 +182,7 @@ package struct DispatchStateMachine: Sendable {
 
     package var status: Status {
         Status(
-            breaker: breaker.condition, probeDue: breaker.probeDue, retryAfter: leftAloneUntil,
+            breaker: breaker.condition, probeDue: breaker.probeDue, retryAfter: leftAlone?.until,
             isPaused: isPaused, inFlight: inFlightCount)
     }
 
@@ -244,12 +255,17 @@ package struct DispatchStateMachine: Sendable {
         let change = judge(result, wasProbe: wasProbe, now: now)
         let isGone = noteGone(result)
         let wait = configuration.retry.cappedRetryAfter(of: result)
-        if wait > .zero { leftAloneUntil = max(leftAloneUntil ?? now, now.advanced(by: wait)) }
+        if wait > .zero {
+            let until = now.advanced(by: wait)
+            leftAlone = LeftAlone(since: leftAlone?.since ?? now, until: max(leftAlone?.until ?? until, until))
+        }
 
         var attempt = Attempt(
             number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: now, result: result)
         let verb: Settlement.Verb
-        if wasProbe, case .failed(let reason) = result.outcome, reason != .requestError {
+        if wasProbe, case .failed(let reason) = result.outcome, reason != .requestError,
+            isFreeProbe(delivery.id, reason)
+        {
             // No fault of the delivery. It lets those go first that wait already, for it may be the one that the backend
             // cannot take; and no longer, for it may be the only one that the next probe can be made with.
             attempt.isProbe = true
@@ -262,6 +278,16 @@ package struct DispatchStateMachine: Sendable {
         actions.breaker = change
         actions.isGone = isGone
         return actions
+    }
+
+    /// Whether a probe that failed burns no attempt. The first ones of a delivery do not, nor does any that the backend
+    /// cannot have looked at. Then it may be the delivery: where no other can be the probe, for all wait behind its order
+    /// key, the backend would be left alone for ever.
+    private mutating func isFreeProbe(_ id: DeliveryID, _ reason: AttemptReason) -> Bool {
+        guard reason.mayBeOfDelivery else { return true }
+        if failedProbes.count > Self.maxFreeProbes * 100 { failedProbes = [:] }
+        failedProbes[id, default: 0] += 1
+        return failedProbes[id, default: 0] <= Self.maxFreeProbes
     }
 
     private func decide(
@@ -295,7 +321,10 @@ package struct DispatchStateMachine: Sendable {
         switch result.outcome {
         case .accepted, .rejected(.http):
             let change = breaker.attemptSucceeded(maximum: configuration.maxInFlight)
-            if change == .closed { letGoAt = now }
+            if change == .closed {
+                letGoAt = now
+                failedProbes = [:]
+            }
             return change
         case .rejected, .failed(.requestError):
             // It was not asked.
@@ -318,8 +347,14 @@ package struct DispatchStateMachine: Sendable {
 
     /// Somebody waits for an answer. Nothing of it counts in `maxInFlight`.
     package mutating func askAnswer(now: Timestamp) -> Permission {
-        guard !isPaused, breaker.mayStart(inFlight: 0, maximum: 1, now: now) else { return .no }
-        return breaker.attemptStarted() ? .asProbe : .yes
+        guard !isPaused else { return .no }
+        guard breaker.mayStart(inFlight: 0, maximum: 1, now: now) else {
+            return breaker.mayAskBesides(now: now) ? .yes : .no
+        }
+        guard breaker.attemptStarted() else { return .yes }
+        // Nobody besides for as long.
+        _ = breaker.mayAskBesides(now: now)
+        return .asProbe
     }
 
     /// The backend was asked, and this came of it.
@@ -345,7 +380,8 @@ package struct DispatchStateMachine: Sendable {
     package mutating func resumed(now: Timestamp) -> Actions {
         isPaused = false
         letGoAt = now
-        leftAloneUntil = nil
+        leftAlone = nil
+        failedProbes = [:]
         breaker.probeAsked()
         noteMore()
         return next(now: now)
@@ -429,11 +465,7 @@ package struct DispatchStateMachine: Sendable {
         actions.settle = settlements
         actions.release = releasing
         if !releasing.isEmpty { releasesUnderWay += 1 }
-        if let until = leftAloneUntil {
-            // Never longer than the policy allows, although the clock was set back.
-            let left = min(now.duration(to: until), configuration.retry.retryAfterMax)
-            leftAloneUntil = left > .zero ? now.advanced(by: left) : nil
-        }
+        endRetryAfter(now: now)
 
         guard !isDraining else {
             actions.isDrained = heldCount == 0 && leasing == nil && releasesUnderWay == 0
@@ -453,6 +485,18 @@ package struct DispatchStateMachine: Sendable {
         return actions
     }
 
+    private mutating func endRetryAfter(now: Timestamp) {
+        guard let alone = leftAlone else { return }
+        // Never longer than the policy allows, although the clock was set back.
+        let left = min(now.duration(to: alone.until), configuration.retry.retryAfterMax)
+        leftAlone?.until = now.advanced(by: left)
+        guard left <= .zero else { return }
+        leftAlone = nil
+        // Otherwise the first one of each order key would be given up after two attempts; and where such waits are short,
+        // none ever.
+        if alone.since.duration(to: now) * 2 >= configuration.orderBlockMax { letGoAt = now }
+    }
+
     /// More is needed, and can be used: one delivery for a probe, or, while the backend is kept busy with what is left,
     /// the next ones for memory.
     private var mayLease: Bool {
@@ -464,7 +508,7 @@ package struct DispatchStateMachine: Sendable {
     }
 
     private mutating func start(into actions: inout Actions, now: Timestamp) {
-        guard leftAloneUntil == nil, !isPaused else { return }
+        guard leftAlone == nil, !isPaused else { return }
         while let delivery = ready.first {
             // Who replays wants it made, however old it is.
             if delivery.replays == 0, let maxAge = configuration.maxAge[delivery.kind],
@@ -487,10 +531,10 @@ package struct DispatchStateMachine: Sendable {
     /// The earliest time at which something happens by itself, when no wake asked for comes before it.
     private mutating func newWake(now: Timestamp) -> Timestamp? {
         var times: [Timestamp] = []
-        if !ready.isEmpty, let leftAloneUntil { times.append(leftAloneUntil) }
+        if !ready.isEmpty, let leftAlone { times.append(leftAlone.until) }
         // Whether anything waits behind an open breaker is not known before it is looked for.
         if !isPaused, let probeDue = breaker.probeDue { times.append(probeDue) }
-        if !ready.isEmpty, leftAloneUntil == nil, !isHeldBack, inFlightCount < configuration.maxInFlight,
+        if !ready.isEmpty, leftAlone == nil, !isHeldBack, inFlightCount < configuration.maxInFlight,
             let token = bucket?.nextToken(now: now), token > now
         {
             times.append(token)

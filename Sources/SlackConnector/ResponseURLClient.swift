@@ -45,8 +45,8 @@ package struct ResponseURLClient: ResponsePoster {
             return Self.read(
                 status: response.status, retryAfter: response.header("Retry-After"), body: response.body)
         } catch {
-            guard let status = error.status else { return .failed(retryAfter: nil, detail: error.message) }
-            return Self.read(status: status, retryAfter: nil, body: [])
+            guard let response = error.response else { return .failed(retryAfter: nil, detail: error.message) }
+            return Self.read(status: response.status, retryAfter: response.header("Retry-After"), body: [])
         }
     }
 

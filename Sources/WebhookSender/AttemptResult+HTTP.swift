@@ -16,17 +16,16 @@ extension AttemptResult {
         self.response = RecordedResponse(status: response.status, headers: response.headers, body: response.body)
     }
 
-    init(_ error: CurlError) {
-        guard error.code != .canceled, let status = error.status else {
+    init(_ error: CurlError, now: Timestamp) {
+        guard error.code != .canceled, let response = error.response else {
             self.init(.failed(AttemptReason(error.code)), detail: error.message)
             return
         }
-        // The backend has decided, and only its status is asked for: a body that is too long, is cut off, never ends or
-        // is encoded in a way nobody knows changes nothing. To try again would give it the same delivery again and
-        // again.
-        self.init(
-            AttemptOutcome(status: status, noRetry: false), status: status,
-            detail: "HTTP \(status); its body could not be read: \(error.message)")
+        // The backend has decided, and only its head is asked for: a body that is too long, is cut off, never ends or is
+        // encoded in a way nobody knows changes nothing. To try again would give it the same delivery again and again.
+        self.init(response, now: now)
+        detail = "HTTP \(response.status); its body could not be read: \(error.message)"
+        self.response?.isTruncated = true
     }
 }
 

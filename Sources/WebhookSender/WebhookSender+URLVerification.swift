@@ -47,7 +47,7 @@ extension WebhookSender {
             return URLVerification(
                 result: AttemptResult(response, now: now()), isChallengeReturned: body.contains(challenge))
         case .noResponse(let error):
-            return URLVerification(result: AttemptResult(error), isChallengeReturned: false)
+            return URLVerification(result: AttemptResult(error, now: now()), isChallengeReturned: false)
         case .noRequest(let result):
             return URLVerification(result: result, isChallengeReturned: false)
         }

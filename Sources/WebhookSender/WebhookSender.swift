@@ -58,7 +58,7 @@ package final class WebhookSender: AttemptSender, AnswerSender {
         let result =
             switch await perform(delivery, attempt: number) {
             case .response(let response): AttemptResult(response, now: now())
-            case .noResponse(let error): AttemptResult(error)
+            case .noResponse(let error): AttemptResult(error, now: now())
             case .noRequest(let result): result
             }
         attemptFinished(delivery, result)
@@ -73,7 +73,7 @@ package final class WebhookSender: AttemptSender, AnswerSender {
             let result =
                 switch await self.perform(delivery, attempt: number, deadline: deadline) {
                 case .response(let response): AskResult(response, to: delivery.kind, now: self.now())
-                case .noResponse(let error): AskResult(error, to: delivery.kind)
+                case .noResponse(let error): AskResult(error, to: delivery.kind, now: self.now())
                 case .noRequest(let result): AskResult(result)
                 }
             self.attemptFinished(delivery, result.attempt)

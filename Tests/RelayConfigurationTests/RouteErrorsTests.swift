@@ -140,9 +140,22 @@ struct RouteErrorsTests {
                 in: Sample.with(
                     backend: "order_by: channel",
                     "routes: [ { name: a, to: legacy, acknowledge: delivered } ]")) == [
-                    "routes[0].acknowledge must not be delivered where the first backend has order_by: channel "
-                        + "(`legacy`): events are then asked for at once, in no order"
+                    "routes[0].acknowledge must not be delivered where a backend of the route has order_by: channel "
+                        + "(`legacy`): events are then asked for at once, and stored for the others in the order answered"
                 ])
+    }
+
+    @Test("nor can what goes on to an ordered backend from there")
+    func acknowledgeBeforeOrder() {
+        let backends = """
+            audit:
+              url: http://127.0.0.1:3001/
+              order_by: thread
+            """
+        let text = Sample.with("routes: [ { name: a, to: [legacy, audit], acknowledge: delivered } ]")
+            .replacing("backends:\n", with: "backends:\n\(backends.indented(by: 2))\n")
+        #expect(
+            RelayConfigurationTests.mistakes(in: text).map { $0.contains("order_by: thread (`audit`)") } == [true])
     }
 
     @Test(

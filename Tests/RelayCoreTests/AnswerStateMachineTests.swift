@@ -145,6 +145,11 @@ enum AnswerTable {
         .init(command, [.deadline, .stored, .replies(.empty)], [.forget, .finish(.answeredLate)]),
         .init(command, [.deadline, .stored, .fails], [.post, .finish(.failedLate)]),
         .init(commandWithMessage, [.deadline, .stored, .fails], [.post, .finish(.failedLate)]),
+        // Not asked, or not asked again, when the deadline had passed.
+        .init(command, [.deadline, .stored, .full], [.post, .finish(.failedLate)]),
+        .init(command, [.deadline, .full], []),
+        .init(command, [.deadline, .full, .stored], [.acknowledge(nil), .post, .finish(.failedLate)]),
+        .init(command, [.deadline, .full, .storingFails], [.withhold, .finish(.failedLate)]),
 
         // While the promise is being stored, what the backend says waits.
         .init(command, [.deadline, .replies(.payload(text))], []),

@@ -349,6 +349,28 @@ extension DispatchStateMachine {
         #expect(machine.status.probeDue == .seconds(16))
     }
 
+    @Test(
+        "the eleventh probe of one delivery that the backend may have looked at burns an attempt",
+        arguments: [
+            (.http(status: 500), true), (.timeout, true), (.http(status: 503), false), (.connectionRefused, false),
+        ]
+            as [(AttemptReason, Bool)])
+    func manyProbes(reason: AttemptReason, burns: Bool) {
+        var (machine, _) = Self.makeOpen()
+        _ = machine.released(now: .zero)
+        for number in 1...11 {
+            let due = machine.status.probeDue ?? .zero
+            #expect(machine.woke(due, now: due).lease?.count == 1)
+            _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: due)
+            let failed = machine.attemptFinished(
+                .numbered(4), AttemptResult(.failed(reason)), startedAt: due, now: due, random: 0.5)
+            let isBurnt = burns && number == 11
+            #expect(failed.settle.map(\.attempt?.isProbe) == [!isBurnt])
+            #expect(failed.settle.map(\.verb) == [.reschedule(at: isBurnt ? due.advanced(by: .seconds(1)) : due)])
+            _ = machine.settled(failed.settle, now: due)
+        }
+    }
+
     @Test("a probe whose request could not be made asked nobody: it counts, and waits, as any attempt")
     func probeWithoutRequest() {
         var (machine, _) = Self.makeOpen()
@@ -424,6 +446,38 @@ extension DispatchStateMachine {
         let good = machine.answerFinished(AttemptResult(.accepted, status: 200), wasProbe: true, now: .seconds(6))
         #expect(good.breaker == .closed)
         #expect(machine.askAnswer(now: .seconds(6)) == .yes)
+    }
+
+    @Test("while deliveries have the probes, one person in each wait is let through, whose answer ends it")
+    func answersBesides() {
+        var (machine, _) = Self.makeOpen()
+        _ = machine.released(now: .zero)
+        #expect(machine.askAnswer(now: .seconds(1)) == .no)
+        _ = machine.woke(.seconds(5), now: .seconds(5))
+        _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(5))
+        #expect(machine.askAnswer(now: .seconds(5)) == .yes)
+        #expect(machine.askAnswer(now: .seconds(6)) == .no)
+        // One that fails changes nothing.
+        _ = machine.answerFinished(AttemptResult(.failed(.timeout)), wasProbe: false, now: .seconds(7))
+        #expect(machine.status.breaker == .halfOpen)
+        _ = machine.attemptFinished(
+            .numbered(4), AttemptResult(.failed(.timeout)), startedAt: .seconds(5), now: .seconds(8), random: 0.5)
+        #expect(machine.askAnswer(now: .seconds(9)) == .no)
+        #expect(machine.askAnswer(now: .seconds(10)) == .yes)
+        let good = machine.answerFinished(AttemptResult(.accepted, status: 200), wasProbe: false, now: .seconds(10))
+        #expect(good.breaker == .closed)
+    }
+
+    @Test("a probe that began before somebody else's answer closed the breaker does not open it again")
+    func lateProbe() {
+        var (machine, _) = Self.makeOpen()
+        _ = machine.released(now: .zero)
+        _ = machine.woke(.seconds(5), now: .seconds(5))
+        _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(5))
+        #expect(machine.askAnswer(now: .seconds(5)) == .yes)
+        _ = machine.answerFinished(AttemptResult(.accepted, status: 200), wasProbe: false, now: .seconds(6))
+        #expect(machine.finish(4, .failed(.timeout)).breaker == .none)
+        #expect(machine.status.breaker == .closed)
     }
 }
 
@@ -619,5 +673,25 @@ extension DispatchStateMachine {
         let failed = machine.attemptFinished(
             delivery, AttemptResult(.failed(.timeout)), startedAt: .seconds(2_000), now: .seconds(2_001), random: 0.5)
         #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(2_061))])
+    }
+
+    @Test(
+        "nor does a long time for which it asked with Retry-After; a short one does",
+        arguments: [(200, .reschedule(at: .seconds(310))), (49, .deadLetter(.orderBlocked(.http(status: 503))))]
+            as [(Int, Settlement.Verb)])
+    func askedToBeLeftAlone(seconds: Int, verb: Settlement.Verb) {
+        var machine = Self.makeIdle(retries: 3)
+        let delivery = Self.ordered()
+        _ = machine.deliveriesStored([delivery], othersWait: false, now: .seconds(10))
+        let busy = AttemptResult(.failed(.http(status: 503)), status: 503, retryAfter: .seconds(seconds))
+        let first = machine.attemptFinished(delivery, busy, startedAt: .seconds(10), now: .seconds(10), random: 0.5)
+        _ = machine.settled(first.settle, now: .seconds(10))
+        _ = machine.woke(.seconds(59), now: .seconds(59))
+        let again = Self.ordered(attemptsMade: 1, firstAttemptAt: .seconds(10))
+        _ = machine.leaseFinished(.init(deliveries: [again], nextDue: nil), now: .seconds(110))
+        let now = max(Timestamp.seconds(110), .seconds(10 + seconds))
+        _ = machine.woke(now, now: now)
+        let second = machine.attemptFinished(again, busy, startedAt: now, now: now, random: 0.5)
+        #expect(second.settle.map(\.verb) == [verb])
     }
 }

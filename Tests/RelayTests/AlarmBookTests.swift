@@ -34,6 +34,14 @@ import Testing
         #expect(book.next(now: .seconds(3601)) == nil)
     }
 
+    @Test("a clock that is set back delays it by its patience, not by the step")
+    mutating func clockSetBackBefore() {
+        book.began(Self.silent, now: .seconds(50_000))
+        #expect(book.next(now: .zero) == nil)
+        #expect(book.next(now: .seconds(60)) == Self.firing(Self.silent, since: .zero))
+        #expect(book.next(now: .seconds(3660)) == Self.firing(Self.silent, since: .zero))
+    }
+
     @Test("it is told when it is over")
     mutating func resolves() {
         book.began(Self.failing, now: .zero)

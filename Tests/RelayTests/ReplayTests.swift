@@ -95,12 +95,21 @@ struct ReplayPacerTests {
         var pacer = ReplayPacer()
         pacer.found([Self.replay(1)], now: .zero)
         _ = pacer.next(now: .zero)
-        #expect(pacer.failed(1, retryAt: .zero) == true)
+        #expect(pacer.failed(1, retryAfter: .zero, now: .zero) == true)
         pacer.advanced(1, Self.replay(1, replayed: 1), now: .zero)
-        #expect(pacer.failed(1, retryAt: .zero) == true)
-        #expect(pacer.failed(1, retryAt: Self.at(1_000)) == false)
+        #expect(pacer.failed(1, retryAfter: .zero, now: .zero) == true)
+        #expect(pacer.failed(1, retryAfter: .seconds(1), now: .zero) == false)
         #expect(pacer.next(now: .zero) == .wait(until: Self.at(1_000)))
         #expect(pacer.next(now: Self.at(1_000)) == .advance(1, limit: 100))
+    }
+
+    @Test("a clock that is set back holds up none")
+    func clockSetBack() {
+        var pacer = ReplayPacer()
+        pacer.found([Self.replay(1)], now: Self.at(1_000_000))
+        _ = pacer.next(now: Self.at(1_000_000))
+        pacer.advanced(1, Self.replay(1, replayed: 100), now: Self.at(1_000_000))
+        #expect(pacer.next(now: .zero) == .advance(1, limit: 100))
     }
 }
 

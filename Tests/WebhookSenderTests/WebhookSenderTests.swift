@@ -213,6 +213,28 @@ import WebhookSender
         }
     }
 
+    @Test("a body over 1 MiB does not undo what the head asks for, and what there is of it is kept")
+    func largeBodyWithHeaders() async throws {
+        let headers = [("X-Slack-No-Retry", "1"), ("Retry-After", "30")]
+        try await withSender(answer: { request in
+            .respond(
+                status: request.target.contains("no-retry") ? 500 : 503,
+                headers: request.target.contains("no-retry") ? [headers[0]] : [headers[1]],
+                body: [UInt8](repeating: 0x20, count: 2 << 20))
+        }) { _, sender in
+            var refused = delivery()
+            refused.path = "/no-retry"
+            let final = await sender.send(refused, attempt: 1)
+            #expect(final.outcome == .rejected(.http(status: 500)))
+            #expect(final.response?.headers.contains(.init(name: "X-Slack-No-Retry", value: "1")) == true)
+            #expect(final.response?.body.count == RecordedResponse.maxBodyBytes && final.response?.isTruncated == true)
+            let asked = await sender.ask(refused, attempt: 1, deadline: started.advanced(by: .seconds(60)))
+            #expect(asked.wantsNoRetry && asked.reply == nil)
+            let busy = await sender.send(delivery(), attempt: 1)
+            #expect(busy.outcome == .failed(.http(status: 503)) && busy.retryAfter == .seconds(30))
+        }
+    }
+
     @Test("a head over 100 KiB is too large")
     func largeHead() async throws {
         let value = String(repeating: "x", count: 90_000)
