@@ -135,7 +135,7 @@ import Testing
     func unixSocket() async throws {
         let path = temporarySocketPath()
         let backend = try await RecordingBackend(unixSocket: path)
-        let client = CurlClient()
+        let client = CurlClient(maxIdle: .seconds(60))
         let request = CurlRequest(url: "http://127.0.0.1/", unixSocketPath: path) { _ in "no" }
         for _ in 1...2 { #expect(try await client.perform(request).status == 200) }
         #expect(backend.connectionCount == 1)
