@@ -36,7 +36,7 @@ extension AskResult {
 
     private init(ofEvent attempt: AttemptResult, _ response: CurlResponse?) {
         let isAccepted = attempt.outcome == .accepted
-        let noRetry = response?.header("X-Slack-No-Retry") == "1"
+        let noRetry = response?.wantsNoRetry ?? false
         self.init(attempt, reply: isAccepted ? .empty : nil, wantsNoRetry: noRetry && !isAccepted)
     }
 }

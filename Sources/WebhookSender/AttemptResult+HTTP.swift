@@ -8,7 +8,7 @@ extension AttemptResult {
     init(_ response: CurlResponse, now: Timestamp) {
         let isLoaded = response.status == 429 || response.status == 503
         self.init(
-            AttemptOutcome(status: response.status, noRetry: response.header("X-Slack-No-Retry") == "1"),
+            AttemptOutcome(status: response.status, noRetry: response.wantsNoRetry),
             status: response.status,
             retryAfter: isLoaded ? response.header("Retry-After").flatMap { RetryAfter.parse($0, now: now) } : nil,
             detail: "HTTP \(response.status)")
@@ -27,6 +27,11 @@ extension AttemptResult {
         detail = "HTTP \(response.status); its body could not be read: \(error.message)"
         self.response?.isTruncated = true
     }
+}
+
+extension CurlResponse {
+    /// `X-Slack-No-Retry: 1`
+    var wantsNoRetry: Bool { header("X-Slack-No-Retry") == "1" }
 }
 
 extension AttemptOutcome {

@@ -245,8 +245,8 @@ struct ArchiveTests {
         #expect(try await queue.retry(dead, now: .second(5)) == .done("a"))
         #expect(try await queue.record(dead)?.attempts == [attempt])
         #expect(try await queue.waitingIDs() == [dead])
-        #expect(try await number("PRAGMA auto_vacuum") == QueueFile.incremental)
-        #expect(try await number("SELECT COUNT(*) FROM envelope") == 1)
+        #expect(try await directory.number("PRAGMA auto_vacuum") == QueueFile.incremental)
+        #expect(try await directory.number("SELECT COUNT(*) FROM envelope") == 1)
     }
 
     @Test("A history of before probes were in it is kept")
@@ -268,7 +268,7 @@ struct ArchiveTests {
             detail: "no answer")
         let queue = try await directory.open()
         #expect(try await queue.record(DeliveryID(queue: 9, sequence: 2))?.attempts == [attempt])
-        #expect(try await number("SELECT SUM(size) - history_bytes FROM attempt, meta") == 0)
+        #expect(try await directory.number("SELECT SUM(size) - history_bytes FROM attempt, meta") == 0)
     }
 
     /// A queue as Relay made it before it kept a history: an envelope with a delivery that is scheduled and one that is
@@ -317,13 +317,13 @@ struct ArchiveTests {
         let failed = try await queue.store(.event(at: 9))
         try await queue.settle([settlement(failed[0], 1, .reschedule(at: .second(9)))])
         try await queue.complete(queue.waitingIDs(), at: 10)
-        #expect(try await number("SELECT COUNT(*) FROM attempt") == 4)
-        #expect(try await number("SELECT COUNT(*) FROM response") == 3)
+        #expect(try await directory.number("SELECT COUNT(*) FROM attempt") == 4)
+        #expect(try await directory.number("SELECT COUNT(*) FROM response") == 3)
         while try await queue.prune(now: .second(100)) {}
         for table in ["attempt", "response", "delivery", "envelope"] {
-            #expect(try await number("SELECT COUNT(*) FROM \(table)") == 0, "\(table)")
+            #expect(try await directory.number("SELECT COUNT(*) FROM \(table)") == 0, "\(table)")
         }
-        #expect(try await number("SELECT bytes + history_bytes FROM meta") == 0)
+        #expect(try await directory.number("SELECT bytes + history_bytes FROM meta") == 0)
     }
 
     @Test("A limit of the history that was lowered is reached by and by, the oldest deliveries first")
@@ -336,17 +336,17 @@ struct ArchiveTests {
         await queue.close()
         let limits = QueueLimits(maxBytes: 512 << 10)
         queue = try await directory.open(limits)
-        var kept = try await number("SELECT COUNT(DISTINCT delivery) FROM attempt")
+        var kept = try await directory.number("SELECT COUNT(DISTINCT delivery) FROM attempt")
         for _ in 0..<4 {
             _ = try await storeDead(1, in: queue)
-            let now = try await number("SELECT COUNT(DISTINCT delivery) FROM attempt")
+            let now = try await directory.number("SELECT COUNT(DISTINCT delivery) FROM attempt")
             #expect((0...WriteTransaction.historyRemovalLimit).contains(kept + 1 - now))
             kept = now
         }
-        #expect(try await number("SELECT history_bytes FROM meta") <= limits.maxHistoryBytes)
+        #expect(try await directory.number("SELECT history_bytes FROM meta") <= limits.maxHistoryBytes)
         #expect(try await queue.record(stored[0])?.attempts.count == 1)
         #expect(try await queue.record(stored[0])?.response == nil)
-        #expect(try await number("SELECT MAX(delivery) FROM attempt") == 104)
+        #expect(try await directory.number("SELECT MAX(delivery) FROM attempt") == 104)
     }
 
     @Test("What succeeds at once has no row but its own")
@@ -355,9 +355,9 @@ struct ArchiveTests {
         let id = try await queue.store(.event())[0]
         let attempt = Attempt(number: 1, startedAt: .second(1), finishedAt: .second(2), outcome: .accepted)
         try await queue.settle([.init(id: id, attempt: attempt, verb: .complete, at: .second(2))])
-        #expect(try await number("SELECT COUNT(*) FROM attempt") == 0)
-        #expect(try await number("SELECT has_history FROM delivery") == 0)
-        #expect(try await number("SELECT first_attempt_at FROM delivery") == 1_000_000_000)
+        #expect(try await directory.number("SELECT COUNT(*) FROM attempt") == 0)
+        #expect(try await directory.number("SELECT has_history FROM delivery") == 0)
+        #expect(try await directory.number("SELECT first_attempt_at FROM delivery") == 1_000_000_000)
     }
 
     // MARK: What is counted
@@ -447,16 +447,16 @@ struct ArchiveTests {
             """,
             "SELECT bytes > 60000 FROM meta",
         ]
-        for sql in none { #expect(try await number(sql) == 0, "\(comment.rawValue): \(sql)") }
+        for sql in none { #expect(try await directory.number(sql) == 0, "\(comment.rawValue): \(sql)") }
         let statistics = try await queue.statistics()
         #expect(
-            try await number("SELECT COUNT(*) FROM delivery WHERE settled_at IS NULL")
+            try await directory.number("SELECT COUNT(*) FROM delivery WHERE settled_at IS NULL")
                 == statistics.values.reduce(0) { $0 + $1.waitingCount }, comment)
         #expect(
-            try await number("SELECT COUNT(*) FROM delivery WHERE state = 'dead'")
+            try await directory.number("SELECT COUNT(*) FROM delivery WHERE state = 'dead'")
                 == statistics.values.reduce(0) { $0 + $1.dead }, comment)
         for (backend, entry) in statistics {
-            let oldest = try await number(
+            let oldest = try await directory.number(
                 """
                 SELECT coalesce(MIN(received_at), -1) FROM envelope WHERE id IN (
                     SELECT envelope FROM delivery WHERE settled_at IS NULL AND backend = '\(backend)')
@@ -473,14 +473,14 @@ struct ArchiveTests {
         let waiting = try await queue.store(.event("first", bytes: 10_000))
         await queue.release(waiting)
         try await checkpoint()
-        let before = try fileBytes()
+        let before = try directory.fileBytes()
         for _ in 0..<20 {
             let stored = try await queue.enqueue((0..<40).map { _ in .event(at: 1, to: ["b"], bytes: 20_000) })
             try await queue.complete(
                 stored.flatMap { if case .stored(let leased, _) = $0 { leased.map(\.id) } else { [DeliveryID]() } })
         }
         try await checkpoint()
-        #expect(try fileBytes() > before + 15_000_000)
+        #expect(try directory.fileBytes() > before + 15_000_000)
         var kept = waiting
         var steps = 0
         while try await queue.prune(now: .second(60)) {
@@ -495,67 +495,15 @@ struct ArchiveTests {
         // Its callers are told before the file shrinks: the next transaction comes behind that.
         #expect(try await queue.prune(now: .second(60)) == false)
         let free = Int64(WriteTransaction.freePagesKept * 8_192)
-        #expect(try fileBytes() < before + 4 * free)
-        #expect(try await number("SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'") == 0)
+        #expect(try directory.fileBytes() < before + 4 * free)
+        #expect(
+            try await directory.number("SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'") == 0
+        )
         #expect(try await queue.waitingIDs() == kept)
     }
 
-    @Test("The write-ahead log is copied into the file when it is long, by each connection, and begins anew")
-    func copiesLog() async throws {
-        let queue = try await directory.open()
-        let long = Int64(WriteAheadLog.longPages * 8_192)
-        for _ in 1...3 {
-            _ = try await number("PRAGMA wal_checkpoint(RESTART)")
-            let before = try fileBytes()
-            // Half of what is long, to twice of it. SQLite by itself would copy at 1,000 pages.
-            for _ in 0..<15 { try await store(pages: 70, in: queue) }
-            #expect(try fileBytes() == before)
-            for _ in 0..<45 {
-                try await store(pages: 70, in: queue)
-                #expect(try fileBytes("-wal") < long * 11 / 10)
-            }
-            #expect(try fileBytes() > before + long / 2)
-            await queue.writer.giveUpConnection()
-        }
-        #expect(try await number("SELECT COUNT(*) FROM delivery") == 3 * 60)
-    }
-
-    @Test("A write-ahead log that a reader needs grows, and begins anew when that has gone")
-    func readerInTheWay() async throws {
-        let queue = try await directory.open()
-        try await store(pages: 70, in: queue)
-        var configuration = Configuration()
-        configuration.allowsUnsafeTransactions = true
-        let reader = try DatabaseQueue(path: directory.database, configuration: configuration)
-        try await reader.writeWithoutTransaction { try $0.execute(sql: "BEGIN; SELECT COUNT(*) FROM delivery") }
-        let beginnings = try logBeginnings()
-        for _ in 0..<60 { try await store(pages: 70, in: queue) }
-        #expect(try logBeginnings() == beginnings)
-        try await reader.writeWithoutTransaction { try $0.execute(sql: "COMMIT") }
-        // The first one has the log copied, the second one begins it.
-        for _ in 0..<2 { try await store(pages: 70, in: queue) }
-        #expect(try logBeginnings() == beginnings + 1)
-    }
-
-    /// How often the log was begun anew (https://www.sqlite.org/fileformat.html §4.1, checkpoint sequence number).
-    private func logBeginnings() throws -> UInt32 {
-        let log = try FileHandle(forReadingFrom: URL(fileURLWithPath: directory.database + "-wal"))
-        defer { try? log.close() }
-        return (try log.read(upToCount: 16) ?? Data()).suffix(4).reduce(0) { $0 << 8 | UInt32($1) }
-    }
-
-    /// In one transaction that writes about so many pages to the log.
-    private func store(pages: Int, in queue: SQLiteQueue) async throws {
-        _ = try await queue.enqueue([.event(bytes: pages * 8_192)])
-    }
-
-    private func fileBytes(_ suffix: String = "") throws -> Int64 {
-        let size = try FileManager.default.attributesOfItem(atPath: directory.database + suffix)[.size]
-        return (size as? NSNumber)?.int64Value ?? -1
-    }
-
     /// As a busy queue does it by itself, and from outside.
-    private func checkpoint() async throws { _ = try await number("PRAGMA wal_checkpoint(PASSIVE)") }
+    private func checkpoint() async throws { _ = try await directory.number("PRAGMA wal_checkpoint(PASSIVE)") }
 
     // MARK: What the tests are told with
 
@@ -593,12 +541,6 @@ struct ArchiveTests {
             try ["meta", "envelope", "delivery", "attempt", "response", "replay"].flatMap {
                 try Row.fetchAll(db, sql: "SELECT * FROM \($0)").map(\.description)
             }
-        }
-    }
-
-    private func number(_ sql: String) async throws -> Int {
-        try await DatabaseQueue(path: directory.database).writeWithoutTransaction {
-            try Int.fetchOne($0, sql: sql) ?? -1
         }
     }
 }

@@ -1,6 +1,7 @@
 // A directory of its own for each test, and what the tests say to the queue.
 
 import Foundation
+import GRDB
 import Logging
 import RelayCore
 import RelayTestKit
@@ -25,6 +26,22 @@ final class TemporaryDirectory: Sendable {
         _ limits: QueueLimits = .init(), patience: Duration = .milliseconds(5)
     ) async throws -> SQLiteQueue {
         try await SQLiteQueue(path: database, limits: limits, patience: patience, logger: .silent)
+    }
+}
+
+// What the files say, without the queue.
+extension TemporaryDirectory {
+    /// Of the database, or of what stands beside it.
+    func fileBytes(_ suffix: String = "") throws -> Int64 {
+        let size = try FileManager.default.attributesOfItem(atPath: database + suffix)[.size]
+        return (size as? NSNumber)?.int64Value ?? -1
+    }
+
+    /// The first number that a statement returns; -1 where there is none.
+    func number(_ sql: String) async throws -> Int {
+        try await DatabaseQueue(path: database).writeWithoutTransaction {
+            try Int.fetchOne($0, sql: sql) ?? -1
+        }
     }
 }
 
