@@ -7,9 +7,9 @@ import RelayCore
 struct WriteTransaction {
     /// How many settled deliveries, and how many bytes, one step of retention removes at most: a few milliseconds.
     static let removalLimit = (deliveries: 256, bytes: Int64(4 << 20))
-    /// How many settled deliveries are removed at most for a caller who needs room: about 0.1 s. It is in proportion to
-    /// what is stored, unless others need their envelopes, or `max_bytes` was lowered. Then the caller is told that the
-    /// queue is full, and the next one goes on.
+    /// How many settled deliveries are removed at most for a caller who needs room: everybody else waits meanwhile. It is
+    /// in proportion to what is stored, unless others need their envelopes, or `max_bytes` was lowered. Then the caller is
+    /// told that the queue is full, and the next one goes on.
     static let roomLimit = 10_000
     static let keyRemovalLimit = 500
     /// How many deliveries lose their history for one attempt at most.

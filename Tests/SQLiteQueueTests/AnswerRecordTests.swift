@@ -84,8 +84,8 @@ struct AnswerRecordTests {
         #expect(try await payloads() == [nil, nil, 20, 20, 20, 20])
         try await queue.complete(withWaiting + withRecords + withDead)
         #expect(try await payloads() == [nil, nil, 20, nil, 20, 20])
-        #expect(try await number("SELECT bytes FROM meta") == 6 * 256 + 9 * 256 + 60)
-        #expect(try await number("SELECT SUM(size) FROM envelope") == 6 * 256 + 9 * 256 + 60)
+        #expect(try await directory.number("SELECT bytes FROM meta") == 6 * 256 + 9 * 256 + 60)
+        #expect(try await directory.number("SELECT SUM(size) FROM envelope") == 6 * 256 + 9 * 256 + 60)
     }
 
     @Test("A payload that is not stored needs no room")
@@ -106,10 +106,10 @@ struct AnswerRecordTests {
         }
         for (second, states) in [(14, 3), (15, 2), (24, 2), (25, 0)] as [(Int64, Int)] {
             while try await queue.prune(now: .second(second)) {}
-            #expect(try await number("SELECT COUNT(*) FROM delivery") == states, "at \(second)")
+            #expect(try await directory.number("SELECT COUNT(*) FROM delivery") == states, "at \(second)")
         }
-        #expect(try await number("SELECT COUNT(*) FROM envelope") == 0)
-        #expect(try await number("SELECT bytes FROM meta") == 0)
+        #expect(try await directory.number("SELECT COUNT(*) FROM envelope") == 0)
+        #expect(try await directory.number("SELECT bytes FROM meta") == 0)
     }
 
     @Test("A copy that is being stored is not remembered before it is durable")
@@ -218,10 +218,6 @@ struct AnswerRecordTests {
                     """)
         }
         try database.close()
-    }
-
-    private func number(_ sql: String) async throws -> Int {
-        try await DatabaseQueue(path: directory.database).read { try Int.fetchOne($0, sql: sql) ?? -1 }
     }
 
     private func texts(_ sql: String) async throws -> [String] {

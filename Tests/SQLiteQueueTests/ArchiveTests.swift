@@ -502,6 +502,24 @@ struct ArchiveTests {
         #expect(try await queue.waitingIDs() == kept)
     }
 
+    @Test("A caller who needs room waits for so many removals at most that free nothing; the next one goes on")
+    func roomLimit() async throws {
+        let count = WriteTransaction.roomLimit + 500
+        let request = EnqueueRequest.event(at: 1, to: ["a", "b"])
+        let queue = try await directory.open(.init(maxBytes: Int64(count) * request.storedBytes + 10))
+        for _ in 0..<count / 500 {
+            let results = try await queue.enqueue(Array(repeating: request, count: 500))
+            let leased = results.flatMap { if case .stored(let leased, _) = $0 { leased } else { [Delivery]() } }
+            try await queue.complete(leased.filter { $0.backend == "a" }.map(\.id))
+            await queue.release(leased.filter { $0.backend == "b" }.map(\.id))
+        }
+        for left in [500, 0] {
+            #expect(await queueError { _ = try await queue.store(.event(at: 2)) }?.code == .full)
+            #expect(try await directory.number("SELECT COUNT(*) FROM delivery WHERE state = 'delivered'") == left)
+        }
+        #expect(try await directory.number("SELECT COUNT(*) FROM delivery") == count)
+    }
+
     /// As a busy queue does it by itself, and from outside.
     private func checkpoint() async throws { _ = try await directory.number("PRAGMA wal_checkpoint(PASSIVE)") }
 

@@ -255,13 +255,17 @@ struct SQLiteQueueTests {
             if second % 10 == 0 { _ = try await queue.prune(now: .second(second)) }
         }
         #expect(try await queue.statistics()["a"]?.dropped ?? 0 > 0)
-        #expect(try await bytes() == number("SELECT SUM(size) FROM envelope"))
+        #expect(try await bytes() == directory.number("SELECT SUM(size) FROM envelope"))
         #expect(try await bytes() <= 20_000)
-        let waiting = try await number("SELECT COUNT(*) FROM delivery WHERE settled_at IS NULL")
+        let waiting = try await directory.number("SELECT COUNT(*) FROM delivery WHERE settled_at IS NULL")
         let counted = try await queue.statistics().values.reduce(0) { $0 + $1.waiting.values.reduce(0, +) }
         #expect(counted == waiting)
-        #expect(try await number("SELECT COUNT(*) FROM delivery WHERE envelope NOT IN (SELECT id FROM envelope)") == 0)
-        #expect(try await number("SELECT COUNT(*) FROM envelope WHERE id NOT IN (SELECT envelope FROM delivery)") == 0)
+        #expect(
+            try await directory.number("SELECT COUNT(*) FROM delivery WHERE envelope NOT IN (SELECT id FROM envelope)")
+                == 0)
+        #expect(
+            try await directory.number("SELECT COUNT(*) FROM envelope WHERE id NOT IN (SELECT envelope FROM delivery)")
+                == 0)
     }
 
     @Test("The next delivery is found by the index alone, from the cursor on")
@@ -285,13 +289,11 @@ struct SQLiteQueueTests {
         await queue.close()
     }
 
-    private func rows(_ table: String) async throws -> Int { try await number("SELECT COUNT(*) FROM \(table)") }
-
-    private func bytes() async throws -> Int { try await number("SELECT bytes FROM meta") }
-
-    private func number(_ sql: String) async throws -> Int {
-        try await DatabaseQueue(path: directory.database).read { try Int.fetchOne($0, sql: sql) ?? -1 }
+    private func rows(_ table: String) async throws -> Int {
+        try await directory.number("SELECT COUNT(*) FROM \(table)")
     }
+
+    private func bytes() async throws -> Int { try await directory.number("SELECT bytes FROM meta") }
 
     private func payloads() async throws -> [Int?] {
         try await DatabaseQueue(path: directory.database).read {
