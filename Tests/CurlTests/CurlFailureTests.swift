@@ -77,6 +77,27 @@ import Testing
         }
     }
 
+    @Test("a reset right after the TLS handshake may hide a refused certificate; one of a used connection does not")
+    func resetAfterHandshake() async throws {
+        let authority = try TemporaryFile(TestCertificate.localhost.authority)
+        let backend = try await RecordingBackend(tls: .localhost) { $0.target == "/reset" ? .reset : .ok }
+        let client = CurlClient(maxIdle: .seconds(60))
+        func error() async -> CurlError? {
+            let request = CurlRequest(
+                url: backend.url + "/reset", method: .post, body: [1], proxy: .none, caFile: authority.path)
+            return await #expect(throws: CurlError.self) { try await client.perform(request) }
+        }
+        let first = await error()
+        #expect(first?.code == .connectionReset)
+        #expect(first?.message.contains("wants a certificate") == true)
+        _ = try await client.perform(.init(url: backend.url, proxy: .none, caFile: authority.path))
+        let used = await error()
+        #expect(used?.code == .connectionReset)
+        #expect(used?.message.contains("certificate") == false)
+        client.shutdown()
+        await backend.shutDown()
+    }
+
     @Test("a connection that the server closed while idle is noticed, and the POST goes over a new one")
     func closedWhileIdle() async throws {
         try await withBackend { backend, client in

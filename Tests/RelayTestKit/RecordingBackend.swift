@@ -270,7 +270,11 @@ extension Channel {
                 var value = value
                 withUnsafeMutableBytes(of: &value) { $0.copyBytes(from: [1, 0, 0, 0, 0, 0, 0, 0]) }
                 return options.setSoLinger(value)
-            }.whenComplete { _ in self.close(promise: nil) }
+            }.whenComplete { _ in
+                // Beneath TLS, which would say goodbye first.
+                let tls = try? self.pipeline.syncOperations.context(handlerType: NIOSSLServerHandler.self)
+                if let tls { tls.close(promise: nil) } else { self.close(promise: nil) }
+            }
         }
     }
 }

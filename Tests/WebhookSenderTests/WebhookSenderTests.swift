@@ -408,10 +408,12 @@ import WebhookSender
         let server = try await RecordingBackend(tls: .localhost, client: .client)
         let modern = try await HTTP2Backend()
         let client = CurlClient()
-        for (url, tls, outcome) in [
-            (server.url, tls, .accepted), (modern.url, tls, .accepted),
-            (server.url, .init(caFile: files[0].path), .failed(.tlsError)), (server.url, .init(), .failed(.tlsError)),
-        ] as [(String, Backend.TLS, AttemptOutcome)] {
+        // Where the server's end of the connection overtakes its alert, the attempt sees a reset.
+        let refused = [AttemptOutcome.failed(.tlsError), .failed(.connectionReset)]
+        for (url, tls, outcomes) in [
+            (server.url, tls, [.accepted]), (modern.url, tls, [.accepted]),
+            (server.url, .init(caFile: files[0].path), refused), (server.url, .init(), [.failed(.tlsError)]),
+        ] as [(String, Backend.TLS, [AttemptOutcome])] {
             let sender = WebhookSender(
                 backends: [
                     Backend(
@@ -419,7 +421,7 @@ import WebhookSender
                 ],
                 signingSecrets: [App.defaultName: .environment("APP")], secrets: Secrets(), client: client,
                 now: { started })
-            #expect(await sender.send(delivery(payload: "{}"), attempt: 1).outcome == outcome)
+            #expect(outcomes.contains(await sender.send(delivery(payload: "{}"), attempt: 1).outcome))
         }
         #expect(server.requests.count == 1)
         #expect(modern.requests.map(\.text) == ["{}"])
