@@ -242,7 +242,7 @@ import Testing
             .endless(beginning, again: again, pause: .milliseconds(20))
         } test: { backend, client in
             let error = await #expect(throws: CurlError.self) {
-                try await client.perform(.init(url: backend.url, timeout: .seconds(2)))
+                try await client.perform(.init(url: backend.url, timeout: .seconds(1)))
             }
             let code = try #require(error?.code)
             // On a machine that is very busy the time is up before there is a status, or a connection.

@@ -240,7 +240,7 @@ import Testing
             let http = CurlClient()
             let client = ResponseURLClient(
                 http: http, configuration: .init(apiURL: "http://127.0.0.1:\(slack.port)/api"),
-                timeout: .seconds(8))
+                timeout: .seconds(2))
             let url = ResponseURL("http://127.0.0.1:\(slack.port)/1")
             #expect(await client.post(Payload("{}"), to: url).word == expected)
             http.shutdown()
