@@ -305,7 +305,7 @@ extension Answerer {
             return
         }
         let dispatcher = dispatchers[job.backend]
-        let permission = await dispatcher?.askAnswer() ?? .yes
+        let permission = await dispatcher?.askAnswer(job.envelope.kind) ?? .yes
         guard permission != .no else {
             await carryOut(job) { $0.refused(.held) }
             return

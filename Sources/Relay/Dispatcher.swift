@@ -98,7 +98,7 @@ package actor Dispatcher {
     func use(_ sender: any AttemptSender) { self.sender = sender }
 
     /// Whether somebody who waits for an answer may ask the backend now.
-    func askAnswer() -> DispatchStateMachine.Permission { machine.askAnswer(now: clock.now) }
+    func askAnswer(_ kind: Kind) -> DispatchStateMachine.Permission { machine.askAnswer(kind, now: clock.now) }
 
     /// The backend was asked for an answer, and this came of it.
     func answerFinished(_ result: AttemptResult, wasProbe: Bool) {

@@ -4,7 +4,7 @@
 /// deliveries that wait burn none of their attempts. After a good probe they come back slowly.
 ///
 /// What is in flight when it opens may still come to a good end; that is taken for a good probe. So is what the backend
-/// says to somebody who was let through besides: the deliveries that wait may be those that it cannot take, and have every
+/// says to a person who was let through besides: the deliveries that wait may be those that it cannot take, and have every
 /// probe.
 package struct CircuitBreaker: Sendable, Equatable {
     package struct Configuration: Sendable, Equatable {
@@ -103,7 +103,7 @@ package struct CircuitBreaker: Sendable, Equatable {
         return true
     }
 
-    /// Whether somebody who waits may ask although it is open, or a probe is under way: one in each wait between probes.
+    /// Whether a person may ask although it is open, or a probe is under way: one in each wait between probes.
     package mutating func mayAskBesides(now: Timestamp) -> Bool {
         guard let wait = waitBetweenProbes else { return false }
         // Never longer than it was meant to be, although the clock was set back.
@@ -158,8 +158,8 @@ package struct CircuitBreaker: Sendable, Equatable {
         case .recovering where wasProbe:
             return .none
         case .recovering(_, let wait):
+            // Who may be let through next stays: it may be opened so again and again by what the backend cannot take.
             open(wait, now: now)
-            nextBesides = now.advanced(by: wait)
             return .opened
         case .halfOpen(true, let wait) where wasProbe:
             open(min(wait + wait, configuration.probeMax), now: now)

@@ -124,9 +124,10 @@ package struct DispatchStateMachine: Sendable {
     private var wakes: Set<Timestamp> = []
     private var isPaused = false
     private var isDraining = false
-    /// When attempts were let go on last: at the start, when its breaker closed, when it was resumed, when it had been
-    /// left alone for long.
+    /// When attempts were let go on last: at the start, when it was resumed, when it had been left alone for long.
     private var letGoAt: Timestamp?
+    /// When the breaker opened; nil while it is closed.
+    private var openedAt: Timestamp?
 
     /// By its own `Retry-After`.
     private struct LeftAlone {
@@ -322,7 +323,8 @@ package struct DispatchStateMachine: Sendable {
         case .accepted, .rejected(.http):
             let change = breaker.attemptSucceeded(maximum: configuration.maxInFlight)
             if change == .closed {
-                letGoAt = now
+                if let openedAt { letGo(leftAloneSince: openedAt, now: now) }
+                openedAt = nil
                 failedProbes = [:]
             }
             return change
@@ -330,7 +332,10 @@ package struct DispatchStateMachine: Sendable {
             // It was not asked.
             if wasProbe { breaker.probeAbandoned() }
             return .none
-        case .failed: return breaker.attemptFailed(wasProbe: wasProbe, now: now)
+        case .failed:
+            let change = breaker.attemptFailed(wasProbe: wasProbe, now: now)
+            if change == .opened { openedAt = now }
+            return change
         }
     }
 
@@ -345,11 +350,12 @@ package struct DispatchStateMachine: Sendable {
         case no
     }
 
-    /// Somebody waits for an answer. Nothing of it counts in `maxInFlight`.
-    package mutating func askAnswer(now: Timestamp) -> Permission {
+    /// Somebody waits for an answer: a person, or Slack for the acknowledgement of an event, which it sends again. Nothing
+    /// of it counts in `maxInFlight`.
+    package mutating func askAnswer(_ kind: Kind, now: Timestamp) -> Permission {
         guard !isPaused else { return .no }
         guard breaker.mayStart(inFlight: 0, maximum: 1, now: now) else {
-            return breaker.mayAskBesides(now: now) ? .yes : .no
+            return kind != .event && breaker.mayAskBesides(now: now) ? .yes : .no
         }
         guard breaker.attemptStarted() else { return .yes }
         // Nobody besides for as long.
@@ -492,9 +498,14 @@ package struct DispatchStateMachine: Sendable {
         leftAlone?.until = now.advanced(by: left)
         guard left <= .zero else { return }
         leftAlone = nil
-        // Otherwise the first one of each order key would be given up after two attempts; and where such waits are short,
-        // none ever.
-        if alone.since.duration(to: now) * 2 >= configuration.orderBlockMax { letGoAt = now }
+        letGo(leftAloneSince: alone.since, now: now)
+    }
+
+    /// The time was no delivery's own. Where it was long, each has `orderBlockMax` again: otherwise the first one of each
+    /// order key would be given up after two attempts. Where it was short, what was left alone now and then, for a delivery
+    /// that it cannot take, would otherwise have that one for ever.
+    private mutating func letGo(leftAloneSince start: Timestamp, now: Timestamp) {
+        if start.duration(to: now) * 2 >= configuration.orderBlockMax { letGoAt = now }
     }
 
     /// More is needed, and can be used: one delivery for a probe, or, while the backend is kept busy with what is left,

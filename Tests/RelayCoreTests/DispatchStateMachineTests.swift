@@ -436,36 +436,52 @@ extension DispatchStateMachine {
     @Test("who waits for an answer may ask a backend that works, and one in need of a probe; no other")
     func answers() {
         var machine = Self.makeIdle()
-        #expect(machine.askAnswer(now: .zero) == .yes)
+        #expect(machine.askAnswer(.command, now: .zero) == .yes)
         for _ in 0..<2 {
             _ = machine.answerFinished(AttemptResult(.failed(.timeout)), wasProbe: false, now: .zero)
         }
-        #expect(machine.askAnswer(now: .seconds(1)) == .no)
-        #expect(machine.askAnswer(now: .seconds(5)) == .asProbe)
-        #expect(machine.askAnswer(now: .seconds(5)) == .no)
+        #expect(machine.askAnswer(.command, now: .seconds(1)) == .no)
+        #expect(machine.askAnswer(.command, now: .seconds(5)) == .asProbe)
+        #expect(machine.askAnswer(.command, now: .seconds(5)) == .no)
         let good = machine.answerFinished(AttemptResult(.accepted, status: 200), wasProbe: true, now: .seconds(6))
         #expect(good.breaker == .closed)
-        #expect(machine.askAnswer(now: .seconds(6)) == .yes)
+        #expect(machine.askAnswer(.command, now: .seconds(6)) == .yes)
     }
 
     @Test("while deliveries have the probes, one person in each wait is let through, whose answer ends it")
     func answersBesides() {
         var (machine, _) = Self.makeOpen()
         _ = machine.released(now: .zero)
-        #expect(machine.askAnswer(now: .seconds(1)) == .no)
+        #expect(machine.askAnswer(.command, now: .seconds(1)) == .no)
         _ = machine.woke(.seconds(5), now: .seconds(5))
         _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(5))
-        #expect(machine.askAnswer(now: .seconds(5)) == .yes)
-        #expect(machine.askAnswer(now: .seconds(6)) == .no)
+        #expect(machine.askAnswer(.event, now: .seconds(5)) == .no)
+        #expect(machine.askAnswer(.command, now: .seconds(5)) == .yes)
+        #expect(machine.askAnswer(.command, now: .seconds(6)) == .no)
         // One that fails changes nothing.
         _ = machine.answerFinished(AttemptResult(.failed(.timeout)), wasProbe: false, now: .seconds(7))
         #expect(machine.status.breaker == .halfOpen)
         _ = machine.attemptFinished(
             .numbered(4), AttemptResult(.failed(.timeout)), startedAt: .seconds(5), now: .seconds(8), random: 0.5)
-        #expect(machine.askAnswer(now: .seconds(9)) == .no)
-        #expect(machine.askAnswer(now: .seconds(10)) == .yes)
+        #expect(machine.askAnswer(.command, now: .seconds(9)) == .no)
+        #expect(machine.askAnswer(.command, now: .seconds(10)) == .yes)
         let good = machine.answerFinished(AttemptResult(.accepted, status: 200), wasProbe: false, now: .seconds(10))
         #expect(good.breaker == .closed)
+    }
+
+    @Test("what opens it again and again does not put off the next person")
+    func answersBesidesWhileFlapping() {
+        var (machine, _) = Self.makeOpen()
+        _ = machine.released(now: .zero)
+        #expect(machine.askAnswer(.command, now: .seconds(5)) == .asProbe)
+        for second in [6, 9] {
+            let good = AttemptResult(.accepted, status: 200)
+            #expect(machine.answerFinished(good, wasProbe: second == 6, now: .seconds(second)).breaker == .closed)
+            let bad = AttemptResult(.failed(.timeout))
+            #expect(machine.answerFinished(bad, wasProbe: false, now: .seconds(second + 1)).breaker == .opened)
+        }
+        #expect(machine.askAnswer(.command, now: .seconds(10)) == .yes)
+        #expect(machine.askAnswer(.command, now: .seconds(11)) == .no)
     }
 
     @Test("a probe that began before somebody else's answer closed the breaker does not open it again")
@@ -474,7 +490,7 @@ extension DispatchStateMachine {
         _ = machine.released(now: .zero)
         _ = machine.woke(.seconds(5), now: .seconds(5))
         _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(5))
-        #expect(machine.askAnswer(now: .seconds(5)) == .yes)
+        #expect(machine.askAnswer(.command, now: .seconds(5)) == .yes)
         _ = machine.answerFinished(AttemptResult(.accepted, status: 200), wasProbe: false, now: .seconds(6))
         #expect(machine.finish(4, .failed(.timeout)).breaker == .none)
         #expect(machine.status.breaker == .closed)
@@ -567,9 +583,9 @@ extension DispatchStateMachine {
     func answers() {
         var machine = Self.makeIdle()
         _ = machine.paused(now: .zero)
-        #expect(machine.askAnswer(now: .zero) == .no)
+        #expect(machine.askAnswer(.command, now: .zero) == .no)
         _ = machine.resumed(now: .zero)
-        #expect(machine.askAnswer(now: .zero) == .yes)
+        #expect(machine.askAnswer(.command, now: .zero) == .yes)
     }
 
     @Test("a 410 is a dead letter, and pauses the backend, told once")
@@ -589,7 +605,7 @@ extension DispatchStateMachine {
         var machine = Self.makeIdle()
         let result = AttemptResult(.rejected(.http(status: 410)), status: 410)
         #expect(machine.answerFinished(result, wasProbe: false, now: .zero).isGone)
-        #expect(machine.askAnswer(now: .zero) == .no)
+        #expect(machine.askAnswer(.command, now: .zero) == .no)
     }
 }
 
@@ -673,6 +689,23 @@ extension DispatchStateMachine {
         let failed = machine.attemptFinished(
             delivery, AttemptResult(.failed(.timeout)), startedAt: .seconds(2_000), now: .seconds(2_001), random: 0.5)
         #expect(failed.settle.map(\.verb) == [.reschedule(at: .seconds(2_061))])
+    }
+
+    @Test(
+        "nor does a long time for which its breaker was open; a short one does",
+        arguments: [(50, .reschedule(at: .seconds(170))), (49, .deadLetter(.orderBlocked(.timeout)))]
+            as [(Int, Settlement.Verb)])
+    func breakerOpen(seconds: Int, verb: Settlement.Verb) {
+        var machine = Self.makeIdle(retries: 3)
+        let bad = AttemptResult(.failed(.timeout))
+        for _ in 1...10 { _ = machine.answerFinished(bad, wasProbe: false, now: .seconds(20)) }
+        let good = AttemptResult(.accepted, status: 200)
+        #expect(machine.answerFinished(good, wasProbe: false, now: .seconds(20 + seconds)).breaker == .closed)
+        let delivery = Self.ordered(attemptsMade: 1, firstAttemptAt: .seconds(10))
+        _ = machine.leaseFinished(.init(deliveries: [delivery], nextDue: nil), now: .seconds(110))
+        let failed = machine.attemptFinished(
+            delivery, bad, startedAt: .seconds(110), now: .seconds(111), random: 0.5)
+        #expect(failed.settle.map(\.verb) == [verb])
     }
 
     @Test(

@@ -10,6 +10,12 @@ final class Dice: @unchecked Sendable {  // never used by two threads: a run has
 
     init(seed: UInt64) { generator = SeededRandom(seed: seed) }
 
+    /// Dice that take nothing from these: for what is added to a plan. The seeds that are named stay what they are.
+    func aside() -> Dice {
+        var generator = generator
+        return Dice(seed: generator.next() &+ 1)
+    }
+
     func fork() -> Dice { Dice(seed: generator.next()) }
     func makeRandom() -> SeededRandom { SeededRandom(seed: generator.next()) }
 

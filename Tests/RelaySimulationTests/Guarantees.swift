@@ -13,8 +13,8 @@ final class Guarantees {
     /// Of attempts to connect, for each gateway.
     private var attempts: [Int: [Timestamp]] = [:]
     private var refreshes: [Timestamp] = []
-    /// Envelopes that the answerer has had its say on.
-    private var answered: Set<String> = []
+    /// People who were not let through to a backend that works.
+    private var refusedInARow = 0
 
     private struct Pause: Hashable {
         var replica: Int
@@ -105,6 +105,17 @@ final class Guarantees {
 
     func asking(_ backend: SimulatedBackend, by process: SimulatedProcess) {
         checkPause(backend.configuration.name, process)
+    }
+
+    /// The backends work, but for what they cannot take; and people ask every two minutes, longer than a breaker waits.
+    /// Not each of them: it may have opened a second ago.
+    func checkLetThrough(_ person: Happening) {
+        guard world.slack.hasBeenRead(person),
+            let asked = world.plan.routes.first(where: { $0.name == "people" })?.to.first,
+            world.disks.allSatisfy({ $0.pauses[asked] == nil })
+        else { return }
+        refusedInARow = person.accepts[asked, default: 0] > 0 ? 0 : refusedInARow + 1
+        if refusedInARow == 3 { violated("4: nobody was let through to \(asked), which works: \(person.name)") }
     }
 
     /// A reply that comes in time and fits goes to Slack at once.

@@ -27,6 +27,8 @@ final class Happening {
     let payload: Payload
     /// The deduplication key that each copy has.
     let key: String
+    /// Whether no backend ever takes it.
+    let isPoison: Bool
 
     // At Slack.
     var copiesSent = 0
@@ -51,11 +53,12 @@ final class Happening {
     /// Whether a failure was told to the gateway, or the gateway gave up.
     var failures = 0
 
-    init(_ number: Int, _ shape: Shape, channel: String, reply: Reply, payload: Payload?) {
+    init(_ number: Int, _ shape: Shape, channel: String, reply: Reply, isPoison: Bool, payload: Payload?) {
         self.number = number
         self.shape = shape
         self.channel = channel
         self.reply = reply
+        self.isPoison = isPoison
         key = shape == .event ? "event/Ev\(number)" : "\(shape)/T\(number)"
         self.payload = payload ?? Payload(key)
     }

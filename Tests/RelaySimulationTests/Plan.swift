@@ -35,6 +35,8 @@ struct Plan: Sendable {
     var hasDelayedEvents = false
     /// Whether a late acknowledgement counts.
     var takesLateAcknowledgements = true
+    /// Each so-many-th event is one that no backend ever takes, whatever its mood; 0: none is.
+    var poison = 0
     /// Payloads are this large in place of a few bytes.
     var payloadBytes: Int?
     /// Of all payloads that wait for the store.
@@ -83,6 +85,8 @@ struct Plan: Sendable {
             maxBytes = Int64(dice.int(2_000...8_000))
             if dice.chance(0.4) { whenFull = .dropOldest }
         }
+        let added = dice.aside()
+        if added.chance(0.1) { poison = added.int(2...7) }
     }
 
     /// Two replicas that are restarted one after the other, and connections that Slack refreshes: no other trouble.
@@ -176,6 +180,8 @@ enum Sabotage: Sendable {
     case emptiesAnswers
     /// A backend is asked, and the sender never comes back.
     case neverAnswers
+    /// No backend is asked, and each said to have failed.
+    case asksNobody
     /// The same, and only the answerer knows.
     case keepsAnswers
     /// A refreshed connection is closed before the new one is there.

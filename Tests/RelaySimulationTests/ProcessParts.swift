@@ -123,6 +123,7 @@ struct ProcessEdges: AttemptSender, AnswerSender, ResponsePoster, @unchecked Sen
         process.openQuestions += 1
         defer { process.openQuestions -= 1 }
         if world.sabotage == .neverAnswers { await process.park { _ in } }
+        if world.sabotage == .asksNobody { return AskResult(AttemptResult(.failed(.connectionReset))) }
         return await backend.ask(delivery, deadline: deadline, by: process)
     }
 

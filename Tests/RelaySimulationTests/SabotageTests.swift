@@ -47,6 +47,7 @@ import Testing
         Case(.acknowledgesTwice, "4:", "acknowledged twice") { $0.people = 10 },
         Case(.emptiesAnswers, "4:") { $0.people = 10 },
         Case(.forgetsLateAnswers, "4:", "silent success") { $0.people = 20 },
+        Case(.asksNobody, "4:", "nobody was let through") { $0.poison = 3 },
         Case(.closesFirst, "5:", "only connection") { $0 = .planned(connections: 1, replicas: 1, restarts: 0) },
         Case(.redialsAtOnce, "6:", "within a minute") { $0.slackTroubles = 3 },
         Case(.dialsTwice, "6:", "two attempts"),

@@ -64,9 +64,10 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
         }
     }
 
-    private func react() -> Reaction {
+    private func react(to happening: Happening?) -> Reaction {
         let dice = world.dice
         let soon = dice.milliseconds(2...250)
+        if let happening, happening.isPoison { return poisoned(by: happening, soon) }
         switch mood {
         case .good: return Reaction(status: 200, isTaken: true, time: soon)
         case .flaky:
@@ -100,6 +101,15 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
         }
     }
 
+    /// It crashes, or fails, or is busy with it for ever.
+    private func poisoned(by happening: Happening, _ soon: Duration) -> Reaction {
+        switch happening.number % 3 {
+        case 0: Reaction(time: soon)
+        case 1: Reaction(status: 500, time: soon)
+        default: Reaction(reason: .timeout, time: configuration.timeout)
+        }
+    }
+
     // MARK: Deliveries
 
     func attempt(_ delivery: Delivery, by process: SimulatedProcess, on disk: SimulatedDisk) async -> AttemptResult {
@@ -112,7 +122,7 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
                 underWay[process.replica]?.remove(at: index)
             }
         }
-        let reaction = react()
+        let reaction = react(to: disk[sequence].key.flatMap { world.slack.byKey[$0] })
         let result = reaction.result
         let isCut = (try? await world.clock.sleep(for: reaction.time)) == nil
         // Cut short, the backend may have done it all the same.
@@ -145,7 +155,7 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
             return AskResult(AttemptResult(.failed(.connectionReset)))
         }
         world.guarantees.asking(self, by: process)
-        let reaction = react()
+        let reaction = react(to: happening)
         let isCut = (try? await world.clock.sleep(for: reaction.time)) == nil
         if reaction.isTaken { happening.accepts[configuration.name, default: 0] += 1 }
         guard process.isAlive, !isCut else { return AskResult(AttemptResult(.failed(.connectionReset))) }

@@ -62,10 +62,12 @@ final class SimulatedPerson {
         }
     }
 
-    /// Tells every gateway that every backend works, and has it run with the file that it began with.
+    /// Tells every gateway of the backends that it leaves alone that they work, and has it run with the file that it began
+    /// with.
     func putRight() {
         for process in world.processes where process.isAlive {
-            for backend in world.plan.backends { resume(backend.name, process) }
+            // The others are found to work without a person.
+            for name in process.disk.pauses.keys.sorted() { resume(name, process) }
             reload(process, world.plan.configuration)
             if world.plan.isTight { deleteDeadLetters(process) }
         }

@@ -69,8 +69,10 @@ final class SimulatedSlack {
 
     func make(_ shape: Happening.Shape) -> Happening {
         let reply = world.dice.weigh([(Happening.Reply.text, 5), (.empty, 3), (.large, 1), (.unusable, 1)])
+        let number = makeNumber()
         let happening = Happening(
-            makeNumber(), shape, channel: "C\(world.dice.int(1...world.plan.channels))", reply: reply,
+            number, shape, channel: "C\(world.dice.int(1...world.plan.channels))", reply: reply,
+            isPoison: shape == .event && !world.isHealed && world.plan.poison > 0 && number % world.plan.poison == 0,
             payload: shape == .event ? world.sharedPayload : nil)
         happenings.append(happening)
         byKey[happening.key] = happening
@@ -143,6 +145,10 @@ final class SimulatedSlack {
                 && $0.at > since
         }
         .map(\.copy.id).sorted()
+    }
+
+    func hasBeenRead(_ happening: Happening) -> Bool {
+        sent.values.contains { $0.copy.happening === happening && $0.isRead && $0.socket?.process.isAlive == true }
     }
 
     func copy(_ envelopeID: String) -> Copy? { sent[envelopeID]?.copy }

@@ -5,17 +5,20 @@ import RelayCore
 import RelayTestKit
 
 extension SimulatedWorld {
-    /// After so long without troubles everything must have come to rest.
-    private static let patience = Duration.seconds(4 * 3600)
+    /// After so long without troubles everything must have come to rest. What no backend takes may have each probe of a
+    /// breaker, ten for each attempt.
+    private var patience: Duration { .seconds((plan.poison > 0 ? 24 : 4) * 3600) }
 
     /// Looks whether everything has come to rest, and ends the run, or looks again.
     func look() {
         let isQuiet = isAtRest
+        looks += 1
         if !isQuiet {
             quietSince = nil
-            if healedAt.duration(to: clock.now) > Self.patience { return guarantees.violated("rest: \(restlessness)") }
+            if healedAt.duration(to: clock.now) > patience { return guarantees.violated("rest: \(restlessness)") }
             // A person says that backends are back, again and again: one that was 410 may be found so late.
             person.putRight()
+            if plan.poison > 0, looks % 6 == 0 { goOn() }
         } else if quietSince == nil {
             quietSince = clock.now
             slack.send([slack.make(.event)])
@@ -23,6 +26,15 @@ extension SimulatedWorld {
             return close()
         }
         after(.seconds(10)) { self.look() }
+    }
+
+    /// Others go on working while the backends have what they cannot take: each of the other breakers' waits is shorter.
+    private func goOn() {
+        slack.send([slack.make(.event)])
+        guard looks % 12 == 0 else { return }
+        let person = slack.make(.command)
+        slack.send([person])
+        after(.seconds(15)) { self.guarantees.checkLetThrough(person) }
     }
 
     private var isAtRest: Bool {

@@ -29,6 +29,7 @@ final class SimulatedWorld: @unchecked Sendable {
     private var stepsToKill: Int?
     private(set) var healedAt = SimulatedWorld.start
     var quietSince: Timestamp?
+    var looks = 0
 
     // What refers back to the world.
     private(set) lazy var slack = SimulatedSlack(self)
