@@ -51,8 +51,9 @@ package enum EndReason: String, Sendable, CaseIterable {
         }
     }
 
-    /// Whether Slack may go on counting the connection as open, because it may not have noticed the end.
-    package var mayLeaveGhost: Bool { self == .dead }
+    /// Whether Slack counts one connection less. Of one that it may not have noticed the end of it goes on counting, and one
+    /// that it ends as one too many it had counted beyond what it allows.
+    package var makesRoom: Bool { self != .dead && self != .tooManyWebSockets }
 }
 
 /// What a peer's frame can do wrong.

@@ -33,7 +33,7 @@ extension PoolStateMachine {
         let isOutdated = self[place].isOutdated
         remove(place, &turn)
         guard !isOutdated else { return }
-        failed(failure.outcome, retryAfter: failure.retryAfter, detail: failure.detail, &turn)
+        failed(failure.outcome, in: place.slot, retryAfter: failure.retryAfter, detail: failure.detail, &turn)
     }
 
     mutating func connected(_ id: ConnectionID, _ hello: SlackMessage.Hello, _ turn: inout Turn) {
@@ -78,13 +78,18 @@ extension PoolStateMachine {
             || configuration.backoffMaximum != self.configuration.backoffMaximum
         self.configuration = configuration
         while slots.count < wantedSlots { slots.append(Slot(emptySince: turn.now)) }
+        // Those that have a connection are kept.
+        if slots.count > wantedSlots {
+            slots = slots.filter(\.isConnected) + slots.filter { !$0.isConnected }
+        }
         if waitsAnew {
             backoff = Backoff(initial: configuration.backoffInitial, maximum: configuration.backoffMaximum)
             capacityBackoff = configuration.capacityBackoff
         }
         guard phase == .running else { return }
         if waitsAnew {
-            if pause?.reason == .capacity { reported = nil }
+            if isAwaitingRoom { reported = nil }
+            endWaitForRoom(&turn)
             if pause?.reason != .start { endPause(&turn) }
         }
         if replacesConnections {
@@ -112,10 +117,11 @@ extension PoolStateMachine {
         switch self[place].state {
         case .opening, .dialing, .awaitingHello:
             set(place, .closing(nil), turn.now)
-            failed(ConnectOutcome(endedBeforeHello: reason), retryAfter: nil, detail: reason.rawValue, &turn)
+            failed(
+                ConnectOutcome(endedBeforeHello: reason), in: place.slot, retryAfter: nil, detail: reason.rawValue, &turn)
         case .connected(let connected):
             set(place, .closing(connected), turn.now)
-            ended(connected, reason, &turn)
+            ended(connected, in: place.slot, reason, &turn)
         case .retiring(let connected):
             set(place, .closing(connected), turn.now)
         case .closing:
@@ -129,19 +135,20 @@ extension PoolStateMachine {
         closing(id, reason, &turn)
         guard let place = find(id), case .closing(let connected) = self[place].state else { return }
         // Slack may go on counting what it did not see end: then its number at the next hello tells.
-        if connected != nil, !reason.mayLeaveGhost { reported = reported.map { max(0, $0 - 1) } }
+        if connected != nil, reason.makesRoom { reported = reported.map { max(0, $0 - 1) } }
         remove(place, &turn)
-        if pause?.reason == .capacity, !isAtLimit { endPause(&turn) }
+        if !isAtLimit { endWaitForRoom(&turn) }
         watchGhosts(&turn)
     }
 
     mutating func timerFired(_ timer: Timer, _ turn: inout Turn) {
         guard take(timer) else { return }
         switch timer.kind {
-        case .pause:
-            // After a wait for room, what Slack counted before the wait is old news: one attempt will tell.
-            if pause?.reason == .capacity { reported = nil }
-            pause = nil
+        case .pause: pause = nil
+        case .room:
+            // What Slack counted before is old news: one attempt will tell.
+            isAwaitingRoom = false
+            reported = nil
         case .stable(let id):
             stable(id)
         case .lifetime(let id):
@@ -164,6 +171,7 @@ extension PoolStateMachine {
         let isFirst = phase != .draining
         phase = .draining
         endPause(&turn)
+        endWaitForRoom(&turn)
         cancel(.ghosts, &turn)
         schedule(.drain, after: timeout, &turn)
         guard isFirst else { return }
@@ -185,10 +193,12 @@ extension PoolStateMachine {
     // MARK: Steps
 
     /// A connection that had its hello ended, or begins to.
-    private mutating func ended(_ connected: Connected, _ reason: EndReason, _ turn: inout Turn) {
+    private mutating func ended(
+        _ connected: Connected, in slot: Int, _ reason: EndReason, _ turn: inout Turn
+    ) {
         switch reason {
-        case .tooManyWebSockets: failed(.tooManyWebSockets, retryAfter: nil, detail: reason.rawValue, &turn)
-        case .linkDisabled: failed(.linkDisabled, retryAfter: nil, detail: reason.rawValue, &turn)
+        case .tooManyWebSockets: failed(.tooManyWebSockets, in: slot, retryAfter: nil, detail: reason.rawValue, &turn)
+        case .linkDisabled: failed(.linkDisabled, in: slot, retryAfter: nil, detail: reason.rawValue, &turn)
         case .refreshed, .drained: break
         case .closedBySlack, .reset, .dead, .helloTimeout, .refused, .protocolError, .messageTooLarge:
             // Slack ends what it asked to be refreshed: planned. And where several end together, they are one failure.
@@ -198,7 +208,7 @@ extension PoolStateMachine {
     }
 
     private mutating func failed(
-        _ outcome: ConnectOutcome, retryAfter: Duration?, detail: String, _ turn: inout Turn
+        _ outcome: ConnectOutcome, in slot: Int, retryAfter: Duration?, detail: String, _ turn: inout Turn
     ) {
         guard phase == .running else { return }
         switch outcome {
@@ -210,6 +220,7 @@ extension PoolStateMachine {
             pause(.fatal, for: configuration.fatalRetry, &turn)
         case .tooManyWebSockets:
             reported = PoolConfiguration.slackConnectionLimit
+            for place in places(in: slot) { noteNoRoom(place) }
             awaitRoom(&turn)
         case .apiUnreachable, .apiError, .rateLimited, .dnsError, .connectError, .proxyError, .tlsError,
             .upgradeRejected, .reset, .timeout, .helloTimeout, .refused:
@@ -225,7 +236,16 @@ extension PoolStateMachine {
 
     private mutating func awaitRoom(_ turn: inout Turn) {
         failureCount &+= 1
-        pause(.capacity, for: capacityBackoff.failed(random: turn.random), &turn)
+        guard !isAwaitingRoom else { return }
+        isAwaitingRoom = true
+        let delay = capacityBackoff.failed(random: turn.random)
+        schedule(.room, after: delay, &turn)
+        turn.actions.append(.notice(.pausing(.capacity, delay)))
+    }
+
+    private mutating func endWaitForRoom(_ turn: inout Turn) {
+        isAwaitingRoom = false
+        cancel(.room, &turn)
     }
 
     /// Dials nothing for so long. A longer pause that is under way stays.
@@ -256,6 +276,12 @@ extension PoolStateMachine {
     private mutating func markRefreshDue(_ place: Place) {
         guard case .connected(var connected) = self[place].state else { return }
         connected.isRefreshDue = true
+        self[place].state = .connected(connected)
+    }
+
+    private mutating func noteNoRoom(_ place: Place) {
+        guard case .connected(var connected) = self[place].state else { return }
+        connected.mustMakeRoom = true
         self[place].state = .connected(connected)
     }
 
@@ -302,7 +328,7 @@ extension PoolStateMachine {
             turn.actions.append(.finish)
         case .running:
             while slots.count > wantedSlots, slots.last?.sockets.isEmpty == true { slots.removeLast() }
-            guard pause == nil, attempt == nil else { return }
+            guard pause == nil, !isAwaitingRoom, attempt == nil else { return }
             let wanted = slots.prefix(wantedSlots)
             if let slot = wanted.firstIndex(where: { $0.isVacant && $0.hasRoom }) {
                 fill(slot, &turn)
@@ -324,7 +350,9 @@ extension PoolStateMachine {
         if !slots[slot].hasRoom {
             // The connection before this one is still leaving: it goes first.
             for place in places(in: slot) where self[place].connected == nil { close(place, .refreshed, &turn) }
-        } else if isAtLimit {
+        } else if isAtLimit || places(in: slot).contains(where: { self[$0].connected?.mustMakeRoom == true }) {
+            // The next attempt waits for its end.
+            reported = max(reported ?? 0, PoolConfiguration.slackConnectionLimit)
             for place in places(in: slot) { retire(place, &turn) }
         } else {
             open(slot, &turn)

@@ -75,6 +75,8 @@ extension PoolStateMachine {
 
         package enum Kind: Hashable, Sendable {
             case pause
+            /// How long room is waited for.
+            case room
             case stable(ConnectionID)
             case lifetime(ConnectionID)
             case ghosts
@@ -156,7 +158,8 @@ extension PoolStateMachine {
     package var status: [SlotStatus] {
         slots.indices.flatMap { slot in
             guard !slots[slot].sockets.isEmpty else {
-                let state: ConnectionState = pause == nil || pause?.reason == .start ? .idle : .backingOff
+                let isIdle = !isAwaitingRoom && (pause == nil || pause?.reason == .start)
+                let state = isIdle ? ConnectionState.idle : .backingOff
                 return [SlotStatus(slot: slot, state: state, since: slots[slot].emptySince)]
             }
             return slots[slot].sockets.map { SlotStatus(slot: slot, $0) }

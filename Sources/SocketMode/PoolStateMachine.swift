@@ -10,9 +10,10 @@ import RelayCore
 /// 3. After a failed attempt, or a connection that ended unasked, everything waits: the wait is drawn by one `Backoff`,
 ///    which is reset by a connection that stayed up for the stable time, not by one that opened (F2). A planned refresh
 ///    does not wait (F33).
-/// 4. At Slack's cap of connections the old one is closed before the new one is dialed; below it, after.
+/// 4. At Slack's cap of connections the old one is closed before the new one is dialed; below it, after. Where another
+///    gateway took the last place, what waits for room also waits for what failed: room is no reason to dial at once.
 /// 5. New settings keep what is open, unless it was made with settings that no longer hold: then it is replaced as in a
-///    refresh. More slots are filled one after the other; of fewer, the last ones are given up.
+///    refresh. More slots are filled one after the other; of fewer, those without a connection are given up first.
 /// 6. What waiting does not cure (a revoked token, Socket Mode switched off) is tried again slowly, not never and not
 ///    fast (F35).
 ///
@@ -30,8 +31,10 @@ package struct PoolStateMachine: ~Copyable {
     var backoff: Backoff
     /// Grows with each `too_many_websockets`: minutes, because ghosts take that long to go (F32).
     var capacityBackoff: Backoff
-    /// Why nothing is dialed now.
+    /// Why nothing is dialed for a time.
     var pause: Pause?
+    /// Slack has all the connections it allows: nothing is dialed before one of ours makes room, or the time is up.
+    var isAwaitingRoom = false
     /// What Slack counted at the last `hello`, less the connections of ours that ended since; nil when not known.
     package internal(set) var reported: Int?
     /// Set by an error that waiting does not cure, until a `hello`.
@@ -72,6 +75,7 @@ package struct PoolStateMachine: ~Copyable {
                 }
             }
         }
+        var isConnected: Bool { sockets.contains { $0.connected != nil } }
         var isRefreshDue: Bool { sockets.contains { $0.connected?.isRefreshDue == true } }
         var hasRoom: Bool { sockets.count < PoolConfiguration.socketsPerSlot }
     }
@@ -106,6 +110,8 @@ package struct PoolStateMachine: ~Copyable {
     struct Connected: Equatable {
         var hello: SlackMessage.Hello
         var isRefreshDue = false
+        /// Slack had no room for the one that was to take its place: it goes first.
+        var mustMakeRoom = false
         var isStable = false
         /// `failureCount` at its `hello`.
         var failureCount: UInt64

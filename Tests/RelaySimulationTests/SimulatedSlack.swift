@@ -29,7 +29,7 @@ final class SimulatedSlack {
         case refusesHello
         /// Other gateways hold all ten connections.
         case full
-        /// `hello`, and the connection ends.
+        /// `hello`, and the connection ends; at every other `hello` ten are counted.
         case flaps
         case linkDisabled
     }
@@ -53,6 +53,7 @@ final class SimulatedSlack {
     private(set) var sockets: [SimulatedSocket] = []
     private var urls: Set<Int> = []
     private var lastNumber = 0
+    private var flaps = 0
     /// Replicas that have been connected, and have not begun to drain.
     private var hasBeenConnected = false
 
@@ -224,10 +225,13 @@ final class SimulatedSlack {
             break
         }
         let lifetime: Duration? = world.dice.chance(0.5) ? .seconds(18_060) : nil
+        let seemsFull = door == .flaps && flaps % 2 == 1
+        let count = seemsFull ? PoolConfiguration.slackConnectionLimit : sockets.count
         socket.sendToGateway(
-            .hello(SlackMessage.Hello(connectionCount: sockets.count, approximateConnectionTime: lifetime)))
+            .hello(SlackMessage.Hello(connectionCount: count, approximateConnectionTime: lifetime)))
         socket.takesEnvelopes = true
         if door == .flaps {
+            flaps += 1
             world.after(world.dice.milliseconds(10...3_000)) { socket.endAtSlack(tells: true) }
         }
     }

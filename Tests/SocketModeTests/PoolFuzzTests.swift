@@ -198,7 +198,7 @@ private final class World {
     }
 
     private func firePause() {
-        if let timer = timers.keys.first(where: { $0.kind == .pause }) { fire(timer) }
+        if let timer = timers.keys.first(where: { $0.kind == .pause || $0.kind == .room }) { fire(timer) }
     }
 
     private func fire(_ timer: PoolStateMachine.Timer) {

@@ -148,11 +148,11 @@ import Testing
         pool.send(.started)
         var waits: [Duration] = []
         for number in UInt64(1)...4 {
-            pool.fire(.pause)
+            pool.fire(number == 1 ? .pause : .room)
             pool.send(.opened(ConnectionID(number), url: Secret("a")))
             pool.send(.upgraded(ConnectionID(number)))
             #expect(pool.end(number, .tooManyWebSockets) == [])
-            waits.append(pool.wait(for: .pause) ?? .zero)
+            waits.append(pool.wait(for: .room) ?? .zero)
         }
         #expect(waits == [90, 150, 180, 180].map { .seconds($0) })
     }
@@ -285,9 +285,10 @@ import Testing
         pool.send(.started)
         pool.fire(.pause)
         #expect(pool.connect(1, reported: 10) == [])
-        #expect(pool.wait(for: .pause) == .seconds(90))
+        #expect(pool.wait(for: .room) == .seconds(90))
         #expect(pool.notices.last == .pausing(.capacity, .seconds(90)))
-        #expect(pool.fire(.pause) == [.open(ConnectionID(2), slot: 1)])
+        #expect(pool.states == [.connected, .backingOff])
+        #expect(pool.fire(.room) == [.open(ConnectionID(2), slot: 1)])
     }
 
     @Test("room that one of ours makes ends the wait for room")
@@ -306,7 +307,48 @@ import Testing
         pool.end(1, .dead)
         #expect(pool.reported == 10)
         #expect(pool.fire(.pause) == [])
-        #expect(pool.wait(for: .pause) == .seconds(90))
+        #expect(pool.wait(for: .room) == .seconds(90))
+    }
+
+    @Test("F2: room that an end unasked makes does not end the wait for that end", arguments: [EndReason.reset, .dead])
+    func roomAndBackoff(reason: EndReason) {
+        let pool = PoolHarness()
+        pool.send(.started)
+        pool.fire(.pause)
+        pool.connect(1, reported: 10)
+        #expect(pool.end(1, reason) == [])
+        #expect(pool.wait(for: .pause) == .milliseconds(500))
+    }
+
+    @Test("F32: one that is closed as one too many after its hello makes no room", arguments: 1...2)
+    func tooManyAfterHello(connections: Int) {
+        let pool = PoolHarness.connected(connections) { $0 + 10 - connections }
+        #expect(pool.end(1, .tooManyWebSockets) == [])
+        #expect(pool.reported == 10)
+        #expect(pool.wait(for: .room) == .seconds(90))
+        #expect(pool.fire(.room) == [.open(ConnectionID(UInt64(connections) + 1), slot: 0)])
+    }
+
+    @Test("at the cap, too, early refreshes wait after a hundred")
+    func refreshStormAtTheCap() {
+        let pool = PoolHarness.connected(2) { $0 + 8 }
+        for number in UInt64(3)...102 {
+            pool.send(.refreshAsked(ConnectionID(number == 3 ? 1 : number - 1)))
+            #expect(pool.end(number == 3 ? 1 : number - 1, .closedBySlack) == [.open(ConnectionID(number), slot: 0)])
+            pool.connect(number, reported: 10)
+        }
+        pool.send(.refreshAsked(ConnectionID(102)))
+        #expect(pool.end(102, .closedBySlack) == [])
+        #expect(pool.wait(for: .pause) == .milliseconds(500))
+    }
+
+    @Test("a refresh that Slack had no room for is made again with the old connection going first")
+    func refusedRefresh() {
+        let pool = PoolHarness.connected(1) { _ in 9 }
+        #expect(pool.send(.refreshAsked(ConnectionID(1))) == [.open(ConnectionID(2), slot: 0)])
+        #expect(pool.fail(2, .tooManyWebSockets) == [])
+        #expect(pool.fire(.room) == [.retire(ConnectionID(1))])
+        #expect(pool.end(1, .refreshed) == [.open(ConnectionID(3), slot: 0)])
     }
 
     @Test("refreshes that Slack asks for over and over do not wait a hundred times, then they do")
@@ -420,6 +462,16 @@ import Testing
         #expect(pool.reconfigure(connections: 1) == [.retire(ConnectionID(2)), .retire(ConnectionID(3))])
         pool.end(3, .refreshed)
         pool.end(2, .refreshed)
+        #expect(pool.states == [.connected])
+    }
+
+    @Test("of fewer slots the one with a connection is kept")
+    func fewerSlotsOneEmpty() {
+        let pool = PoolHarness.connected(2)
+        pool.end(1, .reset)
+        pool.fire(.pause)
+        #expect(pool.fail(3, .apiFatal) == [])
+        #expect(pool.reconfigure(connections: 1) == [])
         #expect(pool.states == [.connected])
     }
 
