@@ -2,6 +2,7 @@
 
 import Logging
 import NIOCore
+import NIOSSL
 import NIOWebSocket
 import RelayCore
 import SocketMode
@@ -212,10 +213,16 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .schedule(let timer, let delay): schedule(timer, after: delay)
         case .cancel(let timer): timers.removeValue(forKey: timer)?.cancel()
         case .report(let report): tell(report)
-        case .cut: context?.close(mode: .all, promise: nil)
+        case .cut: cut()
         case .sendPing: writeControl(.ping, ByteBuffer(string: "relay"))
         case .sendClose(let code): writeControl(.connectionClose, ByteBuffer(integer: code))
         }
+    }
+
+    /// Beneath TLS, which would say goodbye, and wait for seconds for that of a peer that reads nothing.
+    private func cut() {
+        let tls = try? context?.pipeline.syncOperations.context(handlerType: NIOSSLClientHandler.self)
+        (tls ?? context)?.close(mode: .all, promise: nil)
     }
 
     private func schedule(_ timer: ConnectionStateMachine.Timer, after delay: Duration) {

@@ -1,6 +1,7 @@
 // Holds back the end of TCP until what was read before it has found its reader.
 
 import NIOCore
+import NIOSSL
 
 /// Stands before the HTTP decoder of a dial. Slack can send its 101, a `disconnect` and the end of TCP at once
 /// (slack-protocol.md §2.4), and NIO takes its HTTP decoder out one turn of the event loop after the 101. A decoder
@@ -9,8 +10,17 @@ import NIOCore
 final class EndKeeper: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
-    func channelInactive(context: ChannelHandlerContext) {
+    func channelInactive(context: ChannelHandlerContext) { later(context) { $0.fireChannelInactive() } }
+
+    /// An end of TCP without the goodbye of TLS is an error first.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard case .uncleanShutdown? = error as? NIOSSLError else { return context.fireErrorCaught(error) }
+        later(context) { $0.fireErrorCaught(error) }
+    }
+
+    private func later(_ context: ChannelHandlerContext, _ action: @escaping @Sendable (ChannelHandlerContext) -> Void)
+    {
         let context = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.eventLoop.execute { context.value.fireChannelInactive() }
+        context.eventLoop.execute { action(context.value) }
     }
 }

@@ -34,13 +34,18 @@ extension SlackConnector {
     /// Hands each batch to the receiver, in a task of its own, until the connection ends. Where somebody may wait for an
     /// answer, an envelope is a batch of its own, so that it keeps no others open.
     private func serve(_ connection: Connection) async {
-        await withDiscardingTaskGroup { group in
-            for await batch in connection.batches {
-                for part in batch.apart(where: { $0.kind != .event }) {
-                    // Batches reach an actor in the order read.
-                    group.addTaskNow { await self.handOn(part, from: connection) }
+        await withTaskCancellationHandler {
+            await withDiscardingTaskGroup { group in
+                for await batch in connection.batches {
+                    for part in batch.apart(where: { $0.kind != .event }) {
+                        // Batches reach an actor in the order read.
+                        group.addTaskNow { await self.handOn(part, from: connection) }
+                    }
                 }
             }
+        } onCancel: {
+            // A receiver that hangs does not keep Slack waiting for the close frame.
+            connection.close(.drained)
         }
         // Over already, or the task was canceled.
         await connection.end(.drained)

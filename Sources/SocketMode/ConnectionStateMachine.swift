@@ -94,10 +94,10 @@ package struct ConnectionStateMachine: ~Copyable {
     }
 
     /// Envelopes were read. Those that come before `hello`, or while this connection is closing, are worth as much as
-    /// others: their acknowledgements take another connection.
+    /// others: their acknowledgements take another connection; unless there will be none.
     package mutating func envelopesReceived(_ count: Int, bytes: Int) -> OnEnvelopes {
         switch state {
-        case .draining, .closed:
+        case .draining, .closing(.drained), .closed:
             return .leave(.draining)
         case .awaitingHello, .connected, .retiring, .closedBySlack, .closing:
             guard outstanding.envelopes < limits.maxOutstanding, outstanding.bytes < limits.maxOutstandingBytes else {

@@ -118,7 +118,8 @@ extension PoolStateMachine {
         case .opening, .dialing, .awaitingHello:
             set(place, .closing(nil), turn.now)
             failed(
-                ConnectOutcome(endedBeforeHello: reason), in: place.slot, retryAfter: nil, detail: reason.rawValue, &turn)
+                ConnectOutcome(endedBeforeHello: reason), in: place.slot, retryAfter: nil, detail: reason.rawValue,
+                &turn)
         case .connected(let connected):
             set(place, .closing(connected), turn.now)
             ended(connected, in: place.slot, reason, &turn)

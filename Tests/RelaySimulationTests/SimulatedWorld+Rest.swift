@@ -69,6 +69,7 @@ extension SimulatedWorld {
             guarantees.violated("rest: \(event.name) was not taken although all is well")
         }
         isClosing = true
+        after(.seconds(3600)) { self.guarantees.violated("rest: the last drain does not end") }
         for process in processes {
             Task(executorPreference: executor) { await self.checkInside(process) }
             process.drain()

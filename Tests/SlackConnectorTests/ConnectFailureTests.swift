@@ -69,17 +69,26 @@ import Testing
     }
 
     @Test("a disconnect in place of hello is read, also when it comes with the 101 and TCP ends at once")
-    func refusedAtOnce() async throws {
+    func refusedAtOnce() async throws { try await expectRefusals(tls: nil) }
+
+    @Test("over TLS, too, where TCP ends without the goodbye of TLS")
+    func refusedAtOnceOverTLS() async throws { try await expectRefusals(tls: .localhost) }
+
+    private func expectRefusals(tls: TestCertificate?) async throws {
         let attempts = 40
-        try await ScriptedSlack.run { socket, number in
+        let file = try TemporaryFile(TestCertificate.localhost.authority)
+        try await ScriptedSlack.run(tls: tls) { socket, number in
             guard number <= attempts else {
                 try await socket.hello()
                 return try await socket.untilEnd()
             }
             let disconnect = #"{"type":"disconnect","reason":"refresh_requested"}"#
             try await socket.upgrade(following: ScriptedSocket.frame(ScriptedSocket.Frame.text, Array(disconnect.utf8)))
+            if tls != nil { try await socket.cut() }
         } body: { slack in
-            let bench = Bench(urls: URLs(slack), timing: .init(helloTimeout: .seconds(1)))
+            let bench = Bench(
+                urls: URLs(slack, host: "localhost"), timing: .init(helloTimeout: .seconds(1)), caFile: file.path,
+                plaintext: tls == nil)
             try await bench.run { await bench.connected() }
             #expect(bench.connects(.refused) == Int64(attempts))
             #expect(bench.connects(.helloTimeout) == 0)

@@ -2,6 +2,7 @@
 
 import NIOCore
 import RelayCore
+import RelayTestKit
 import SlackConnector
 import SocketMode
 import Testing
@@ -307,6 +308,26 @@ import Testing
         }
     }
 
+    @Test("over TLS, too, TCP is cut: without a goodbye, which a peer that reads nothing never answers")
+    func cutOverTLS() async throws {
+        let file = try TemporaryFile(TestCertificate.localhost.authority)
+        let cut = Watched<Bool?>(nil)
+        try await ScriptedSlack.run(tls: .localhost) { socket, _ in
+            try await socket.hello()
+            #expect(try await socket.nextFrame() == Frame(opcode: Frame.close, payload: [0x03, 0xe9]))
+            try await socket.untilEnd()
+            let isCutShort = socket.isCutShort
+            cut.update { $0 = isCutShort }
+        } body: { slack in
+            let bench = Bench(
+                urls: URLs(slack, host: "localhost"), timing: .init(closeTimeout: .milliseconds(20)), caFile: file.path,
+                plaintext: false)
+            try await bench.run { await bench.connected() }
+            await cut.wait { $0 != nil }
+            #expect(cut.value == true)
+        }
+    }
+
     @Test("a drain lets what is outstanding be acknowledged before the close frame")
     func drainOutstanding() async throws {
         let receiver = Receiver(isPrompt: false)
@@ -349,6 +370,28 @@ import Testing
                 try await group.waitForAll()
             }
             await ended.wait()
+        }
+    }
+
+    @Test("F7: so does one whose receiver hangs")
+    func cancelWhileReceiverHangs() async throws {
+        let receiver = Receiver(isPrompt: false)
+        let ended = Signal()
+        try await ScriptedSlack.run { socket, _ in
+            try await socket.hello()
+            try await socket.send(text: ScriptedSlack.eventText("a"))
+            #expect(try await socket.nextFrame().opcode == Frame.close)
+            ended.fire()
+        } body: { slack in
+            let bench = Bench(urls: URLs(slack), receiver: receiver)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await bench.connector.run() }
+                _ = await receiver.next()
+                group.cancelAll()
+                await ended.wait()
+                receiver.release.finish()
+                try await group.waitForAll()
+            }
         }
     }
 

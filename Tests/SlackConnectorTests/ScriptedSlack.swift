@@ -32,8 +32,9 @@ final class ScriptedSlack: Sendable {
                     let (bytes, continuation) = AsyncStream<ByteBuffer>.makeStream()
                     let pipeline = channel.pipeline.syncOperations
                     if let context { try pipeline.addHandler(NIOSSLServerHandler(context: context)) }
-                    try pipeline.addHandler(InboundBytes(continuation))
-                    accept.yield(Accepted(channel: channel, bytes: bytes))
+                    let isCutShort = Watched(false)
+                    try pipeline.addHandler(InboundBytes(continuation, isCutShort: isCutShort))
+                    accept.yield(Accepted(channel: channel, bytes: bytes, isCutShort: isCutShort))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
@@ -48,9 +49,10 @@ final class ScriptedSlack: Sendable {
         }
     }
 
-    private struct Accepted: Sendable {
+    fileprivate struct Accepted: Sendable {
         var channel: any Channel
         var bytes: AsyncStream<ByteBuffer>
+        var isCutShort: Watched<Bool>
     }
 
     private static func serve(
@@ -62,7 +64,7 @@ final class ScriptedSlack: Sendable {
                 number += 1
                 group.addTask { [number] in
                     // A client may end a connection at any moment: that is no failure of the script.
-                    try? await script(ScriptedSocket(connection.bytes, connection.channel), number)
+                    try? await script(ScriptedSocket(connection), number)
                     connection.channel.close(promise: nil)
                 }
             }
@@ -75,12 +77,19 @@ private final class InboundBytes: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     private let continuation: AsyncStream<ByteBuffer>.Continuation
+    private let isCutShort: Watched<Bool>
 
-    init(_ continuation: AsyncStream<ByteBuffer>.Continuation) { self.continuation = continuation }
+    init(_ continuation: AsyncStream<ByteBuffer>.Continuation, isCutShort: Watched<Bool>) {
+        self.continuation = continuation
+        self.isCutShort = isCutShort
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) { continuation.yield(unwrapInboundIn(data)) }
     func channelInactive(context: ChannelHandlerContext) { continuation.finish() }
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if case .uncleanShutdown? = error as? NIOSSLError { isCutShort.update { $0 = true } }
+        context.close(promise: nil)
+    }
 }
 
 extension TestCertificate {
@@ -109,11 +118,24 @@ final class ScriptedSocket {
 
     private var inbound: AsyncStream<ByteBuffer>.AsyncIterator
     private let channel: any Channel
+    private let cutShort: Watched<Bool>
     private var buffer = ByteBuffer()
 
-    fileprivate init(_ inbound: AsyncStream<ByteBuffer>, _ channel: any Channel) {
-        self.inbound = inbound.makeAsyncIterator()
-        self.channel = channel
+    fileprivate init(_ connection: ScriptedSlack.Accepted) {
+        inbound = connection.bytes.makeAsyncIterator()
+        channel = connection.channel
+        cutShort = connection.isCutShort
+    }
+
+    /// Whether TCP ended without the goodbye of TLS.
+    var isCutShort: Bool { cutShort.value }
+
+    /// TCP ends at once, without that goodbye.
+    func cut() async throws {
+        try await channel.eventLoop.submit { [channel] in
+            let tls = try channel.pipeline.syncOperations.context(handlerType: NIOSSLServerHandler.self)
+            tls.close(promise: nil)
+        }.get()
     }
 
     // MARK: HTTP

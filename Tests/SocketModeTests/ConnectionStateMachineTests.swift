@@ -200,6 +200,16 @@ private typealias Action = ConnectionStateMachine.Action
         #expect(machine.envelopesReceived(1, bytes: 1) == .leave(.overloaded))
     }
 
+    @Test("after the close frame of a drain envelopes are left to Slack: no other connection could acknowledge them")
+    func closingDrained() {
+        var drained = connected()
+        _ = drained.drain()
+        #expect(drained.envelopesReceived(1, bytes: 1) == .leave(.draining))
+        var refreshed = connected()
+        _ = refreshed.retire()
+        #expect(refreshed.envelopesReceived(1, bytes: 1) == .deliver)
+    }
+
     @Test("nothing follows the end", arguments: ConnectionStateMachine.Timer.allCases)
     func end(timer: ConnectionStateMachine.Timer) {
         var machine = connected()
