@@ -52,7 +52,7 @@ package struct CircuitBreaker: Sendable, Equatable {
         case open(until: Timestamp, wait: Duration)
         /// One attempt may be made, or is being made. To `open`, `recovering`.
         case halfOpen(isProbing: Bool, wait: Duration)
-        /// So many may be in flight. To `closed`, `open`.
+        /// So many may be in flight: one more after each success, half as many after a failure. To `closed`, `open`.
         case recovering(allowance: Int, wait: Duration)
     }
 
@@ -157,7 +157,12 @@ package struct CircuitBreaker: Sendable, Equatable {
         // It began before somebody else's answer closed the breaker.
         case .recovering where wasProbe:
             return .none
-        case .recovering(_, let wait):
+        case .recovering(let allowance, let wait):
+            guard allowance < 4 else {
+                // One that failed among many.
+                state = .recovering(allowance: allowance / 2, wait: wait)
+                return .none
+            }
             // Who may be let through next stays: it may be opened so again and again by what the backend cannot take.
             open(wait, now: now)
             return .opened

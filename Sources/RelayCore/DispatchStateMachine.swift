@@ -264,7 +264,7 @@ package struct DispatchStateMachine: Sendable {
         var attempt = Attempt(
             number: delivery.attemptsMade + 1, startedAt: startedAt, finishedAt: now, result: result)
         let verb: Settlement.Verb
-        if wasProbe, case .failed(let reason) = result.outcome, reason != .requestError,
+        if wasProbe, change != .closed, case .failed(let reason) = result.outcome, reason != .requestError,
             isFreeProbe(delivery.id, reason)
         {
             // No fault of the delivery. It lets those go first that wait already, for it may be the one that the backend
@@ -317,10 +317,13 @@ package struct DispatchStateMachine: Sendable {
         return true
     }
 
-    /// What an attempt says of the backend: any answer but a failing one says that it works.
+    /// What an attempt says of the backend: any answer but a failing one says that it works. So does a 404: that is how
+    /// Bolt says that it has no listener for this one. While the breaker is closed it says nothing: it may come from what
+    /// stands before an app that fails.
     private mutating func judge(_ result: AttemptResult, wasProbe: Bool, now: Timestamp) -> CircuitBreaker.Change {
         switch result.outcome {
-        case .accepted, .rejected(.http):
+        case .failed(.http(status: 404)) where breaker.condition == .closed: return .none
+        case .accepted, .rejected(.http), .failed(.http(status: 404)):
             let change = breaker.attemptSucceeded(maximum: configuration.maxInFlight)
             if change == .closed {
                 if let openedAt { letGo(leftAloneSince: openedAt, now: now) }

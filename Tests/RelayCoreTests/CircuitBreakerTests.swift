@@ -103,11 +103,21 @@ import Testing
         #expect(result6 == 4)
     }
 
-    @Test("a failure while it grows opens it again at once")
-    mutating func relapses() {
+    @Test("a failure while it grows halves it")
+    mutating func setBack() {
+        _ = fails(3)
+        for _ in 1...3 { _ = breaker.attemptSucceeded(maximum: 8) }
+        let result1 = fails(1)
+        #expect(result1 == [.none])
+        let mayStart = (0...2).map { breaker.mayStart(inFlight: $0, maximum: 8, now: .at(.zero)) }
+        #expect(mayStart == [true, true, false])
+    }
+
+    @Test("one of the first two opens it again at once", arguments: 1...2)
+    mutating func relapses(successes: Int) {
         _ = fails(3)
         _ = startable(at: .seconds(5))
-        _ = succeeds()
+        for _ in 1...successes { _ = succeeds() }
         let result1 = fails(1, at: .seconds(6))
         #expect(result1 == [.opened])
         #expect(breaker.probeDue == .at(.seconds(11)))

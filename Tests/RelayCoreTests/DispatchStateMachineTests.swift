@@ -416,6 +416,32 @@ extension DispatchStateMachine {
         #expect(machine.finish(3, .failed(.timeout)).breaker == .none)
     }
 
+    @Test("a 404 does not say that the backend fails, however many come; a timeout after them counts")
+    func notFound() {
+        var machine = Self.makeIdle()
+        for second in 1...20 {
+            let result = AttemptResult(.failed(.http(status: 404)), status: 404)
+            #expect(machine.answerFinished(result, wasProbe: false, now: .seconds(second)).breaker == .none)
+        }
+        for _ in 1...2 {
+            _ = machine.answerFinished(AttemptResult(.failed(.timeout)), wasProbe: false, now: .seconds(21))
+        }
+        #expect(machine.status.breaker == .open)
+    }
+
+    @Test("a 404 to a probe says that the backend works, and burns an attempt of what it does not know")
+    func notFoundProbe() {
+        var (machine, _) = Self.makeOpen()
+        _ = machine.woke(.seconds(5), now: .seconds(5))
+        _ = machine.leaseFinished(.init(deliveries: [.numbered(4)], nextDue: nil), now: .seconds(5))
+        let probed = machine.attemptFinished(
+            .numbered(4), AttemptResult(.failed(.http(status: 404)), status: 404), startedAt: .seconds(5),
+            now: .seconds(6), random: 0.5)
+        #expect(probed.breaker == .closed)
+        #expect(probed.settle.map(\.attempt?.isProbe) == [false])
+        #expect(probed.settle.map(\.verb) == [.reschedule(at: .seconds(7))])
+    }
+
     @Test("a secret that cannot be read says nothing of the backend")
     func requestErrorIsNeutral() {
         var machine = Self.makeIdle()
