@@ -13,7 +13,6 @@ struct AlarmWatch: Service {
     let clock: any RelayClock
 
     private static let interval = Duration.seconds(5)
-    private static let causes: Set<Alarm.Cause> = [.slackNotConnected, .backlogOld, .queueFailing]
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
@@ -23,19 +22,15 @@ struct AlarmWatch: Service {
 
     func look() async {
         var found = Set(silentApps().map { Alarm.Key(.slackNotConnected, $0.text) })
-        var causes = Self.causes
         if health.problem != nil { found.insert(Alarm.Key(.queueFailing, "queue")) }
-        if let statistics = try? await queue.statistics() {
-            let now = clock.now
-            for (backend, figures) in statistics {
-                guard let oldest = figures.oldestReceivedAt, oldest.duration(to: now) > AlarmBook.oldAge
-                else { continue }
-                found.insert(Alarm.Key(.backlogOld, backend.text))
-            }
-        } else {
-            // How old the backlog is is not known.
-            causes.remove(.backlogOld)
+        // Before the queue is asked, which may hang.
+        alarms.observed(found, of: [.slackNotConnected, .queueFailing])
+        // Otherwise how old the backlog is is not known.
+        guard let statistics = try? await queue.statistics() else { return }
+        let now = clock.now
+        let old = statistics.filter { _, figures in
+            figures.oldestReceivedAt.map { $0.duration(to: now) > AlarmBook.oldAge } ?? false
         }
-        alarms.observed(found, of: causes)
+        alarms.observed(Set(old.keys.map { Alarm.Key(.backlogOld, $0.text) }), of: [.backlogOld])
     }
 }

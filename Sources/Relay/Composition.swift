@@ -51,6 +51,7 @@ package struct Composition: Sendable {
         let owed = try await queue.lateAnswerIDs()
         let pauses = try await queue.pauses()
         let client = CurlClient(maxConnections: files.maxConnections(with: configuration))
+        let slackClient = CurlClient(maxConnections: OpenFiles.maxSlackConnections(with: configuration))
         let registry = MetricsRegistry(help: MetricNames.help)
         Gauge(label: MetricNames.info, dimensions: [("version", RelayVersion.text)], factory: registry).record(1)
         let health = QueueHealth(logger: logger)
@@ -59,7 +60,8 @@ package struct Composition: Sendable {
         let records = BackendRecords()
         let thread = TrafficThread()
         let factory = GenerationFactory(
-            queue: queue, secrets: secrets, client: client, thread: thread, files: files, registry: registry,
+            queue: queue, secrets: secrets, client: client, slackClient: slackClient, thread: thread, files: files,
+            registry: registry,
             health: health, alarms: alarms, clock: clock,
             observer: AdminObserver(feed: feed, records: records, next: observer) { [clock] in clock.now },
             logger: logger)
@@ -74,7 +76,7 @@ package struct Composition: Sendable {
         }
         let intake = Intake(queue: queue, dispatchers: dispatchers, health: health)
         // Those of an app that is no longer configured go as the environment says, and to Slack's own hosts.
-        let anyWay = ResponseURLClient(http: client, configuration: .init())
+        let anyWay = ResponseURLClient(http: slackClient, configuration: .init())
         let poster = LateAnswerPoster(
             way: { app in current.value.waysToResponseURLs[app] ?? anyWay }, store: queue, owed: owed, clock: clock,
             random: { Double.random(in: 0..<1) }, health: health, account: first.account)
@@ -126,6 +128,7 @@ package struct Composition: Sendable {
                 AlarmWatch(alarms: alarms, silentApps: silentApps, queue: queue, health: health, clock: clock))
         }
         services.append(QueueKeeper(queue: queue, health: health, clock: clock))
+        services.append(QueueWatch(health: health, clock: clock))
         services.append(replays)
         if let source {
             services.append(ConfigurationWatch(source: source, reloader: reloader, clock: clock, logger: logger))
@@ -144,11 +147,13 @@ package struct Composition: Sendable {
         } catch {
             await queue.close()
             client.shutdown()
+            slackClient.shutdown()
             throw error
         }
         await sayWhatIsForgotten(queue)
         await queue.close()
         client.shutdown()
+        slackClient.shutdown()
         logger.notice("stopped")
     }
 

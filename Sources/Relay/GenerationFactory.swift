@@ -14,6 +14,8 @@ struct GenerationFactory: Sendable {
     let queue: any Store
     let secrets: any SecretReader
     let client: CurlClient
+    /// For what goes to Slack.
+    let slackClient: CurlClient
     let thread: TrafficThread
     let files: OpenFiles
     let registry: MetricsRegistry
@@ -45,7 +47,7 @@ struct GenerationFactory: Sendable {
                 observer: observer, alarms: alarms),
             waysToResponseURLs: Dictionary(
                 uniqueKeysWithValues: configuration.apps.map { app in
-                    (app.name, ResponseURLClient(http: client, configuration: .init(app)))
+                    (app.name, ResponseURLClient(http: slackClient, configuration: .init(app)))
                 }),
             maxWaiting: files.maxWaiting(with: configuration))
     }
@@ -65,7 +67,7 @@ struct GenerationFactory: Sendable {
         _ app: SlackConfiguration, _ generation: Generation, receiver: any EnvelopeReceiver
     ) -> SlackConnector {
         SlackConnector(
-            configuration: connectorConfiguration(app, generation), receiver: receiver, http: client,
+            configuration: connectorConfiguration(app, generation), receiver: receiver, http: slackClient,
             token: token(of: app), clock: clock, logger: logger, metrics: registry, group: thread.loop)
     }
 
@@ -73,7 +75,7 @@ struct GenerationFactory: Sendable {
         _ connector: SlackConnector, _ app: SlackConfiguration, _ generation: Generation, replacesConnections: Bool
     ) {
         connector.reconfigure(
-            connectorConfiguration(app, generation), http: client, token: token(of: app),
+            connectorConfiguration(app, generation), http: slackClient, token: token(of: app),
             replacesConnections: replacesConnections)
     }
 

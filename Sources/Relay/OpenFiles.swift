@@ -27,22 +27,28 @@ struct OpenFiles {
         return OpenFiles(limit: limit < 0 ? 1024 : Int(limit))
     }
 
-    /// Connections to backends and to Slack's web API that may be open at a time.
+    /// Connections to backends that may be open at a time.
     func maxConnections(with configuration: Configuration) -> Int {
         max(limit - Self.reserve(for: configuration), 16)
     }
 
-    /// People that may wait at a time, for all backends together. Deliveries and late answers keep their connections.
+    /// Connections to Slack's web API and to response URLs. No backend gets them: where all are held by one that hangs, a
+    /// connection to Slack could not be replaced.
+    static func maxSlackConnections(with configuration: Configuration) -> Int {
+        LateAnswerPoster.maxConcurrent + configuration.apps.count
+    }
+
+    /// People that may wait at a time, for all backends together. Deliveries keep their connections.
     func maxWaiting(with configuration: Configuration) -> Int {
         let inFlight = configuration.backends.reduce(0) { $0 + $1.maxInFlight }
-        return max(maxConnections(with: configuration) - LateAnswerPoster.maxConcurrent - inFlight, 1)
+        return max(maxConnections(with: configuration) - inFlight, 1)
     }
 
     /// What is open beside the load: a listener can be full, and each connection to Slack has its successor beside it
     /// while it is replaced.
     private static func reserve(for configuration: Configuration) -> Int {
         let listeners = [configuration.health != nil, configuration.admin != nil].count { $0 }
-        return ground + listeners * ConnectionLimits.maxConnections
+        return ground + listeners * ConnectionLimits.maxConnections + maxSlackConnections(with: configuration)
             + configuration.apps.reduce(0) { $0 + 2 * $1.connections }
     }
 }

@@ -15,7 +15,12 @@ package final class QueueHealth: Sendable {
         case prune
     }
 
+    /// After so long without an answer an operation counts as one that fails.
+    static let patience = Duration.seconds(10)
+
     private let failures = Mutex<[Operation: QueueError]>([:])
+    /// What has begun and not ended, and since when.
+    private let underWay = Mutex<[Operation: Timestamp]>([:])
     private let logger: Logger
 
     package init(logger: Logger) { self.logger = logger }
@@ -24,6 +29,18 @@ package final class QueueHealth: Sendable {
     package var problem: QueueError? {
         let failures = failures.withLock { $0 }
         return Operation.allCases.lazy.compactMap { failures[$0] }.first
+    }
+
+    /// Of one who asks for it now and then, and not before the last answer is there. `ended` follows, unless the disk hangs.
+    package func began(_ operation: Operation, now: Timestamp) { underWay.withLock { $0[operation] = now } }
+
+    package func ended(_ operation: Operation) { underWay.withLock { $0[operation] = nil } }
+
+    /// Whether something hangs.
+    package func look(now: Timestamp) {
+        for (operation, since) in underWay.withLock({ $0 }) where since.duration(to: now) > Self.patience {
+            failed(operation, QueueError(.unavailable, "no answer for \(Self.patience.components.seconds) s"))
+        }
     }
 
     package func failed(_ operation: Operation, _ error: QueueError) {

@@ -34,18 +34,34 @@ package struct QueueKeeper: Service {
 
     /// Retention, and then a probe: a full queue may have room afterwards.
     package func check() async {
-        do {
+        await ask(.prune) { () throws(QueueError) in
             // Between two steps the queue is free for everybody else.
             while try await queue.prune(now: clock.now), !Task.isCancelled { await Task.yield() }
-            health.worked(.prune)
-        } catch {
-            health.failed(.prune, error)
         }
-        do {
-            try await queue.probe()
-            health.worked(.store)
+        await ask(.store) { () throws(QueueError) in try await queue.probe() }
+    }
+
+    private func ask(_ operation: QueueHealth.Operation, _ body: () async throws(QueueError) -> Void) async {
+        health.began(operation, now: clock.now)
+        do throws(QueueError) {
+            try await body()
+            health.ended(operation)
+            health.worked(operation)
         } catch {
-            health.failed(.store, error)
+            health.ended(operation)
+            health.failed(operation, error)
+        }
+    }
+}
+
+/// Notices a disk that hangs, which fails nothing.
+struct QueueWatch: Service {
+    let health: QueueHealth
+    let clock: any RelayClock
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while (try? await clock.sleep(for: .seconds(1))) != nil { health.look(now: clock.now) }
         }
     }
 }

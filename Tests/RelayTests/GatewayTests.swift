@@ -86,6 +86,20 @@ import Testing
         #expect(health.problem == nil)
     }
 
+    @Test("a probe without an answer for more than ten seconds is a failure, until it has one")
+    func hangs() async {
+        health.began(.store, now: .zero)
+        health.look(now: .zero.advanced(by: .seconds(10)))
+        #expect(health.problem == nil)
+        health.look(now: .zero.advanced(by: .seconds(11)))
+        #expect(health.problem?.code == .unavailable)
+        await QueueKeeper(queue: queue, health: health, clock: VirtualClock(now: .zero)).check()
+        #expect(health.problem == nil)
+        health.look(now: .zero.advanced(by: .seconds(100)))
+        #expect(health.problem == nil)
+        #expect(log.levels == [.error, .notice])
+    }
+
     @Test("what no route takes is logged once per kind")
     func unroutedIsLoggedOnce() async {
         let gateway = makeGateway(routes: [.toLegacy(Match([.init(.event, ["app_mention"])]))])

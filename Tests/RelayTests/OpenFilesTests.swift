@@ -20,7 +20,7 @@ struct OpenFilesTests {
     @Test(
         "the load gets what the queue, the listeners and the connections to Slack do not need",
         arguments: [
-            (1024, 1, 2, 828), (1024, 20, 10, 432),
+            (1024, 1, 2, 811), (1024, 20, 10, 396),
             // Never nothing.
             (200, 1, 2, 16), (0, 20, 10, 16),
         ])
@@ -33,15 +33,15 @@ struct OpenFilesTests {
     func listeners() {
         var configuration = Self.configuration(apps: 1, connections: 2)
         configuration.admin = nil
-        #expect(OpenFiles(limit: 1024).maxConnections(with: configuration) == 892)
+        #expect(OpenFiles(limit: 1024).maxConnections(with: configuration) == 875)
         configuration.health = nil
-        #expect(OpenFiles(limit: 1024).maxConnections(with: configuration) == 956)
+        #expect(OpenFiles(limit: 1024).maxConnections(with: configuration) == 939)
     }
 
-    @Test("so many people can wait as deliveries and late answers leave connections for")
+    @Test("so many people can wait as deliveries leave connections for")
     func waiting() {
         let configuration = Self.configuration(apps: 1, connections: 2)
-        #expect(OpenFiles(limit: 1024).maxWaiting(with: configuration) == 828 - 16 - 20)
+        #expect(OpenFiles(limit: 1024).maxWaiting(with: configuration) == 811 - 20)
         #expect(OpenFiles(limit: 1).maxWaiting(with: configuration) == 1)
     }
 }
