@@ -73,17 +73,29 @@ extension API {
             package var connected: Int
             /// As many as the configuration wants.
             package var wanted: Int
-            /// Connections that Slack counted at the last hello, those of others included.
+            /// Connections that Slack counts for the app, those of others included: its number at the last hello, less those
+            /// of ours that ended since.
             package var reported: Int?
             /// Slack's word for why it lets this app not connect.
             package var refused: String?
+            /// The last attempt that failed, or connection that ended unasked; nil while none is missing.
+            package var lastFailure: String?
+            package var lastFailureAt: String?
+            /// nil when an attempt is under way, or none is wanted.
+            package var nextAttemptAt: String?
 
-            package init(name: String, connected: Int, wanted: Int, reported: Int?, refused: String?) {
+            package init(
+                name: String, connected: Int, wanted: Int, reported: Int?, refused: String?, lastFailure: String? = nil,
+                lastFailureAt: String? = nil, nextAttemptAt: String? = nil
+            ) {
                 self.name = name
                 self.connected = connected
                 self.wanted = wanted
                 self.reported = reported
                 self.refused = refused
+                self.lastFailure = lastFailure
+                self.lastFailureAt = lastFailureAt
+                self.nextAttemptAt = nextAttemptAt
             }
         }
 

@@ -245,7 +245,9 @@ extension Readiness {
         var problems: [String] = []
         for app in apps {
             let slack = apps.count == 1 ? "slack" : "slack, app \(app.app)"
-            if app.connectedCount == 0 { problems.append("\(slack): no connection") }
+            if app.connectedCount == 0 {
+                problems.append("\(slack): no connection" + (app.lastFailure.map { ", last \($0.text)" } ?? ""))
+            }
             if let reason = app.fatal { problems.append("\(slack): refuses this app: \(reason)") }
         }
         if let queueProblem { problems.append("queue: \(queueProblem.code.rawValue)") }

@@ -66,7 +66,9 @@ struct GatewayOperator: GatewayControl {
                 API.Status.App(
                     name: status.app.text, connected: status.connectedCount,
                     wanted: configuration.apps.first { $0.name == status.app }?.connections ?? 0,
-                    reported: status.reported, refused: status.fatal)
+                    reported: status.reported, refused: status.fatal, lastFailure: status.lastFailure?.text,
+                    lastFailureAt: status.lastFailure?.at.rfc3339Milliseconds,
+                    nextAttemptAt: status.nextAttemptAt?.rfc3339Milliseconds)
             },
             backends: shown(statistics),
             queue: .init(

@@ -12,22 +12,39 @@ package struct ConnectorStatus: Sendable, Equatable {
     package var fatal: String?
     /// Connections that Slack counts for the app, ghosts included; nil when not known.
     package var reported: Int?
+    /// The last attempt that failed, or connection that ended unasked; nil while each slot has its connection.
+    package var lastFailure: LastFailure?
+    /// When the next attempt begins; nil when one is under way, or none is wanted.
+    package var nextAttemptAt: Timestamp?
     /// The times without any connection.
     package var blindWindows: BlindWindows
 
     package init(
         app: AppName, connections: [ConnectionStatus] = [], fatal: String? = nil, reported: Int? = nil,
-        blindWindows: BlindWindows = .init()
+        lastFailure: LastFailure? = nil, nextAttemptAt: Timestamp? = nil, blindWindows: BlindWindows = .init()
     ) {
         self.app = app
         self.connections = connections
         self.fatal = fatal
         self.reported = reported
+        self.lastFailure = lastFailure
+        self.nextAttemptAt = nextAttemptAt
         self.blindWindows = blindWindows
     }
 
     /// Connections that had their `hello` and are not being replaced.
     package var connectedCount: Int { connections.count { $0.state == .connected } }
+}
+
+package struct LastFailure: Sendable, Equatable {
+    /// The word of its outcome or reason, and what more is known.
+    package var text: String
+    package var at: Timestamp
+
+    package init(text: String, at: Timestamp) {
+        self.text = text
+        self.at = at
+    }
 }
 
 package struct ConnectionStatus: Sendable, Equatable {

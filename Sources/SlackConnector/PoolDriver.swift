@@ -71,14 +71,17 @@ struct PoolDriver: ~Copyable {
 
     private mutating func show() {
         let now = (uptime: Duration.uptime, wall: connector.clock.now)
+        func wall(_ time: Duration) -> Timestamp { now.wall.advanced(by: time - now.uptime) }
         var status = ConnectorStatus(
             app: connector.configuration.app,
             connections: pool.status.map { line in
                 ConnectionStatus(
                     slot: line.slot, connection: line.connection, state: line.state,
-                    since: now.wall.advanced(by: line.since - now.uptime), host: line.hello?.host,
+                    since: wall(line.since), host: line.hello?.host,
                     numConnections: line.hello?.connectionCount)
-            }, fatal: pool.fatal, reported: pool.reported)
+            }, fatal: pool.fatal, reported: pool.reported,
+            lastFailure: pool.lastFailure.map { LastFailure(text: $0.text, at: wall($0.at)) },
+            nextAttemptAt: pool.nextAttempt.map(wall))
         let window = blindWindows.connectedCountChanged(to: status.connectedCount, now: now.wall)
         status.blindWindows = blindWindows
         connector.show(status)

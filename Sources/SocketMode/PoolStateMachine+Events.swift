@@ -49,6 +49,7 @@ extension PoolStateMachine {
         for other in places(in: place.slot) where self[other].connected != nil && self[other].id != id {
             retire(other, &turn)
         }
+        if slots.prefix(wantedSlots).allSatisfy(\.isConnected) { lastFailure = nil }
         watchGhosts(&turn)
     }
 
@@ -88,7 +89,7 @@ extension PoolStateMachine {
         }
         guard phase == .running else { return }
         if waitsAnew {
-            if isAwaitingRoom { reported = nil }
+            if roomAwaitedUntil != nil { reported = nil }
             endWaitForRoom(&turn)
             if pause?.reason != .start { endPause(&turn) }
         }
@@ -138,6 +139,8 @@ extension PoolStateMachine {
         // Slack may go on counting what it did not see end: then its number at the next hello tells.
         if connected != nil, reason.makesRoom { reported = reported.map { max(0, $0 - 1) } }
         remove(place, &turn)
+        // It may have seen the end before that hello.
+        reported = reported.map { max($0, slots.reduce(0) { $0 + $1.sockets.count { $0.connected != nil } }) }
         if !isAtLimit { endWaitForRoom(&turn) }
         watchGhosts(&turn)
     }
@@ -148,7 +151,7 @@ extension PoolStateMachine {
         case .pause: pause = nil
         case .room:
             // What Slack counted before is old news: one attempt will tell.
-            isAwaitingRoom = false
+            roomAwaitedUntil = nil
             reported = nil
         case .stable(let id):
             stable(id)
@@ -203,8 +206,9 @@ extension PoolStateMachine {
         case .refreshed, .drained: break
         case .closedBySlack, .reset, .dead, .helloTimeout, .refused, .protocolError, .messageTooLarge:
             // Slack ends what it asked to be refreshed: planned. And where several end together, they are one failure.
-            guard !connected.isRefreshDue, pause == nil else { return }
-            backOff(&turn)
+            guard !connected.isRefreshDue else { return }
+            lastFailure = Failure(text: reason.rawValue, at: turn.now)
+            if pause == nil { backOff(&turn) }
         }
     }
 
@@ -212,6 +216,10 @@ extension PoolStateMachine {
         _ outcome: ConnectOutcome, in slot: Int, retryAfter: Duration?, detail: String, _ turn: inout Turn
     ) {
         guard phase == .running else { return }
+        if outcome != .canceled {
+            let word = outcome.rawValue
+            lastFailure = Failure(text: detail == word || detail.isEmpty ? word : "\(word): \(detail)", at: turn.now)
+        }
         switch outcome {
         case .canceled, .connected:
             break
@@ -237,15 +245,15 @@ extension PoolStateMachine {
 
     private mutating func awaitRoom(_ turn: inout Turn) {
         failureCount &+= 1
-        guard !isAwaitingRoom else { return }
-        isAwaitingRoom = true
+        guard roomAwaitedUntil == nil else { return }
         let delay = capacityBackoff.failed(random: turn.random)
+        roomAwaitedUntil = turn.now + delay
         schedule(.room, after: delay, &turn)
         turn.actions.append(.notice(.pausing(.capacity, delay)))
     }
 
     private mutating func endWaitForRoom(_ turn: inout Turn) {
-        isAwaitingRoom = false
+        roomAwaitedUntil = nil
         cancel(.room, &turn)
     }
 
@@ -329,7 +337,7 @@ extension PoolStateMachine {
             turn.actions.append(.finish)
         case .running:
             while slots.count > wantedSlots, slots.last?.sockets.isEmpty == true { slots.removeLast() }
-            guard pause == nil, !isAwaitingRoom, attempt == nil else { return }
+            guard pause == nil, roomAwaitedUntil == nil, attempt == nil else { return }
             let wanted = slots.prefix(wantedSlots)
             if let slot = wanted.firstIndex(where: { $0.isVacant && $0.hasRoom }) {
                 fill(slot, &turn)
@@ -369,7 +377,7 @@ extension PoolStateMachine {
     private var wantedSlots: Int { max(1, configuration.connections) }
 
     /// The attempt under way.
-    private var attempt: ConnectionID? {
+    var attempt: ConnectionID? {
         for slot in slots {
             for socket in slot.sockets {
                 switch socket.state {

@@ -158,12 +158,18 @@ extension PoolStateMachine {
     package var status: [SlotStatus] {
         slots.indices.flatMap { slot in
             guard !slots[slot].sockets.isEmpty else {
-                let isIdle = !isAwaitingRoom && (pause == nil || pause?.reason == .start)
+                let isIdle = roomAwaitedUntil == nil && (pause == nil || pause?.reason == .start)
                 let state = isIdle ? ConnectionState.idle : .backingOff
                 return [SlotStatus(slot: slot, state: state, since: slots[slot].emptySince)]
             }
             return slots[slot].sockets.map { SlotStatus(slot: slot, $0) }
         }
+    }
+
+    /// When the next attempt begins; nil when one is under way, or none is wanted.
+    package var nextAttempt: Duration? {
+        guard phase == .running, attempt == nil, slots.contains(where: \.isVacant) else { return nil }
+        return [pause?.until, roomAwaitedUntil].compactMap { $0 }.max()
     }
 
     package struct SlotStatus: Equatable, Sendable {

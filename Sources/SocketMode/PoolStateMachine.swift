@@ -33,12 +33,14 @@ package struct PoolStateMachine: ~Copyable {
     var capacityBackoff: Backoff
     /// Why nothing is dialed for a time.
     var pause: Pause?
-    /// Slack has all the connections it allows: nothing is dialed before one of ours makes room, or the time is up.
-    var isAwaitingRoom = false
+    /// Slack has all the connections it allows: nothing is dialed before one of ours makes room, or until then.
+    var roomAwaitedUntil: Duration?
     /// What Slack counted at the last `hello`, less the connections of ours that ended since; nil when not known.
     package internal(set) var reported: Int?
     /// Set by an error that waiting does not cure, until a `hello`.
     package internal(set) var fatal: String?
+    /// The last attempt that failed, or connection that ended unasked; nil while each slot has its connection.
+    package internal(set) var lastFailure: Failure?
     /// Refreshes that Slack asked for before the stable time, since the last stable connection.
     var earlyRefreshes = 0
     /// All failures so far, to tell whether one came after a given moment. Wraps.
@@ -55,6 +57,13 @@ package struct PoolStateMachine: ~Copyable {
         /// Nothing new; ends when the last socket has.
         case draining
         case finished
+    }
+
+    package struct Failure: Equatable, Sendable {
+        /// The word of the outcome or reason, and what more is known.
+        package var text: String
+        /// By the clock that the pool is fed with.
+        package var at: Duration
     }
 
     struct Pause: Equatable {

@@ -31,15 +31,24 @@ struct StatusCommand: AsyncParsableCommand {
         }
     }
 
+    /// Why there are not as many as there should be.
+    private static func missing(_ app: API.Status.App) -> String {
+        guard app.connected < app.wanted else { return "" }
+        let last = app.lastFailure.map { "; last \($0.printable), \(Age.relative(app.lastFailureAt))" } ?? ""
+        return last + (app.nextAttemptAt.map { ", next attempt \(Age.relative($0))" } ?? "")
+    }
+
     private static func lines(_ status: API.Status) -> [String] {
         let age = Age.since(status.startedAt)
         let since = status.state == .running ? "running for \(age)" : "\(status.state.rawValue), started \(age) ago"
         var lines = ["relay \(status.version), \(since)"]
         for app in status.apps {
-            let reported = app.reported.map { ", Slack counted \($0) at the last hello" } ?? ""
+            let reported = app.reported.map { ", Slack counts \($0)" } ?? ""
             let text = "\(app.connected) of \(app.wanted) connections\(reported)"
             let refused = app.refused.map { "; Slack refuses the app: \($0.printable)" } ?? ""
-            lines.append("slack \(app.name): " + (app.connected > 0 ? Paint.green(text) : Paint.red(text)) + refused)
+            lines.append(
+                "slack \(app.name): " + (app.connected > 0 ? Paint.green(text) : Paint.red(text)) + refused
+                    + missing(app))
         }
         let queue = status.queue
         let waits = queue.waiting > 0 ? ", the oldest for \(Age.since(queue.oldestReceivedAt))" : ""

@@ -20,6 +20,8 @@ final class PoolHarness {
     var states: [ConnectionState] { pool.status.map(\.state) }
     var fatal: String? { pool.fatal }
     var reported: Int? { pool.reported }
+    var lastFailure: PoolStateMachine.Failure? { pool.lastFailure }
+    var nextAttempt: Duration? { pool.nextAttempt }
 
     /// What the pool asks for, without timers and notices.
     @discardableResult func send(_ event: PoolStateMachine.Event) -> [Action] {

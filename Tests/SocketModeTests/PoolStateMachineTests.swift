@@ -373,6 +373,37 @@ import Testing
         #expect(pool.connect(4) == [.retire(ConnectionID(2))])
     }
 
+    // MARK: What is told
+
+    @Test("the last failure and the next attempt are told until each slot has its connection")
+    func lastFailure() {
+        let pool = PoolHarness()
+        pool.send(.started)
+        pool.fire(.pause)
+        pool.advance(.seconds(1))
+        _ = pool.fail(1, .dnsError)
+        #expect(pool.lastFailure?.text == "dns_error: test")
+        #expect(pool.lastFailure.map { $0.at + .milliseconds(500) } == pool.nextAttempt)
+        pool.fire(.pause)
+        #expect(pool.nextAttempt == nil)
+        pool.connect(2)
+        #expect(pool.lastFailure != nil)
+        pool.connect(3)
+        #expect(pool.lastFailure == nil)
+        pool.end(2, .reset)
+        #expect(pool.lastFailure?.text == "reset")
+    }
+
+    @Test("what Slack counts is never less than what is connected")
+    func reportedAtLeastOurs() {
+        let pool = PoolHarness.connected(2)
+        pool.send(.refreshAsked(ConnectionID(1)))
+        // Its hello did not count the first one any more.
+        pool.connect(3, reported: 2)
+        pool.end(1, .refreshed)
+        #expect(pool.reported == 2)
+    }
+
     // MARK: Late events
 
     @Test("F4: events of a connection that is gone change nothing")
