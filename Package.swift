@@ -166,7 +166,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "RelayTests",
-            dependencies: ["Relay", "RelayConfiguration", "RelayCore", "RelayTestKit", logging, metrics],
+            dependencies: [
+                "AdminServer", "Relay", "RelayConfiguration", "RelayCore", "RelayTestKit", logging, metrics,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "RelaySimulationTests",

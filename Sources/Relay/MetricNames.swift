@@ -50,6 +50,7 @@ enum MetricNames {
         "relay_reported_connections":
             "Connections that Slack counts for the app, other processes' and ghosts included.",
         "relay_response_url_posts_total": "Posts of late answers to response URLs, by outcome.",
+        "relay_slack_retries_total": "Envelopes read that Slack had to send again, stored before or not.",
         "relay_socket_blind_seconds_total": "Time without any connection to Slack, the start included.",
         "relay_unrecorded_answers_total": "Answered envelopes without a record, by the reason why it was not stored.",
         "relay_unrouted_total": "Envelopes that no route takes, by what is done with them.",

@@ -36,6 +36,7 @@ package struct GatewayMetrics: Sendable {
     }
 
     private let envelopes: CounterFamily<AppKind>
+    private let retries: CounterFamily<AppKind>
     private let duplicates: CounterFamily<AppKind>
     private let unrouted: CounterFamily<AppKind>
     private let withheld: CounterFamily<AppKind>
@@ -51,6 +52,7 @@ package struct GatewayMetrics: Sendable {
             }
         }
         envelopes = family("relay_envelopes_total")
+        retries = family("relay_slack_retries_total")
         duplicates = family("relay_duplicates_total")
         unrouted = family("relay_unrouted_total", word: "action")
         withheld = family("relay_withheld_total", word: "reason")
@@ -59,6 +61,7 @@ package struct GatewayMetrics: Sendable {
         for app in apps {
             for kind in Kind.allCases {
                 envelopes.begin(.init(app: app, kind: kind))
+                retries.begin(.init(app: app, kind: kind))
                 duplicates.begin(.init(app: app, kind: kind))
                 for action in UnroutedPolicy.Action.allCases {
                     unrouted.begin(.init(app: app, kind: kind, word: action.rawValue))
@@ -70,7 +73,11 @@ package struct GatewayMetrics: Sendable {
         }
     }
 
-    func received(_ envelope: Envelope) { envelopes.increment(.init(app: envelope.app, kind: envelope.kind)) }
+    func received(_ envelope: Envelope) {
+        envelopes.increment(.init(app: envelope.app, kind: envelope.kind))
+        if envelope.retry != nil { retries.increment(.init(app: envelope.app, kind: envelope.kind)) }
+    }
+
     func duplicate(_ envelope: Envelope) { duplicates.increment(.init(app: envelope.app, kind: envelope.kind)) }
 
     func unrouted(_ envelope: Envelope, _ action: UnroutedPolicy.Action) {

@@ -1,12 +1,14 @@
 // When an envelope is acknowledged, and when it is not.
 
+import AdminServer
 import Logging
 import Metrics
-import Relay
 import RelayCore
 import RelayTestKit
 import Synchronization
 import Testing
+
+@testable import Relay
 
 @Suite struct GatewayTests {
     let acknowledger = RecordingAcknowledger()
@@ -105,6 +107,17 @@ import Testing
         let gateway = makeGateway(routes: [.toLegacy(Match([.init(.event, ["app_mention"])]))])
         await receive(.event("1"), .event("2"), .command("3"), .command("4"), by: gateway)
         #expect(log.levels == [.warning, .warning])
+    }
+
+    @Test("what Slack had to send again is counted")
+    func retries() {
+        let registry = MetricsRegistry(help: [:])
+        let metrics = GatewayMetrics(factory: registry)
+        metrics.received(.event("1"))
+        var again = Envelope.event("2")
+        again.retry = SlackRetry(attempt: 1, reason: "timeout")
+        metrics.received(again)
+        #expect(registry.render().contains(#"relay_slack_retries_total{app="default",kind="event"} 1"#))
     }
 
     @Test("unrouted events are acknowledged, unrouted commands withheld, by default")
