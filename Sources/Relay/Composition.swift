@@ -41,10 +41,21 @@ package struct Composition: Sendable {
     }
 
     /// Lives until SIGTERM or SIGINT (then it drains and returns), or until its task is canceled. A second signal ends
-    /// the process at once, with 128 + its number.
+    /// the process at once, with 128 + its number. One that came since `signals` was made counts, too.
     ///
     /// Throws `QueueError` when the queue cannot be opened, `ListenError` when a port cannot be listened on.
-    package func run() async throws {
+    package func run(until signals: EndSignals) async throws {
+        let drainRequest = DrainRequest()
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { await signals.run(drainRequest, logger: logger) }
+            tasks.addTask { try await run(drainRequest) }
+            // The first to end is the gateway: signals never do, unless the task is canceled.
+            try await tasks.next()
+            tasks.cancelAll()
+        }
+    }
+
+    private func run(_ drainRequest: DrainRequest) async throws {
         // What lasts as long as the process.
         let files = OpenFiles.raiseLimit()
         let queue = try await openQueue()
@@ -94,7 +105,6 @@ package struct Composition: Sendable {
         let traffic = TrafficService(
             connectors: connectors, dispatchers: dispatchers, answerer: answerer, poster: poster, executor: thread,
             deliveryExecutor: client.executor, drainTimeout: { current.value.configuration.drainTimeout }, clock: clock)
-        let drainRequest = DrainRequest()
         let reloader = Reloader(
             source: source, factory: factory, current: current, gateway: gateway, answerer: answerer,
             dispatchers: dispatchers, connectors: connectors, traffic: traffic)

@@ -19,30 +19,37 @@ final class DrainRequest: Sendable {
     private let sink: AsyncStream<Void>.Continuation
     private let ends: AsyncStream<Void>
     private let toEnd: AsyncStream<Void>.Continuation
-    private let state = Mutex(Progress.none)
+    private let state = Mutex((progress: Progress.none, isEnding: false))
 
     init() {
         (requests, sink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (ends, toEnd) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    var progress: Progress { state.withLock { $0 } }
+    var progress: Progress { state.withLock { $0.progress } }
+
+    /// A signal has come.
+    var isEnding: Bool { state.withLock { $0.isEnding } }
 
     /// Returns at once.
     func send() {
-        state.withLock { if $0 == .none { $0 = .draining } }
+        state.withLock { if $0.progress == .none { $0.progress = .draining } }
         sink.yield()
     }
 
-    /// A signal has come: there is nothing to wait for any more.
-    func end() { toEnd.yield() }
+    /// A signal has come: drains, and there is nothing to wait for afterwards.
+    func end() {
+        state.withLock { $0.isEnding = true }
+        sink.yield()
+        toEnd.yield()
+    }
 
     /// Everything is drained. Returns when the process may end: at once where no drain was asked for, else when a
     /// signal comes, or after `longest`.
     fileprivate func drained(longest: Duration, clock: any RelayClock) async {
         let isAsked = state.withLock { state in
-            if state == .draining { state = .drained }
-            return state == .drained
+            if state.progress == .draining { state.progress = .drained }
+            return state.progress == .drained
         }
         guard isAsked else { return }
         await withDiscardingTaskGroup { group in

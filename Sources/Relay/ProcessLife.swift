@@ -1,4 +1,4 @@
-// From start to exit: the service group, and what signals do to it.
+// From start to exit: the service group, and what signals do to the process.
 
 import Glibc
 import Logging
@@ -6,13 +6,14 @@ import RelayCore
 import ServiceLifecycle
 import UnixSignals
 
-/// Runs services until one fails, a signal comes, or the task is canceled.
+/// Runs services until one fails, a drain is asked for, or the task is canceled. Runs none when a signal came before.
 struct ProcessLife: Sendable {
     let services: [any Service]
     let drainRequest: DrainRequest
     let logger: Logger
 
     func run() async throws {
+        guard !drainRequest.isEnding else { return }
         let group = ServiceGroup(
             configuration: .init(
                 services: services.map {
@@ -20,26 +21,34 @@ struct ProcessLife: Sendable {
                 }, logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask {
-                var signals = 0
-                for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
-                    signals += 1
-                    // Somebody is in a hurry: durable state is safe at any moment.
-                    if signals > 1 { _exit(128 + signal.number) }
-                    drainRequest.end()
-                    await group.triggerGracefulShutdown()
-                    logger.notice("draining", metadata: [LogKey.signal: "\(signal)"])
-                }
-            }
-            tasks.addTask {
                 for await _ in drainRequest.requests {
                     await group.triggerGracefulShutdown()
-                    logger.notice("draining: it was asked for")
+                    if !drainRequest.isEnding { logger.notice("draining: it was asked for") }
                 }
             }
             tasks.addTask { try await group.run() }
-            // The first to end is the group: signals and requests never do, unless the task is canceled.
+            // The first to end is the group: requests never do, unless the task is canceled.
             try await tasks.next()
             tasks.cancelAll()
+        }
+    }
+}
+
+/// SIGTERM and SIGINT, caught from when this is made: at the very beginning, before anything is read or opened.
+package struct EndSignals: Sendable {
+    private let signals: UnixSignalsSequence
+
+    package init() async { signals = await UnixSignalsSequence(trapping: .sigterm, .sigint) }
+
+    /// The first one drains, the second ends the process at once. Runs until its task is canceled.
+    func run(_ drainRequest: DrainRequest, logger: Logger) async {
+        var count = 0
+        for await signal in signals {
+            count += 1
+            // Somebody is in a hurry: durable state is safe at any moment.
+            if count > 1 { _exit(128 + signal.number) }
+            drainRequest.end()
+            logger.notice("draining", metadata: [LogKey.signal: "\(signal)"])
         }
     }
 }

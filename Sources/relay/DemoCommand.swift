@@ -59,7 +59,7 @@ struct Demo: Sendable {
             let url = "http://127.0.0.1:\(await scene.backendPort())/slack/events"
             step("A backend, written for Slack's HTTP mode, listens on \(url)")
             let relay = makeRelay(slack: slack, backendURL: url, scene: scene)
-            group.addTask { try await relay.run() }
+            group.addTask { try await relay.run(until: EndSignals()) }
             group.addTask {
                 try await slack.waitForConnections(atLeast: 2)
                 step("Relay holds 2 Socket Mode connections; its queue is \(folder.path)/relay.db")

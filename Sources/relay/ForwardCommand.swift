@@ -33,6 +33,7 @@ struct ForwardCommand: AsyncParsableCommand {
     var verbose = false
 
     func run() async throws {
+        let signals = await EndSignals()
         let configuration: Configuration
         do {
             configuration = try Configuration.forward(
@@ -49,7 +50,7 @@ struct ForwardCommand: AsyncParsableCommand {
             configuration: configuration, secrets: secrets, observer: RequestPrinter(), endsWhenRefused: true,
             logger: logger)
         printError("forwarding to \(url); end with ctrl-C")
-        try await composition.runForCommand()
+        try await composition.runForCommand(until: signals)
     }
 }
 

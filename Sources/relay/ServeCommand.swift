@@ -23,6 +23,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var file: ConfigurationOption
 
     func run() async throws {
+        let signals = await EndSignals()
         let configuration = try file.load()
         let secrets = SecretStore()
         try configuration.checkSecrets(secrets)
@@ -31,15 +32,15 @@ struct ServeCommand: AsyncParsableCommand {
         let logger = ConsoleLog.makeLogger("relay", level: level, format: configuration.log.format)
         try await Composition(
             configuration: configuration, source: file.makeSource(secrets, level), secrets: secrets, logger: logger
-        ).runForCommand()
+        ).runForCommand(until: signals)
     }
 }
 
 extension Composition {
     /// Runs until drained; failures to start get their exit codes.
-    func runForCommand() async throws {
+    func runForCommand(until signals: EndSignals) async throws {
         do {
-            try await run()
+            try await run(until: signals)
         } catch let error as QueueError {
             throw CommandFailure(.store, "\(error)")
         } catch let error as SlackRefusedError {

@@ -68,4 +68,20 @@ struct ShutdownTests {
             #expect(stage.relay.log.allSatisfy { $0.message != "stopped" })
         }
     }
+
+    @Test("a signal that comes while the gateway starts ends it with 0, and in order", arguments: [SIGTERM, SIGINT])
+    func early(signal: Int32) async throws {
+        let slack = try await Stage.makeSlack()
+        let home = try RelayHome(apiURL: slack.apiURL, backends: ["app": "url: http://127.0.0.1:9/"])
+        let relay = try RunningRelay(in: home)
+        // It is about to open its queue.
+        while !FileManager.default.fileExists(atPath: home.path("relay.db.lock")) {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+        relay.process.send(signal: signal)
+        await relay.ended()
+        #expect(relay.log.last?.message == "stopped")
+        await slack.stop()
+    }
 }
