@@ -30,7 +30,9 @@ struct AdminOption: ParsableArguments {
             !host.isEmpty, parts.user == nil, ["", "/"].contains(parts.path), parts.query == nil, parts.fragment == nil
         else {
             throw CommandFailure(
-                .usage, "the URL of the admin API must be like \(AdminClient.defaultURL), without a path, is \(url)")
+                .usage,
+                "the URL of the admin API must be like \(AdminClient.defaultURL), without a path, is \(url.withoutUserinfo)"
+            )
         }
         let bare = host.trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
         return AdminClient(

@@ -49,7 +49,7 @@ struct ForwardCommand: AsyncParsableCommand {
         let composition = Composition(
             configuration: configuration, secrets: secrets, observer: RequestPrinter(), endsWhenRefused: true,
             logger: logger)
-        printError("forwarding to \(url); end with ctrl-C")
+        printError("forwarding to \(url.withoutUserinfo); end with ctrl-C")
         try await composition.runForCommand(until: signals)
     }
 }

@@ -12,6 +12,9 @@ struct URLTextTests {
             ("http://a@b@h", "http://***@h"), ("http://u:p@h:1/x?to=a@b", "http://***@h:1/x?to=a@b"),
             // A password with a slash in it, which no URL can have.
             ("http://u:p/w@h", "http://***@h"), ("http://u:p?w@h/x", "http://***@h/x"),
+            // No authority, as somebody writes it who forgets a slash, or writes one more.
+            ("https:/u:p@h/x", "***@h/x"), ("//u:p@h/x", "***@h/x"), ("https:u:p@h", "***@h"),
+            ("https:///u:p@h/x", "https://***@h/x"), ("https:/u:p@h/?to=http://a", "***@h/?to=http://a"),
         ])
     func userinfo(_ url: String, _ shown: String) {
         #expect(url.withoutUserinfo == shown)
