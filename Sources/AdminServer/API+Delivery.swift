@@ -30,7 +30,7 @@ extension API {
         package var payloadBytes: Int?
         /// The first and the last nine, probes among them; absent in lists.
         package var attempts: [Attempt]?
-        /// The last one that was not a success; absent in lists.
+        /// The last one that was not a success; only where one delivery is asked for, because that is logged.
         package var response: Response?
         /// Only where it was asked for.
         package var payload: Content?

@@ -96,10 +96,13 @@ extension AdminHandlers {
         return try await archive.record(id)?.summary.id ?? id
     }
 
+    /// What became of it, without what its backend said: that is read where the reading is logged.
     private func shown(_ id: DeliveryID) async throws -> AdminReply {
         // Memory keeps no canceled ones.
         guard let record = try await archive.record(id) else { return AdminReply(.nothing, status: .noContent) }
-        return try AdminReply(API.Delivery(record, held: await control.heldBackends(), withPayload: false))
+        var delivery = API.Delivery(record, held: await control.heldBackends(), withPayload: false)
+        delivery.response = nil
+        return try AdminReply(delivery)
     }
 
     private static func done(

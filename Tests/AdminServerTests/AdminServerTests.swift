@@ -299,6 +299,20 @@ struct AdminServerTests {
         }
     }
 
+    @Test("what a backend said is in no reply but the one whose reading is logged")
+    func responseIsPrivate() async throws {
+        try await AdminStage.with { stage in
+            await stage.archive.fill([.dead])
+            #expect(try await stage.get("/deliveries/000000ab-1").decoded(API.Delivery.self).response?.status == 500)
+            for verb in ["retry", "cancel"] {
+                let delivery: API.Delivery = try await stage.post("/deliveries/000000ab-1/\(verb)").decoded()
+                #expect(delivery.response == nil && delivery.attempts?.count == 1)
+            }
+            #expect(
+                stage.log.changes.compactMap { $0["action"] } == ["response.read", "delivery.retry", "delivery.cancel"])
+        }
+    }
+
     @Test("a waiting delivery is canceled, a settled one is not; a dead one is deleted, a waiting one is not")
     func cancelAndDelete() async throws {
         try await AdminStage.with { stage in
