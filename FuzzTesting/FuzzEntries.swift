@@ -117,7 +117,7 @@ private func fuzzReplay(_ bytes: [UInt8]) {
         let body = try ReplayBody(Data(bytes), now: Timestamp(millisecondsSinceEpoch: 1_764_000_000_000))
         precondition(!body.filter.states.isEmpty, "takes deliveries of every state")
         precondition(body.filter.ids.count <= ReplayBody.maxIDs, "too many ids")
-        precondition(body.perSecond.map { ReplayBody.rates.contains($0) } ?? true, "a rate out of bounds")
+        precondition(body.perSecond.map { API.ReplayOrder.rates.contains($0) } ?? true, "a rate out of bounds")
     } catch {
         precondition(!error.detail.isEmpty, "refused without a reason")
     }

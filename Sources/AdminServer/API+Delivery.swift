@@ -89,6 +89,9 @@ extension API {
 
     /// The body of `POST /replays`: either `ids` or `filter`.
     package struct ReplayOrder: Codable, Sendable, Equatable {
+        /// What `perSecond` can be.
+        package static let rates = 0.001...100_000
+
         package var ids: [String]?
         package var filter: Filter?
         package var perSecond: Double?

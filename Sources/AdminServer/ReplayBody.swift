@@ -7,11 +7,10 @@ import RelayCore
 struct ReplayBody {
     /// Deliveries that can be named in one request.
     static let maxIDs = 1_000
-    static let rates = 0.001...100_000
 
     /// With at least one state.
     var filter: DeliveryFilter
-    /// Within `rates`; nil: as fast as the backend takes them.
+    /// Within `API.ReplayOrder.rates`; nil: as fast as the backend takes them.
     var perSecond: Double?
     /// They are to be counted only.
     var isDryRun: Bool
@@ -21,7 +20,7 @@ struct ReplayBody {
         var body = try JSONObject(body: bytes)
         let ids = try body.strings("ids", atMost: Self.maxIDs)
         let filter = body.take("filter")
-        perSecond = try body.number("per_second", in: Self.rates)
+        perSecond = try body.number("per_second", in: API.ReplayOrder.rates)
         isDryRun = try body.bool("dry_run") ?? false
         try body.finish()
         self.filter = try Self.chosen(ids: ids, filter: filter, now: now)

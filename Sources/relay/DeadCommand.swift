@@ -88,6 +88,9 @@ struct DeadCommand: AsyncParsableCommand {
 
         func validate() throws {
             try states.requireOneWay(ids: ids, filter: filter, all: all)
+            if let perSecond, !API.ReplayOrder.rates.contains(perSecond) {
+                throw ValidationError("--per-second must be 0.001 to 100000, is \(perSecond)")
+            }
         }
 
         func run() async throws {

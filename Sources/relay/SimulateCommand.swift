@@ -48,7 +48,7 @@ struct SimulateCommand: AsyncParsableCommand {
         guard (0...65_535).contains(port) else { throw ValidationError("--port must be 0 to 65535, is \(port)") }
         guard ghosts >= 0 else { throw ValidationError("--ghosts must not be negative, is \(ghosts)") }
         guard lifetime > 0, lifetime < 1e9 else { throw ValidationError("--lifetime must be positive, is \(lifetime)") }
-        if let every, every <= 0 || every > 86_400 {
+        if let every, !(every > 0 && every <= 86_400) {
             throw ValidationError("--every must be more than 0 and at most 86400 seconds, is \(every)")
         }
         if let command, !command.hasPrefix("/") {

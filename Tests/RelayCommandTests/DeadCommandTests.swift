@@ -1,5 +1,6 @@
 // What is said of replays.
 
+import ArgumentParser
 import Testing
 
 @testable import relay
@@ -15,5 +16,15 @@ struct DeadCommandTests {
         }
         #expect(failure?.code == .failed)
         #expect(failure?.message.hasPrefix("1 of 2 ids can be replayed") == true)
+    }
+
+    @Test(
+        "a rate that no replay can have is refused with the option, the range and the value",
+        arguments: ["inf", "nan", "0.0", "-1.0", "100001.0"])
+    func rate(rate: String) {
+        let error = #expect(throws: (any Error).self) {
+            try DeadCommand.Replay.parse(["--all", "--per-second=\(rate)"])
+        }
+        #expect(error.map(DeadCommand.Replay.message) == "--per-second must be 0.001 to 100000, is \(rate)")
     }
 }

@@ -54,7 +54,7 @@ struct CommandTests {
         "a wrong call exits 2 and says why on standard error",
         arguments: [
             ["nonsense"], ["serve", "--nonsense"], ["forward"], ["forward", "not a url"], ["route", "test"],
-            ["simulate", "--port", "70000"], ["simulate", "--certificate", "c.pem"],
+            ["simulate", "--port", "70000"], ["simulate", "--certificate", "c.pem"], ["simulate", "--every", "nan"],
             ["simulate", "--every", "1", "--sample", "command", "--command", "deploy"],
             ["demo", "--once", "--keep-sending"], ["sign", "-"], ["sign", "--secret", "env:SLACK_SIGNING_SECRET"],
             ["sign", "--scheme", "github", "--secret", "env:SLACK_SIGNING_SECRET", "--timestamp", "1", "-"],
@@ -66,7 +66,7 @@ struct CommandTests {
             ["verify", "--secret", "env:SLACK_SIGNING_SECRET", "--header", "nonsense", "-"],
             ["status", "--admin-url", "ftp://x"], ["status", "--admin-url", "http://u:p@x"], ["dead", "replay"],
             ["dead", "replay", "--all", "3f9c2a1b-1"], ["dead", "delete"], ["deliveries", "list", "--limit", "0"],
-            ["drain", "--timeout", "0"],
+            ["drain", "--timeout", "0"], ["dead", "replay", "--all", "--per-second", "inf"],
         ])
     func usage(arguments: [String]) async throws {
         let end = try await ChildProcess.relay(
