@@ -120,9 +120,15 @@ package actor Dispatcher {
     }
 
     /// Attempts the backend's deliveries again, or makes a probe where its breaker is open, at once. When it throws,
-    /// nothing has changed.
+    /// nothing has changed. What pauses it meanwhile is newer, and holds.
     package func resume() async throws(QueueError) {
+        let before = pause
         try await pauses.setPause(nil, of: backend.name)
+        guard pause == before else {
+            // Stored after this, whichever was stored first.
+            workToDo.yield(.storePause)
+            return
+        }
         if pause != nil { logger.notice("backend resumed") }
         pause = nil
         alarms?.ended(.init(.backendGone, backend.name.text))

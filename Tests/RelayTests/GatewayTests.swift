@@ -203,15 +203,19 @@ struct NobodyPosts: ResponsePoster {
 }
 
 /// The in-memory queue, which fails or makes wait when told to.
-final class StubbornQueue: DeliveryQueue, LateAnswerStore {
+final class StubbornQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     private let queue = MemoryQueue(limits: .init(), queueID: 1)
     private let failure = Mutex<QueueError.Code?>(nil)
     private let gate = Mutex<Gate?>(nil)
     private let requests = Mutex<[EnqueueRequest]>([])
     private let beforeLateAnswer = Mutex<@Sendable () async -> Void>({})
+    private let afterPause = Mutex<@Sendable (Pause?) async -> Void>({ _ in })
 
     /// Done whenever a late answer is stored, before it is.
     func storesLateAnswers(after wait: @escaping @Sendable () async -> Void) { beforeLateAnswer.withLock { $0 = wait } }
+
+    /// Done whenever a pause, or its end, is stored, before the caller is told.
+    func storesPauses(before work: @escaping @Sendable (Pause?) async -> Void) { afterPause.withLock { $0 = work } }
 
     /// All that was stored, in order.
     var enqueued: [EnqueueRequest] { requests.withLock { $0 } }
@@ -261,6 +265,14 @@ final class StubbornQueue: DeliveryQueue, LateAnswerStore {
     func settle(_ settlements: [Settlement]) async throws(QueueError) {
         try mayFail()
         try await queue.settle(settlements)
+    }
+
+    func pauses() async throws(QueueError) -> [BackendName: Pause] { try await queue.pauses() }
+
+    func setPause(_ pause: Pause?, of backend: BackendName) async throws(QueueError) {
+        try mayFail()
+        try await queue.setPause(pause, of: backend)
+        await afterPause.withLock { $0 }(pause)
     }
 
     func probe() async throws(QueueError) { try mayFail() }

@@ -2,14 +2,15 @@
 
 import Logging
 import Metrics
-import Relay
 import RelayCore
 import RelayTestKit
 import Testing
 
+@testable import Relay
+
 @Suite("Pause")
 struct PauseTests {
-    private let queue = MemoryQueue()
+    private let queue = StubbornQueue()
 
     private func makeDispatcher(_ pause: Pause?) -> Dispatcher {
         Dispatcher(
@@ -31,6 +32,25 @@ struct PauseTests {
         try await dispatcher.pauseByPerson()
         #expect(try await queue.pauses() == ["app": gone])
         #expect(await dispatcher.pause == gone)
+    }
+
+    @Test("a 410 that comes while a person resumes is newer: it holds now, and after a restart")
+    func goneMeanwhile() async throws {
+        let dispatcher = makeDispatcher(nil)
+        queue.storesPauses { pause in
+            guard pause == nil else { return }
+            await dispatcher.answerFinished(AttemptResult(.rejected(.http(status: 410)), status: 410), wasProbe: false)
+        }
+        await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await dispatcher.run() }
+            group.addTask {
+                try await dispatcher.resume()
+                await dispatcher.drain()
+            }
+        }
+        let gone = Pause(since: .zero, cause: .gone)
+        #expect(await dispatcher.pause == gone)
+        #expect(try await queue.pauses() == ["app": gone])
     }
 
     private struct Nobody: AttemptSender {
