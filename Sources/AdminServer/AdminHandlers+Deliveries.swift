@@ -93,7 +93,7 @@ extension AdminHandlers {
     /// The delivery that a request names, by its own id from here on.
     private func named(_ request: AdminRequest) async throws -> DeliveryID {
         let id = try request.delivery()
-        return try await archive.record(id)?.summary.id ?? id
+        return try await archive.ids(sentAs: [id])[id] ?? id
     }
 
     /// What became of it, without what its backend said: that is read where the reading is logged.
@@ -222,7 +222,9 @@ extension AdminHandlers {
 
     func createReplay(_ request: inout AdminRequest) async throws -> AdminReply {
         try request.query.finish()
-        let body = try ReplayBody(request.body, now: request.now)
+        var body = try ReplayBody(request.body, now: request.now)
+        let own = try await archive.ids(sentAs: body.filter.ids)
+        body.filter.ids = Set(body.filter.ids.map { own[$0] ?? $0 })
         if body.isDryRun { return try unchanged(try await matched(body.filter)) }
         let replay = try await archive.createReplay(
             ReplayRequest(filter: body.filter, perSecond: body.perSecond), now: request.now)

@@ -15,6 +15,10 @@ package protocol DeliveryArchive: Sendable {
     /// (`DeliverySummary.sentID`, for which many rows may be looked at); nil when there is none.
     func record(_ id: DeliveryID) async throws(QueueError) -> DeliveryRecord?
 
+    /// Those of the ids that deliveries were sent with before they were stored, each with the id that its delivery has.
+    /// Many rows may be looked at, once for all of them.
+    func ids(sentAs ids: Set<DeliveryID>) async throws(QueueError) -> [DeliveryID: DeliveryID]
+
     /// Makes a delivery due now: one that waits is brought forward, a settled one is replayed (fresh attempt budget,
     /// `Delivery.replays` counted up, its history kept). One that waits for its order key is refused with its state: it
     /// would overtake the others. Durable when it returns; the dispatcher is to be told (`othersWait`).

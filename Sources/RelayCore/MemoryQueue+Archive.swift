@@ -90,13 +90,20 @@ extension MemoryQueue: DeliveryArchive {
 
     package func record(_ id: DeliveryID) async throws(QueueError) -> DeliveryRecord? {
         try checkOpen()
-        guard let sequence = id.queue == queueID ? id.sequence : records.sequence(sentAs: id),
+        guard let sequence = id.queue == queueID ? id.sequence : records.sequences(sentAs: [id])[id],
             let summary = summary(sequence)
         else { return nil }
         let record = records[sequence]
         return DeliveryRecord(
             summary: summary, attempts: record.attempts, response: record.response,
             payload: entries[sequence]?.delivery.payload)
+    }
+
+    package func ids(sentAs ids: Set<DeliveryID>) async throws(QueueError) -> [DeliveryID: DeliveryID] {
+        try checkOpen()
+        let others = ids.filter { $0.queue != queueID }
+        guard !others.isEmpty else { return [:] }
+        return records.sequences(sentAs: others).mapValues { DeliveryID(queue: queueID, sequence: $0) }
     }
 
     // MARK: One delivery

@@ -34,7 +34,12 @@ struct MemoryRecords: Sendable {
         _modify { yield &records[sequence, default: Record()] }
     }
 
-    func sequence(sentAs id: DeliveryID) -> Int64? { records.first { $0.value.sentID == id }?.key }
+    /// Of those that were sent with one of these ids, by it.
+    func sequences(sentAs ids: Set<DeliveryID>) -> [DeliveryID: Int64] {
+        records.reduce(into: [:]) { found, entry in
+            if let id = entry.value.sentID, ids.contains(id) { found[id] = entry.key }
+        }
+    }
 
     mutating func remove(_ sequence: Int64) {
         forgetHistory(of: sequence)

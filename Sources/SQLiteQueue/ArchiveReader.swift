@@ -101,14 +101,21 @@ actor ArchiveReader {
         }
     }
 
-    /// Looks at all rows where there is none.
     func record(sentAs id: DeliveryID) async throws(QueueError) -> DeliveryRecord? {
-        var sequence: Int64?
-        try await scan(DeliveryQuery(sentAs: id), "delivery.id", below: .max) { row in
-            sequence = row[0]
-            return false
+        guard let own = try await ids(sentAs: [id])[id] else { return nil }
+        return try record(own.sequence)
+    }
+
+    /// Looks at all rows where one is missing.
+    func ids(sentAs ids: Set<DeliveryID>) async throws(QueueError) -> [DeliveryID: DeliveryID] {
+        var found: [DeliveryID: DeliveryID] = [:]
+        try await scan(DeliveryQuery(sentAs: ids), "delivery.sent_id, delivery.id", below: .max) { row in
+            if let id = (row[0] as String?).flatMap({ DeliveryID($0) }) {
+                found[id] = DeliveryID(queue: opened.queueID, sequence: row[1])
+            }
+            return found.count < ids.count
         }
-        return if let sequence { try record(sequence) } else { nil }
+        return found
     }
 
     /// The newest first.

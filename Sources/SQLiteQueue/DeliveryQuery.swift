@@ -65,10 +65,10 @@ struct DeliveryQuery: Sendable {
         if let settledBefore = filter.settledBefore { add("delivery.settled_at < ?", [settledBefore.databaseValue]) }
     }
 
-    /// The delivery that was sent with an id before it was stored.
-    init(sentAs id: DeliveryID) {
+    /// The deliveries that were sent with one of these ids before they were stored.
+    init(sentAs ids: Set<DeliveryID>) {
         states = []
-        add("delivery.sent_id = ?", [id.description.databaseValue])
+        add("delivery.sent_id", among: ids.map(\.description))
     }
 
     private mutating func add(_ column: String, among values: [String], ofEnvelope: Bool = false) {

@@ -20,6 +20,12 @@ extension SQLiteQueue: DeliveryArchive {
         return id.queue == queueID ? try await archive.record(id.sequence) : try await archive.record(sentAs: id)
     }
 
+    package func ids(sentAs ids: Set<DeliveryID>) async throws(QueueError) -> [DeliveryID: DeliveryID] {
+        try checkOpen()
+        let others = ids.filter { $0.queue != queueID }
+        return others.isEmpty ? [:] : try await archive.ids(sentAs: others)
+    }
+
     package func retry(_ id: DeliveryID, now: Timestamp) async throws(QueueError) -> DeliveryChange {
         try await change(.retry(id, now: now))
     }

@@ -125,7 +125,8 @@ struct DeadCommand: AsyncParsableCommand {
             case .json: printJSON(body)
             }
             if replay.state == "canceled" { throw CommandFailure(.failed, "replay \(replay.id) was canceled") }
-            try Self.requireAll(ids, matched: replay.matched)
+            // Its own ids: two that were named may be those of one delivery.
+            try Self.requireAll(replay.ids ?? ids, matched: replay.matched)
         }
 
         private func tell(_ replay: API.Replay) {

@@ -273,6 +273,9 @@ struct AdminServerTests {
             let delivery: API.Delivery = try await stage.get("/deliveries/000000cd-7").decoded()
             #expect(delivery.id == "000000ab-2" && delivery.sentId == "000000cd-7" && delivery.attempts?.count == 1)
             #expect(try await stage.get("/deliveries/000000cd-8").problem.code == "unknown_delivery")
+            let ids = #"{"ids":["000000cd-7","000000ab-2","000000ab-1"]}"#
+            let replay: API.Replay = try await stage.post("/replays", ids).decoded()
+            #expect(replay.ids == ["000000ab-1", "000000ab-2"] && replay.matched == 2)
             let retried: API.Delivery = try await stage.post("/deliveries/000000cd-7/retry").decoded()
             #expect(retried.id == "000000ab-2" && retried.state == "pending")
             let canceled: API.Delivery = try await stage.post("/deliveries/000000cd-7/cancel").decoded()

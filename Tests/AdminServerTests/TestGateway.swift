@@ -135,6 +135,12 @@ actor TestArchive: DeliveryArchive {
         records.first { $0.summary.id == id || $0.summary.sentID == id }
     }
 
+    func ids(sentAs ids: Set<DeliveryID>) -> [DeliveryID: DeliveryID] {
+        records.map(\.summary).reduce(into: [:]) { found, summary in
+            if let sent = summary.sentID, ids.contains(sent) { found[sent] = summary.id }
+        }
+    }
+
     func retry(_ id: DeliveryID, now: Timestamp) -> DeliveryChange {
         change(id, if: { $0 != .inFlight }) { $0.state = .pending }
     }

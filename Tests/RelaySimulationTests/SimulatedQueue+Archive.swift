@@ -19,6 +19,10 @@ extension SimulatedQueue: DeliveryArchive {
         try await read { () throws(QueueError) in try await self.disk.content.record(id) }
     }
 
+    func ids(sentAs ids: Set<DeliveryID>) async throws(QueueError) -> [DeliveryID: DeliveryID] {
+        try await read { () throws(QueueError) in try await self.disk.content.ids(sentAs: ids) }
+    }
+
     // MARK: One delivery
 
     func retry(_ id: DeliveryID, now: Timestamp) async throws(QueueError) -> DeliveryChange {

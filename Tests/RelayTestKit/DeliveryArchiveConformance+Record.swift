@@ -131,7 +131,10 @@ extension DeliveryArchiveConformance {
             #expect(record.attempts == [RecordedAttempt(attempt, replay: 0)] && record.response == .page("sorry"))
             try await queue.storeDead(.event(at: 2))
             #expect(try await queue.record(sent) == record)
-            #expect(try await queue.record(DeliveryID(queue: sent.queue, sequence: 8)) == nil)
+            let unknown = DeliveryID(queue: sent.queue, sequence: 8)
+            #expect(try await queue.record(unknown) == nil)
+            #expect(try await queue.ids(sentAs: [sent, unknown, summary.id]) == [sent: summary.id])
+            #expect(try await queue.ids(sentAs: []) == [:])
         },
         Fact("a history takes no room from deliveries, and where it grows too large the oldest lose theirs") { make in
             let limits = QueueLimits(maxBytes: 64 << 10)
