@@ -100,7 +100,10 @@ extension API {
         }
 
         package struct Queue: Codable, Sendable, Equatable {
+            /// It does all that it is asked for.
             package var isWritable: Bool
+            /// What it does not do; absent while it does everything.
+            package var failing: [Failing]?
             /// Deliveries that are not settled.
             package var waiting: Int
             package var oldestReceivedAt: String?
@@ -109,8 +112,23 @@ extension API {
             /// Removed by `when_full: drop_oldest` since the start.
             package var dropped: Int
 
-            package init(isWritable: Bool, waiting: Int, oldestReceivedAt: String?, dead: Int, dropped: Int) {
+            package struct Failing: Codable, Sendable, Equatable {
+                /// `store`, `settle`, `lease` or `prune`.
+                package var operation: String
+                package var detail: String
+
+                package init(operation: String, detail: String) {
+                    self.operation = operation
+                    self.detail = detail
+                }
+            }
+
+            package init(
+                isWritable: Bool, failing: [Failing]? = nil, waiting: Int, oldestReceivedAt: String?, dead: Int,
+                dropped: Int
+            ) {
                 self.isWritable = isWritable
+                self.failing = failing
                 self.waiting = waiting
                 self.oldestReceivedAt = oldestReceivedAt
                 self.dead = dead

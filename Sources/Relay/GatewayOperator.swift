@@ -58,10 +58,11 @@ struct GatewayOperator: GatewayControl {
         let configuration = running
         let statuses = connectors.sorted.map(\.status)
         let statistics = await statistics
+        let problems = health.problems
         return await API.Status(
             version: RelayVersion.text, startedAt: startedAt.rfc3339Milliseconds,
             state: state,
-            problems: Readiness(apps: statuses, queueProblem: health.problem).problems,
+            problems: Readiness(apps: statuses, queueProblem: problems.first?.error).problems,
             apps: statuses.map { status in
                 API.Status.App(
                     name: status.app.text, connected: status.connectedCount,
@@ -72,7 +73,10 @@ struct GatewayOperator: GatewayControl {
             },
             backends: shown(statistics),
             queue: .init(
-                isWritable: health.problem == nil, waiting: statistics.values.reduce(0) { $0 + $1.waitingCount },
+                isWritable: problems.isEmpty,
+                failing: problems.isEmpty
+                    ? nil : problems.map { .init(operation: $0.operation.rawValue, detail: "\($0.error)") },
+                waiting: statistics.values.reduce(0) { $0 + $1.waitingCount },
                 oldestReceivedAt: statistics.values.compactMap(\.oldestReceivedAt).min()?.rfc3339Milliseconds,
                 dead: statistics.values.reduce(0) { $0 + $1.dead },
                 dropped: statistics.values.reduce(0) { $0 + $1.dropped }), configuration: loaded)

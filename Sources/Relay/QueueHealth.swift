@@ -26,9 +26,12 @@ package final class QueueHealth: Sendable {
     package init(logger: Logger) { self.logger = logger }
 
     /// Why the queue does not do one of the things it is asked for; nil while it does all of them.
-    package var problem: QueueError? {
+    package var problem: QueueError? { problems.first?.error }
+
+    /// What it does not do, and why.
+    package var problems: [(operation: Operation, error: QueueError)] {
         let failures = failures.withLock { $0 }
-        return Operation.allCases.lazy.compactMap { failures[$0] }.first
+        return Operation.allCases.compactMap { operation in failures[operation].map { (operation, $0) } }
     }
 
     /// Of one who asks for it now and then, and not before the last answer is there. `ended` follows, unless the disk hangs.

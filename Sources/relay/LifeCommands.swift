@@ -53,8 +53,7 @@ struct StatusCommand: AsyncParsableCommand {
         let queue = status.queue
         let waits = queue.waiting > 0 ? ", the oldest for \(Age.since(queue.oldestReceivedAt))" : ""
         lines.append(
-            "queue: " + (queue.isWritable ? Paint.green("stores") : Paint.red("DOES NOT STORE"))
-                + ", \(queue.waiting) waiting\(waits), \(queue.dead) dead"
+            "queue: " + words(queue) + ", \(queue.waiting) waiting\(waits), \(queue.dead) dead"
                 + (queue.dropped > 0 ? ", \(queue.dropped) dropped" : ""))
         let backends = status.backends
         let held = backends.filter(\.isHeld)
@@ -75,6 +74,17 @@ struct StatusCommand: AsyncParsableCommand {
             lines += refused.mistakes.map { "  \($0)".printable }
         }
         return lines
+    }
+
+    /// Whether it stores, and what fails.
+    private static func words(_ queue: API.Status.Queue) -> String {
+        let failing = queue.failing ?? []
+        let stores = queue.isWritable || !failing.isEmpty && !failing.contains { $0.operation == "store" }
+        let work = ["store": "storing", "settle": "recording outcomes", "lease": "reading", "prune": "retention"]
+        return
+            ([stores ? Paint.green("stores") : Paint.red("DOES NOT STORE")]
+            + failing.map { Paint.red("\(work[$0.operation] ?? $0.operation) fails: \($0.detail)".printable) })
+            .joined(separator: "; ")
     }
 
     private static func hint(_ status: API.Status) {

@@ -75,6 +75,24 @@ struct CommandClientTests {
     }
 
     @Test(
+        "status says what the queue does not do, and that it stores while it does",
+        arguments: [
+            (#""is_writable":true"#, "queue: stores, 0 waiting"),
+            (
+                #""is_writable":false,"failing":[{"operation":"prune","detail":"queue unavailable: disk I/O error"}]"#,
+                "queue: stores; retention fails: queue unavailable: disk I/O error, 0 waiting"
+            ),
+            (
+                #""is_writable":false,"failing":[{"operation":"store","detail":"queue full"},{"operation":"lease","detail":"x"}]"#,
+                "queue: DOES NOT STORE; storing fails: queue full; reading fails: x, 0 waiting"
+            ),
+        ])
+    func queueWords(queue: String, line: String) async throws {
+        let end = try await PlayedRelay.run(["status"]) { _ in .json(Self.status("running", queue: queue)) }
+        #expect(end.output.split(separator: "\n").contains { $0.hasPrefix(line) }, "\(end.output)")
+    }
+
+    @Test(
         "a command whose output nobody reads any more ends, and well",
         arguments: [
             // Events, or none: then the heartbeat tells.
@@ -126,10 +144,10 @@ struct CommandClientTests {
         """
     }
 
-    private static func status(_ state: String) -> String {
+    private static func status(_ state: String, queue: String = #""is_writable":true"#) -> String {
         """
         {"apps":[],"backends":[],"configuration":{"fingerprint":"","generation":1,"loaded_at":""},"problems":[],\
-        "queue":{"dead":0,"dropped":0,"is_writable":true,"waiting":0},"started_at":"2026-11-23T09:11:47.123Z",\
+        "queue":{"dead":0,"dropped":0,"waiting":0,\(queue)},"started_at":"2026-11-23T09:11:47.123Z",\
         "state":"\(state)","version":"1"}
         """
     }
