@@ -155,6 +155,8 @@ extension AdminHandlers {
             let step = min(Self.deleteStep, limit - deleted)
             let count: Int
             do throws(QueueError) {
+                // Relay ends: what is left is not waited for.
+                guard !Task.isCancelled else { throw QueueError(.closed, "Relay ends") }
                 count = try await archive.delete(filter, limit: step)
             } catch {
                 guard deleted > 0 else { throw error }

@@ -60,11 +60,7 @@ package struct AdminServer: Service, CustomStringConvertible {
             responder: responder, address: listener.address, limits: limits, onListening: onListening, logger: logger)
         // A stream has no end of its own, and the server waits for its responses.
         try await withGracefulShutdownHandler {
-            do {
-                try await application.run()
-            } catch {
-                throw ListenError("the admin API", on: listener.address, error)
-            }
+            try await application.serve("the admin API", on: listener.address, limits)
         } onGracefulShutdown: {
             handlers.feed.close()
         }

@@ -7,7 +7,8 @@ import NIOHTTP1
 import NIOHTTPTypes
 
 /// Stands behind the HTTP codec, and has a timer for each thing that a peer can be waited for: the next head (`idling`),
-/// the rest of a body (`reading`), and that it takes what was written (`writing`).
+/// the rest of a body (`reading`), that it takes what was written (`writing`); and for all of it once the server ends
+/// (`ending`).
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
@@ -18,6 +19,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var idling: Scheduled<Void>?
     private var reading: Scheduled<Void>?
     private var writing: Scheduled<Void>?
+    private var ending: Scheduled<Void>?
     /// Requests whose response has not been written.
     private var openRequests = 0
     private var progress = WriteProgress()
@@ -84,6 +86,13 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is ChannelShouldQuiesceEvent {
+            ending = later(context, after: limits.shutdownTimeout) { _ in context.close(promise: nil) }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     /// What is no HTTP, or too much of it, gets its problem, too; in the midst of a request it is the body's reader who
     /// is told.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -115,7 +124,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func stopWaiting() {
-        for timer in [idling, reading, writing] { timer?.cancel() }
+        for timer in [idling, reading, writing, ending] { timer?.cancel() }
     }
 
     private func later(

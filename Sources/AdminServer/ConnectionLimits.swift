@@ -4,6 +4,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import RelayCore
+import ServiceLifecycle
 
 /// What one peer, and all of them, can take.
 package struct ConnectionLimits: Sendable {
@@ -21,6 +22,9 @@ package struct ConnectionLimits: Sendable {
     /// A peer that reads nothing of what is there for it is cut off after this time, at most twice of it. One that reads,
     /// however slowly, gets all.
     package var writeTimeout = Duration.seconds(30)
+    /// From when the group shuts down to the end of all that is under way: then handlers are canceled, and connections
+    /// closed.
+    package var shutdownTimeout = Duration.seconds(1)
 
     package init() {}
 }
@@ -45,5 +49,26 @@ extension Application {
                 availableConnectionsDelegate: .maximum(limits.connections, logger: logger)),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) },
             logger: logger)
+    }
+
+    /// Serves until the group shuts down. Who is being answered then, or sends or reads slowly, does not hold up the end.
+    ///
+    /// Throws `ListenError` when it cannot listen.
+    /// - Parameter what: is served, for messages.
+    func serve(_ what: String, on address: ListenAddress, _ limits: ConnectionLimits) async throws {
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await self.run() }
+                group.addTask {
+                    guard (try? await gracefulShutdown()) != nil else { return }
+                    try? await Task.sleep(for: limits.shutdownTimeout)
+                }
+                // The first to end: the server, or its time.
+                try await group.next()
+                group.cancelAll()
+            }
+        } catch {
+            throw ListenError(what, on: address, error)
+        }
     }
 }

@@ -56,11 +56,7 @@ package struct HealthServer: Service {
         let application = Application(
             responder: makeRouter().buildResponder(), address: address, limits: limits, onListening: onListening,
             logger: logger)
-        do {
-            try await application.run()
-        } catch {
-            throw ListenError("health", on: address, error)
-        }
+        try await application.serve("health", on: address, limits)
     }
 
     /// Exposed for tests, which need no socket.

@@ -91,6 +91,16 @@ struct ConnectionGuardTests {
         #expect(channel.isActive)
     }
 
+    @Test("a second for whatever is under way when the server ends")
+    func shutdown() throws {
+        try receive(.head(Self.head))
+        channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        channel.embeddedEventLoop.advanceTime(by: .milliseconds(999))
+        #expect(channel.isActive)
+        channel.embeddedEventLoop.advanceTime(by: .milliseconds(1))
+        #expect(!channel.isActive)
+    }
+
     // MARK: Steps
 
     private static let head = HTTPRequest(method: .get, scheme: nil, authority: "localhost", path: "/")

@@ -62,9 +62,15 @@ actor TestGateway: GatewayControl {
         return self.backend(backend) != nil
     }
 
+    /// Called when a backend is tested, before the answer.
+    private var whileTesting: @Sendable () async -> Void = {}
+
+    func set(whileTesting: @escaping @Sendable () async -> Void) { self.whileTesting = whileTesting }
+
     /// Only `orders` is right.
-    func test(_ backend: BackendName) -> API.BackendTest? {
-        self.backend(backend).map { shown in
+    func test(_ backend: BackendName) async -> API.BackendTest? {
+        await whileTesting()
+        return self.backend(backend).map { shown in
             shown.name == "orders"
                 ? API.BackendTest(
                     isOk: true, status: 200, challengeReturned: true, durationMs: 3, reason: nil, detail: nil)

@@ -53,6 +53,17 @@ struct ShutdownTests {
         }
     }
 
+    @Test("what is asked of the admin API does not hold up the end")
+    func adminRequest() async throws {
+        try await Stage.with(relay: .init(backend: "timeout: 10m"), backend: { _ in .silence }) { stage in
+            async let tested = stage.relay.command("backends", "test", "app")
+            _ = await stage.backend.requests(atLeast: 1)
+            #expect(await stage.relay.terminate() == 0)
+            let end = try await tested
+            #expect(end.code != 0)
+        }
+    }
+
     @Test("a second signal ends a drain at once, with 143")
     func secondSignal() async throws {
         try await Stage.with(backend: { _ in .silence }) { stage in
