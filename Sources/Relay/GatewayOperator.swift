@@ -189,10 +189,7 @@ struct GatewayOperator: GatewayControl {
         return API.BackendTest(
             isOk: verification.isVerified, status: result.status,
             challengeReturned: verification.isChallengeReturned, durationMs: took,
-            reason: result.outcome.reason?.description,
-            detail: verification.isVerified || !result.detail.isEmpty
-                ? result.detail.isEmpty ? nil : result.detail
-                : "the challenge did not come back: fine for an app that was never a Slack request URL")
+            reason: result.outcome.reason?.description, detail: verification.detail)
     }
 
     func heldBackends() async -> Set<BackendName> {
@@ -229,5 +226,20 @@ struct GatewayOperator: GatewayControl {
         case .draining: .draining
         case .none: traffic.isDraining ? .draining : .running
         }
+    }
+}
+
+extension URLVerification {
+    /// For people; nil: there is nothing to say.
+    fileprivate var detail: String? {
+        var details = result.detail.isEmpty ? [] : [result.detail]
+        if !isVerified, details.isEmpty {
+            details.append("the challenge did not come back: fine for an app that was never a Slack request URL")
+        }
+        if untriedApps > 0 {
+            let seconds = Self.longest.milliseconds / 1_000
+            details.append("not tried any more after \(seconds) s: the signing secrets of \(untriedApps) apps")
+        }
+        return details.isEmpty ? nil : details.joined(separator: "; ")
     }
 }

@@ -10,8 +10,14 @@ package struct URLVerification: Sendable, Equatable {
     package var result: AttemptResult
     /// Whether the challenge came back in the body.
     package var isChallengeReturned: Bool
+    /// Apps that it was not signed for any more, because too much time had gone.
+    package var untriedApps = 0
 
     package var isVerified: Bool { result.outcome == .accepted && isChallengeReturned }
+
+    /// Of all apps together, but for the last request: that has the backend's `timeout`, so that with the longest one (10
+    /// minutes) the end comes before the command line has waited enough (11 minutes).
+    package static let longest = Duration.seconds(45)
 
     /// Random letters and digits.
     package static func makeChallenge() -> String { String(UInt64.random(in: .min ... .max), radix: 36) + "relay" }
@@ -54,10 +60,17 @@ extension WebhookSender {
     }
 
     /// The same of a backend that may belong to any of these apps: signed for one after the other until it is verified,
-    /// where it has no `signing` of its own. Returns the best that came of it, of equals the first.
+    /// where it has no `signing` of its own. Returns the best that came of it, of equals the first. After
+    /// `URLVerification.longest` no further request is begun.
     package func verifyURL(of backend: Backend, apps: [AppName]) async -> URLVerification? {
+        let end = now().advanced(by: URLVerification.longest)
+        let apps = backend.signing.isEmpty ? apps : Array(apps.prefix(1))
         var best: URLVerification?
-        for app in backend.signing.isEmpty ? apps : Array(apps.prefix(1)) {
+        for (index, app) in apps.enumerated() {
+            guard index == 0 || now() < end else {
+                best?.untriedApps = apps.count - index
+                break
+            }
             guard let verification = await verifyURL(of: backend.name, app: app) else { return nil }
             if best.map({ $0.rank < verification.rank }) ?? true { best = verification }
             guard !verification.isVerified, verification.mayDependOnSignature else { break }

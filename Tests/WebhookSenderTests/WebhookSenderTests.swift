@@ -109,6 +109,25 @@ import WebhookSender
         #expect(away?.result.outcome == .failed(.connectionRefused))
     }
 
+    @Test("one that answers slowly is not tried for app after app without an end, and the result says so")
+    func urlVerificationIsBounded() async throws {
+        let time = Mutex(started)
+        let script: RecordingBackend.Script = { _ in
+            time.withLock { $0 = $0.advanced(by: .seconds(20)) }
+            return .status(401)
+        }
+        try await withSender(answer: script, now: { time.withLock { $0 } }) { server, sender in
+            let apps = (1...20).map { AppName("app\($0)") }
+            let backend = Backend(name: "b", url: server.url)
+            let secrets = Dictionary(uniqueKeysWithValues: apps.map { ($0, SecretReference.environment("APP")) })
+            let verification = try #require(
+                await sender.reconfigured(backends: [backend], signingSecrets: secrets)
+                    .verifyURL(of: backend, apps: apps))
+            #expect(server.requests.count == 3 && verification.untriedApps == 17)
+            #expect(verification.result.status == 401)
+        }
+    }
+
     @Test("a backend without a URL for events, and one that is unknown, is not asked")
     func noURLVerification() async throws {
         try await withSender(configure: { $0 = Backend(name: "b", urls: [.command: nowhere]) }) { backend, sender in
