@@ -45,7 +45,7 @@ package struct Composition: Sendable {
     ///
     /// Throws `QueueError` when the queue cannot be opened, `ListenError` when a port cannot be listened on.
     package func run(until signals: EndSignals) async throws {
-        let drainRequest = DrainRequest()
+        let drainRequest = DrainRequest(timeout: configuration.drainTimeout)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await signals.run(drainRequest, logger: logger) }
             tasks.addTask { try await run(drainRequest) }
@@ -81,6 +81,7 @@ package struct Composition: Sendable {
         let first = factory.makeGeneration(configuration)
         try await factory.sayWhatDoesNotFit(first)
         let current = CurrentGeneration(first)
+        drainRequest.drains { current.value.configuration.drainTimeout }
         let dispatchers = Dispatchers()
         for backend in configuration.backends {
             dispatchers.set(factory.makeDispatcher(backend, first, pause: pauses[backend.name]), for: backend.name)

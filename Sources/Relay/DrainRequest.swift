@@ -20,13 +20,21 @@ final class DrainRequest: Sendable {
     private let ends: AsyncStream<Void>
     private let toEnd: AsyncStream<Void>.Continuation
     private let state = Mutex((progress: Progress.none, isEnding: false))
+    private let timeout: Mutex<@Sendable () -> Duration>
 
-    init() {
+    /// - Parameter timeout: `drain_timeout`.
+    init(timeout: Duration) {
+        self.timeout = Mutex { timeout }
         (requests, sink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (ends, toEnd) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     var progress: Progress { state.withLock { $0.progress } }
+
+    /// How long a drain takes at most, as the configuration that holds has it.
+    var drainTimeout: Duration { timeout.withLock { $0 }() }
+
+    func drains(within timeout: @escaping @Sendable () -> Duration) { self.timeout.withLock { $0 = timeout } }
 
     /// A signal has come.
     var isEnding: Bool { state.withLock { $0.isEnding } }

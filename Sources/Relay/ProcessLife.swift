@@ -40,15 +40,29 @@ package struct EndSignals: Sendable {
 
     package init() async { signals = await UnixSignalsSequence(trapping: .sigterm, .sigint) }
 
-    /// The first one drains, the second ends the process at once. Runs until its task is canceled.
+    /// For the end of what comes after the drain, and for the file of the queue to be closed.
+    private static let grace = Duration.seconds(4)
+
+    /// The first one drains, the second ends the process at once; so does an end that takes too long, as on a disk that
+    /// hangs. Runs until its task is canceled.
     func run(_ drainRequest: DrainRequest, logger: Logger) async {
-        var count = 0
-        for await signal in signals {
-            count += 1
-            // Somebody is in a hurry: durable state is safe at any moment.
-            if count > 1 { _exit(128 + signal.number) }
-            drainRequest.end()
-            logger.notice("draining", metadata: [LogKey.signal: "\(signal)"])
+        await withDiscardingTaskGroup { group in
+            var count = 0
+            for await signal in signals {
+                count += 1
+                // Somebody is in a hurry: durable state is safe at any moment.
+                if count > 1 { _exit(128 + signal.number) }
+                drainRequest.end()
+                logger.notice("draining", metadata: [LogKey.signal: "\(signal)"])
+                let longest = drainRequest.drainTimeout + Self.grace
+                group.addTask {
+                    guard (try? await Task.sleep(for: longest)) != nil else { return }
+                    logger.critical(
+                        "the end takes too long: the process exits without it; what is stored is safe",
+                        metadata: [LogKey.waitMilliseconds: "\(longest.milliseconds)"])
+                    _exit(1)
+                }
+            }
         }
     }
 }

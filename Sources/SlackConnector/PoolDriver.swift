@@ -25,7 +25,7 @@ struct PoolDriver: ~Copyable {
 
     init(_ connector: SlackConnector) {
         self.connector = connector
-        pool = PoolStateMachine(configuration: connector.configuration.pool)
+        pool = PoolStateMachine(configuration: connector.configuration.pool, now: .uptime)
         blindWindows = connector.status.blindWindows
         show()
     }

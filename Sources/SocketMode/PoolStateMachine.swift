@@ -126,10 +126,12 @@ package struct PoolStateMachine: ~Copyable {
         var failureCount: UInt64
     }
 
-    /// - Parameter lastConnection: the number before that of the first connection.
-    package init(configuration: PoolConfiguration, lastConnection: UInt64 = 0) {
+    /// - Parameters:
+    ///   - lastConnection: the number before that of the first connection.
+    ///   - now: as in `handle`.
+    package init(configuration: PoolConfiguration, lastConnection: UInt64 = 0, now: Duration) {
         self.configuration = configuration
-        self.slots = Array(repeating: Slot(emptySince: .zero), count: max(1, configuration.connections))
+        self.slots = Array(repeating: Slot(emptySince: now), count: max(1, configuration.connections))
         self.backoff = Backoff(initial: configuration.backoffInitial, maximum: configuration.backoffMaximum)
         self.capacityBackoff = configuration.capacityBackoff
         self.lastConnection = lastConnection

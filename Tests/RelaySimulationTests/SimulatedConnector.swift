@@ -34,7 +34,7 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
         self.process = process
         self.queue = queue
         connections = world.plan.connections
-        pool = PoolStateMachine(configuration: Self.configuration(connections))
+        pool = PoolStateMachine(configuration: Self.configuration(connections), now: .zero)
     }
 
     private static func configuration(_ connections: Int) -> PoolConfiguration {

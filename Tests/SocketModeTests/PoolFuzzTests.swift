@@ -48,7 +48,7 @@ private final class World {
     init(seed: UInt64) {
         random = FuzzRandom(seed: seed)
         slots = Int.random(in: 1...4, using: &random)
-        pool = PoolStateMachine(configuration: PoolConfiguration(connections: slots))
+        pool = PoolStateMachine(configuration: PoolConfiguration(connections: slots), now: .zero)
     }
 
     func send(_ event: PoolStateMachine.Event) {
