@@ -14,7 +14,9 @@ final class PoolHarness {
     private(set) var notices: [PoolStateMachine.Notice] = []
     var random = 0.5
 
-    init(_ configuration: PoolConfiguration = .init()) { pool = PoolStateMachine(configuration: configuration, now: .zero) }
+    init(_ configuration: PoolConfiguration = .init()) {
+        pool = PoolStateMachine(configuration: configuration, now: .zero)
+    }
 
     var status: [PoolStateMachine.SlotStatus] { pool.status }
     var states: [ConnectionState] { pool.status.map(\.state) }
