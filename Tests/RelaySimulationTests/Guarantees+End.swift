@@ -33,6 +33,9 @@ extension Guarantees {
         if world.plan.isPlannedOnly, world.plan.restarts == 0, event.isFirstCopySent, event.copiesSent != 1 {
             violated("5: \(event.name) was sent \(event.copiesSent) times, and there were planned refreshes only")
         }
+        if world.plan.isPlannedOnly, event.accepts.values.contains(where: { $0 != 1 }) {
+            violated("2: \(event.name) was made \(event.accepts) times, and nothing went wrong")
+        }
         for backend in event.owed.sorted() {
             let rows = world.disks.flatMap { disk in
                 disk.rows(of: event.key).filter { $0.delivery.backend == backend }
@@ -54,6 +57,12 @@ extension Guarantees {
             let isReply = person.replies.contains(.payload(post))
             let isFailure = failureSaid(policy.lateMessage, post) || failureSaid(policy.message, post)
             if !isReply, !isFailure { violated("4: what was posted for \(person.name) nobody said") }
+            if isFailure, !isReply, person.failures == 0, world.isUntouched {
+                violated("4: \(person.name) was told of a failure, and there was none")
+            }
+        }
+        if world.isUntouched, world.plan.replicas == 1, person.failures == 0, person.replies.count > 1 {
+            violated("4: what \(person.name) asked for was done twice")
         }
         guard person.acknowledgedAt != nil else { return }
         if let payload = person.acknowledgement {

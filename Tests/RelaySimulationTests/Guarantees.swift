@@ -83,7 +83,9 @@ final class Guarantees {
                 violated("3: \(name) was given up for its order key before its time")
             }
         case .expire where row.delivery.kind == .event: violated("2: \(name) expired, and events do not")
-        case .complete, .deadLetter, .expire, .reschedule: break
+        case .reschedule(let due):
+            if let attempt = settlement.attempt { world.attempts.rescheduled(attempt, at: due, row) }
+        case .complete, .deadLetter, .expire: break
         }
     }
 
@@ -91,6 +93,7 @@ final class Guarantees {
 
     func paused(_ backend: BackendName, _ process: SimulatedProcess, at time: Timestamp?) {
         pauses[Pause(replica: process.replica, backend: backend)] = time
+        if time == nil { world.attempts.resumed(backend, replica: process.replica) }
     }
 
     private func checkPause(_ backend: BackendName, _ process: SimulatedProcess) {
@@ -105,6 +108,18 @@ final class Guarantees {
 
     func asking(_ backend: SimulatedBackend, by process: SimulatedProcess) {
         checkPause(backend.configuration.name, process)
+    }
+
+    /// A backend is being asked for somebody whose answer can come later: Slack is told of it when the time is up.
+    func waiting(_ happening: Happening, until deadline: Timestamp, by process: SimulatedProcess) {
+        guard world.plan.diskTroubles == 0 else { return }
+        let envelopes = world.slack.unanswered(happening, by: process)
+        world.at(deadline.advanced(by: .milliseconds(300))) { [world] in
+            guard process.isAlive, happening.asks > 0 else { return }
+            for id in envelopes where !world.slack.hasAcknowledgement(id) && !world.slack.mayBeMissing(id) {
+                world.guarantees.violated("4: \(happening.name) waits on, and Slack was not told in time (\(id))")
+            }
+        }
     }
 
     /// The backends work, but for what they cannot take; and people ask every two minutes, longer than a breaker waits.

@@ -50,8 +50,10 @@ final class Happening {
     var rejections: Set<BackendName> = []
     /// What the asked backend said to the gateway.
     var replies: [BackendReply] = []
-    /// Whether a failure was told to the gateway, or the gateway gave up.
+    /// Failures that were told to the gateway.
     var failures = 0
+    /// Under way.
+    var asks = 0
 
     init(_ number: Int, _ shape: Shape, channel: String, reply: Reply, isPoison: Bool, payload: Payload?) {
         self.number = number
@@ -62,6 +64,9 @@ final class Happening {
         key = shape == .event ? "event/Ev\(number)" : "\(shape)/T\(number)"
         self.payload = payload ?? Payload(key)
     }
+
+    /// Each writes in all channels.
+    var user: String { "U\(number % 3)" }
 
     var name: String { shape == .event ? "Ev\(number)" : "\(shape) \(number)" }
 
@@ -80,7 +85,7 @@ final class Happening {
     func makeEnvelope(id: String, copy: Int, receivedAt: Timestamp) -> Envelope {
         var attributes = EnvelopeAttributes()
         attributes.channel = channel
-        attributes.user = "U-\(channel)"
+        attributes.user = user
         switch shape {
         case .event: attributes.payloadType = "event_callback"
         case .command: attributes.command = "/do"

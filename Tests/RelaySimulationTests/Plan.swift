@@ -167,6 +167,10 @@ enum Sabotage: Sendable {
     /// Each attempt is made twice.
     case attemptsTwice
     case ignoresMaxInFlight
+    /// What is sent has no payload; each attempt is the first.
+    case emptiesDeliveries, forgetsAttempts
+    /// Each answer is taken for a failure of the gateway's own.
+    case misunderstands
     /// Backends are not asked, and said to have accepted.
     case skipsAttempts
     /// Deliveries are given up after one attempt, or after a second at the head of their order key.

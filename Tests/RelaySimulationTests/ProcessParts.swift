@@ -107,12 +107,16 @@ struct ProcessEdges: AttemptSender, AnswerSender, ResponsePoster, @unchecked Sen
         }
         if world.sabotage == .skipsAttempts { return AttemptResult(.accepted, status: 200) }
         if world.sabotage == .attemptsTwice {
-            async let first = backend.attempt(delivery, by: process, on: disk)
-            async let second = backend.attempt(delivery, by: process, on: disk)
+            async let first = backend.attempt(delivery, number, by: process, on: disk)
+            async let second = backend.attempt(delivery, number, by: process, on: disk)
             _ = await first
             return await second
         }
-        return await backend.attempt(delivery, by: process, on: disk)
+        var delivery = delivery
+        if world.sabotage == .emptiesDeliveries { delivery.payload = Payload("") }
+        let result = await backend.attempt(
+            delivery, world.sabotage == .forgetsAttempts ? 1 : number, by: process, on: disk)
+        return world.sabotage == .misunderstands ? AttemptResult(.failed(.requestError)) : result
     }
 
     func ask(_ delivery: Delivery, attempt number: Int, deadline: Timestamp) async -> AskResult {

@@ -56,6 +56,16 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
 
         var isAccepted: Bool { status.map { 200..<300 ~= $0 } ?? false }
 
+        /// What it means for the delivery (docs/architecture.md).
+        var verdict: String {
+            switch status {
+            case .some(200..<300): "accepted"
+            case .some where noRetry: "rejected"
+            case 400, 410, 413, 414, 415, 422: "rejected"
+            default: "failed"
+            }
+        }
+
         /// As WebhookSender says it.
         var result: AttemptResult {
             guard let status else { return AttemptResult(.failed(reason)) }
@@ -112,8 +122,11 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
 
     // MARK: Deliveries
 
-    func attempt(_ delivery: Delivery, by process: SimulatedProcess, on disk: SimulatedDisk) async -> AttemptResult {
+    func attempt(
+        _ delivery: Delivery, _ number: Int, by process: SimulatedProcess, on disk: SimulatedDisk
+    ) async -> AttemptResult {
         let sequence = Int(delivery.id.sequence)
+        world.attempts.begins(delivery, number: number, row: disk[sequence], by: process, configuration)
         let others = underWay[process.replica, default: []]
         world.guarantees.attempting(sequence, others: others, by: process, on: disk, self)
         underWay[process.replica, default: []].append(sequence)
@@ -135,6 +148,10 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
         world.note(
             "\(delivery.backend) says \(reaction.status.map(String.init) ?? reaction.reason.description) to \(disk[sequence].key ?? "") "
                 + "(\(delivery.id.sequence) of \(process.name), attempt \(delivery.attemptsMade + 1))")
+        if result.outcome.word != reaction.verdict {
+            world.guarantees.violated("2: \(reaction.status ?? 0) was taken for \(result.outcome.word)")
+        }
+        world.attempts.ends(result, by: process, configuration)
         world.met(result.outcome.reason?.description ?? result.outcome.word)
         switch result.outcome {
         case .accepted: break
@@ -155,6 +172,10 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
             return AskResult(AttemptResult(.failed(.connectionReset)))
         }
         world.guarantees.asking(self, by: process)
+        world.attempts.asks(process, configuration)
+        happening.asks += 1
+        defer { happening.asks -= 1 }
+        if happening.isMessage { world.guarantees.waiting(happening, until: deadline, by: process) }
         let reaction = react(to: happening)
         let isCut = (try? await world.clock.sleep(for: reaction.time)) == nil
         if reaction.isTaken { happening.accepts[configuration.name, default: 0] += 1 }
@@ -162,6 +183,7 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
         world.note(
             "\(configuration.name), asked by \(process.name) for \(happening.name), says "
                 + "\(reaction.status.map(String.init) ?? reaction.reason.description)")
+        world.attempts.answered(reaction.result, by: process, configuration)
         guard reaction.isAccepted, reaction.status == 200 else {
             happening.failures += 1
             if reaction.noRetry { happening.rejections.insert(configuration.name) }

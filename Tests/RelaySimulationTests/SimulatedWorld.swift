@@ -6,6 +6,8 @@ import RelayTestKit
 /// The same seed gives the same run on every machine. Everything runs on the thread that calls `run`.
 final class SimulatedWorld: @unchecked Sendable {
     private static let start = Timestamp(millisecondsSinceEpoch: 0)
+    /// Of a run: a usual one takes 4,000.
+    private static let mostSteps = 5_000_000
 
     let plan: Plan
     let sabotage: Sabotage?
@@ -35,6 +37,7 @@ final class SimulatedWorld: @unchecked Sendable {
     private(set) lazy var slack = SimulatedSlack(self)
     private(set) lazy var person = SimulatedPerson(self)
     private(set) lazy var guarantees = Guarantees(self)
+    private(set) lazy var attempts = AttemptModel(self)
     private(set) lazy var backends = Dictionary(
         uniqueKeysWithValues: plan.backends.map { ($0.name, SimulatedBackend($0, self)) })
 
@@ -54,6 +57,9 @@ final class SimulatedWorld: @unchecked Sendable {
     var violations: [String] { guarantees.violations }
     /// Nothing but what was planned has happened to connections.
     var isCalm: Bool { plan.connectionTroubles == 0 && plan.slackTroubles == 0 && plan.kills + plan.personActs == 0 }
+
+    /// No gateway ended before its time, and no person did anything to one.
+    var isUntouched: Bool { plan.kills + plan.restarts + plan.personActs == 0 }
 
     func met(_ end: String) { ends.insert(end) }
 
@@ -102,6 +108,7 @@ final class SimulatedWorld: @unchecked Sendable {
                 continue
             }
             endOfMoment()
+            if steps > Self.mostSteps { guarantees.violated("rest: \(steps) steps, and no end") }
             if !clock.advance() {
                 guarantees.violated("rest: nothing happens any more")
                 break
