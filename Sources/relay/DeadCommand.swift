@@ -14,7 +14,7 @@ struct DeadCommand: AsyncParsableCommand {
             abstract: "List dead letters and expired deliveries, the newest first.",
             discussion: """
                 CLASS says whose matter it is: backend (it refused or failed), relay (the request could not be made), policy (egress, \
-                order_block_max), expiry (past max_age).
+                order_block_max), expiry (past max_age). Deliveries in any state: `relay deliveries list`.
 
                 Example:
                   relay dead list --backend orders --since 2h
@@ -22,7 +22,7 @@ struct DeadCommand: AsyncParsableCommand {
                 \(AdminOption.codes)
                 """)
 
-        @OptionGroup var states: DeadStates
+        @OptionGroup var states: StateOptions<GivenUpState>
         @OptionGroup var filter: FilterOptions
         @OptionGroup var pages: PageOptions
         @OptionGroup var admin: AdminOption
@@ -62,7 +62,8 @@ struct DeadCommand: AsyncParsableCommand {
             abstract: "Make dead letters again, with the same ids.",
             discussion: """
                 By ids, by filters, or --all. Replayed are dead letters; of other states only with --state, and what is named by \
-                its id: exit 1 when one of these cannot be replayed. What a person waited for runs a second time then, and its \
+                its id: exit 1 when one of these cannot be replayed. With --state delivered, what the backend accepted is sent to \
+                it a second time: this is asked first, unless --yes. What a person waited for runs a second time then, and its \
                 answer goes to nobody. A replay goes on when this command ends, and when the relay \
                 is restarted: `relay replays list` shows it. How fast deliveries are made is the backend's limit, and --per-second.
 
@@ -74,7 +75,7 @@ struct DeadCommand: AsyncParsableCommand {
 
         @Argument(help: "Ids of deliveries.")
         var ids: [String] = []
-        @OptionGroup var states: DeadStates
+        @OptionGroup var states: StateOptions<ReplayableState>
         @OptionGroup var filter: FilterOptions
         @Flag(help: "All dead letters.")
         var all = false
@@ -84,6 +85,8 @@ struct DeadCommand: AsyncParsableCommand {
         var dryRun = false
         @Flag(help: "Do not wait for the replay's end.")
         var noWait = false
+        @Flag(help: "Do not ask about delivered ones.")
+        var yes = false
         @OptionGroup var admin: AdminOption
 
         func validate() throws {
@@ -99,14 +102,18 @@ struct DeadCommand: AsyncParsableCommand {
             var order = API.ReplayOrder(perSecond: perSecond)
             if ids.isEmpty { order.filter = filter.filter(states: states.given(or: ["dead"])) } else { order.ids = ids }
             if dryRun {
-                order.dryRun = true
-                let body = try await client.post("/replays", body: order, timeout: AdminClient.longTimeout)
-                let found: API.Matched = try AdminClient.decode(body)
+                let (found, body) = try await Self.count(order, client)
                 switch admin.output {
                 case .table: print("\(found.isAtLeast ? "at least " : "")\(found.matched) would be replayed")
                 case .json: printJSON(body)
                 }
                 return try Self.requireAll(ids, matched: found.matched)
+            }
+            if states.state.contains(.delivered), !yes {
+                let (found, _) = try await Self.count(order, client)
+                try Terminal.confirm(
+                    "Make \(found.isAtLeast ? "at least " : "")\(found.matched) again, and what was delivered a second time?",
+                    isConfirmed: false)
             }
             var body = try await client.post("/replays", body: order, timeout: AdminClient.longTimeout)
             var replay: API.Replay = try AdminClient.decode(body)
@@ -127,6 +134,15 @@ struct DeadCommand: AsyncParsableCommand {
             if replay.state == "canceled" { throw CommandFailure(.failed, "replay \(replay.id) was canceled") }
             // Its own ids: two that were named may be those of one delivery.
             try Self.requireAll(replay.ids ?? ids, matched: replay.matched)
+        }
+
+        private static func count(
+            _ order: API.ReplayOrder, _ client: AdminClient
+        ) async throws -> (found: API.Matched, body: [UInt8]) {
+            var order = order
+            order.dryRun = true
+            let body = try await client.post("/replays", body: order, timeout: AdminClient.longTimeout)
+            return (try AdminClient.decode(body), body)
         }
 
         private func tell(_ replay: API.Replay) {
@@ -164,7 +180,7 @@ struct DeadCommand: AsyncParsableCommand {
 
         @Argument(help: "Ids of deliveries.")
         var ids: [String] = []
-        @OptionGroup var states: DeadStates
+        @OptionGroup var states: StateOptions<GivenUpState>
         @OptionGroup var filter: FilterOptions
         @Flag(help: "All of them.")
         var all = false
@@ -218,9 +234,26 @@ struct DeadCommand: AsyncParsableCommand {
     }
 }
 
-struct DeadStates: ParsableArguments {
-    @Option(help: ArgumentHelp("dead, expired or canceled; can be repeated.", valueName: "state"))
-    var state: [String] = []
+/// What `dead list` and `dead delete` are about.
+enum GivenUpState: String, ExpressibleByArgument, CaseIterable {
+    case dead
+    case expired
+    case canceled
+}
+
+/// What can be replayed: everything that is settled.
+enum ReplayableState: String, ExpressibleByArgument, CaseIterable {
+    case dead
+    case expired
+    case canceled
+    case delivered
+}
+
+/// States that a command takes; its help and its refusal of any other name them.
+struct StateOptions<State>: ParsableArguments
+where State: ExpressibleByArgument & CaseIterable & RawRepresentable<String> & Sendable {
+    @Option(help: ArgumentHelp("In this state; can be repeated.", valueName: "state"))
+    var state: [State] = []
 
     /// Deliveries are named in one way: by ids, by filters (states are one), or as all.
     func requireOneWay(ids: [String], filter: FilterOptions, all: Bool) throws {
@@ -228,7 +261,7 @@ struct DeadStates: ParsableArguments {
         guard ways == 1 else { throw ValidationError("say which: ids, or filters, or --all") }
     }
 
-    func given(or states: [String]) -> [String] { state.isEmpty ? states : state }
+    func given(or states: [String]) -> [String] { state.isEmpty ? states : state.map(\.rawValue) }
 }
 
 /// A bar on standard error, where that is a terminal.

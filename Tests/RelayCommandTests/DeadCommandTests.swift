@@ -1,4 +1,4 @@
-// What is said of replays.
+// What `relay dead` takes, and what is said of replays.
 
 import ArgumentParser
 import Testing
@@ -26,5 +26,27 @@ struct DeadCommandTests {
             try DeadCommand.Replay.parse(["--all", "--per-second=\(rate)"])
         }
         #expect(error.map(DeadCommand.Replay.message) == "--per-second must be 0.001 to 100000, is \(rate)")
+    }
+
+    @Test(
+        "a state that a command does not take is a wrong call, and the refusal names those that it takes",
+        arguments: [
+            (["list", "--state", "pending"], ["dead", "expired", "canceled"]),
+            (["list", "--state", "delivered"], ["dead", "expired", "canceled"]),
+            (["delete", "--state", "delivered"], ["dead", "expired", "canceled"]),
+            (["replay", "--state", "pending"], ["dead", "expired", "canceled", "delivered"]),
+        ])
+    func otherStates(arguments: [String], states: [String]) throws {
+        let error = try #require(throws: (any Error).self) { try DeadCommand.parseAsRoot(arguments) }
+        #expect(DeadCommand.exitCode(for: error) == .validationFailure)
+        let message = DeadCommand.fullMessage(for: error)
+        for state in states { #expect(message.contains("'\(state)'"), "\(message)") }
+    }
+
+    @Test("the help of each command names the states that it takes")
+    func statesInHelp() {
+        #expect(DeadCommand.List.helpMessage(columns: 200).contains("(values: dead, expired, canceled)"))
+        #expect(DeadCommand.Delete.helpMessage(columns: 200).contains("(values: dead, expired, canceled)"))
+        #expect(DeadCommand.Replay.helpMessage(columns: 200).contains("(values: dead, expired, canceled, delivered)"))
     }
 }

@@ -76,6 +76,16 @@ struct AdminTests {
             #expect(Set(replayed.map { $0.header("X-Relay-Delivery-Id") }) == Set(dead.map { $0["id"] as? String }))
             #expect(try await scene.relay("dead", "list").output == "none")
             #expect(try await scene.relay("replays", "list").output.contains(/2 +done +3 +3 +50/))
+
+            // What was delivered is made again when that is said, and not without a question.
+            let unasked = try await scene.relay("dead", "replay", "--state", "delivered")
+            #expect(unasked.code == 2)
+            #expect(unasked.errors.contains("Make 4 again, and what was delivered a second time?"))
+            #expect(
+                try await scene.relay("dead", "replay", "--state", "delivered", "--dry-run").output
+                    == "4 would be replayed")
+            #expect(
+                try await scene.relay("dead", "replay", "--state", "delivered", "--yes").output.contains(" 4 of 4 "))
             tail.send(signal: SIGINT)
             await tail.waitForExit()
 
@@ -84,7 +94,7 @@ struct AdminTests {
             #expect(
                 changes.compactMap { $0["action"] } == [
                     "response.read", "backend.test", "backend.pause", "backend.test", "backend.resume", "replay.create",
-                    "replay.create",
+                    "replay.create", "replay.create",
                 ])
             #expect(Set(changes.map { $0["admin.remote"] }) == ["127.0.0.1"])
             #expect(!scene.running.process.errors.text.contains(Self.token))
