@@ -118,6 +118,9 @@ struct DeadCommand: AsyncParsableCommand {
             var body = try await client.post("/replays", body: order, timeout: AdminClient.longTimeout)
             var replay: API.Replay = try AdminClient.decode(body)
             if !noWait {
+                if replay.state == "running" {
+                    printError("replay \(replay.id) goes on without this command, too: relay replays show \(replay.id)")
+                }
                 let progress = ReplayProgress()
                 while replay.state == "running" {
                     progress.show(replay)
@@ -288,8 +291,19 @@ extension API.Replay {
         let left = withoutPayload > 0 ? "; \(withoutPayload) passed over, because their payload was removed" : ""
         return switch state {
         case "running": "replay \(id) goes on: \(replayed) of \(matched) so far\(left)"
-        case "done": "replay \(id): \(replayed) of \(matched) wait to be made again\(left)"
+        case "done" where matched == 0: "replay \(id) is done: there was nothing to replay"
+        case "done": "replay \(id) is done: \(replayed) of \(matched) replayed\(left)"
         default: "replay \(id) was canceled after \(replayed) of \(matched)\(left)"
         }
+    }
+
+    /// What is known of it, for a page about it alone.
+    var fields: [(name: String, value: String)] {
+        var fields = [("replay", "\(id)"), ("state", state), ("replayed", "\(replayed) of \(matched)")]
+        if withoutPayload > 0 { fields.append(("passed over", "\(withoutPayload), because their payload was removed")) }
+        if let perSecond { fields.append(("per second", "\(perSecond)")) }
+        fields.append(("created", Age.moment(createdAt)))
+        if let endedAt { fields.append(("ended", Age.moment(endedAt))) }
+        return fields + [("which", which)]
     }
 }

@@ -272,16 +272,16 @@ enum DeliveryPage {
         var fields = [
             ("delivery", delivery.id), ("state", delivery.state), ("backend", delivery.backend),
             ("route", delivery.route), ("app", delivery.app), ("kind", delivery.kind),
-            ("envelope", delivery.envelopeId), ("received", moment(delivery.receivedAt)),
+            ("envelope", delivery.envelopeId), ("received", Age.moment(delivery.receivedAt)),
         ]
         if let sent = delivery.sentId { fields.insert(("sent as", sent), at: 1) }
         if let key = delivery.orderKey { fields.append(("order key", key)) }
         if delivery.state == "held" {
             fields.append(("next attempt", "when its backend works again, or is resumed"))
         } else if let due = delivery.due {
-            fields.append(("next attempt", moment(due)))
+            fields.append(("next attempt", Age.moment(due)))
         }
-        if let settled = delivery.settledAt { fields.append(("settled", moment(settled))) }
+        if let settled = delivery.settledAt { fields.append(("settled", Age.moment(settled))) }
         if let reason = delivery.deadReason {
             fields.append(("given up", "\(reason) (class \(delivery.class ?? "-"))"))
         }
@@ -312,8 +312,6 @@ enum DeliveryPage {
         }
         return [""] + table.lines()
     }
-
-    private static func moment(_ time: String) -> String { "\(time) (\(Age.relative(time)))" }
 
     private static func content(_ content: API.Content) -> [String] {
         guard content.bytes > 0 else { return ["  (empty)"] }

@@ -41,6 +41,8 @@ struct ReplaysCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Say how far a replay is.",
             discussion: """
+                Replayed is what was made due again; what became of it: `relay deliveries list`.
+
                 Example:
                   relay replays show 3
 
@@ -55,8 +57,7 @@ struct ReplaysCommand: AsyncParsableCommand {
             let body = try await admin.connect().get("/replays/\(id)")
             guard admin.output == .table else { return printJSON(body) }
             let replay: API.Replay = try AdminClient.decode(body)
-            print(replay.summary)
-            print("which: \(replay.which)".printable)
+            Fields.print(replay.fields)
             if replay.state == "running" { Terminal.hint("stop it: relay replays cancel \(replay.id)") }
         }
     }
@@ -65,6 +66,8 @@ struct ReplaysCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Stop a replay; what it replayed stays replayed.",
             discussion: """
+                Exit 1 when it was done already.
+
                 Example:
                   relay replays cancel 3
 
@@ -77,8 +80,12 @@ struct ReplaysCommand: AsyncParsableCommand {
 
         func run() async throws {
             let body = try await admin.connect().post("/replays/\(id)/cancel")
+            let replay: API.Replay = try AdminClient.decode(body)
+            guard replay.state == "canceled" else {
+                throw CommandFailure(.failed, "nothing is left to cancel: \(replay.summary)")
+            }
             guard admin.output == .table else { return printJSON(body) }
-            print((try AdminClient.decode(body) as API.Replay).summary)
+            print(replay.summary)
         }
     }
 }

@@ -108,6 +108,9 @@ enum Age {
         return elapsed >= .zero ? "\(text(elapsed)) ago" : "in \(text(.zero - elapsed))"
     }
 
+    /// `2026-11-23T09:30:00.000Z (3m ago)`
+    static func moment(_ time: String) -> String { "\(time) (\(relative(time)))" }
+
     /// How long since: `3m`; a dash for none.
     static func since(_ time: String?, now: Timestamp = SystemClock().now) -> String {
         guard let moment = time.flatMap({ Timestamp(rfc3339: $0) }) else { return "-" }

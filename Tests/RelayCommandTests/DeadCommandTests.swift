@@ -1,5 +1,6 @@
 // What `relay dead` takes, and what is said of replays.
 
+import AdminServer
 import ArgumentParser
 import Testing
 
@@ -41,6 +42,23 @@ struct DeadCommandTests {
         #expect(DeadCommand.exitCode(for: error) == .validationFailure)
         let message = DeadCommand.fullMessage(for: error)
         for state in states { #expect(message.contains("'\(state)'"), "\(message)") }
+    }
+
+    @Test(
+        "a replay that has ended says so, and one of nothing that there was nothing",
+        arguments: [
+            ("running", 5, 2, "replay 3 goes on: 2 of 5 so far"), ("done", 5, 5, "replay 3 is done: 5 of 5 replayed"),
+            ("done", 0, 0, "replay 3 is done: there was nothing to replay"),
+            ("canceled", 5, 2, "replay 3 was canceled after 2 of 5"),
+        ])
+    func summary(state: String, matched: Int, replayed: Int, text: String) throws {
+        let json = """
+            {"id":3,"state":"\(state)","filter":{},"created_at":"2026-11-23T09:30:00.000Z","matched":\(matched),\
+            "replayed":\(replayed),"without_payload":0}
+            """
+        let replay: API.Replay = try AdminClient.decode(Array(json.utf8))
+        #expect(replay.summary == text)
+        #expect(replay.fields.prefix(3).map(\.value) == ["3", state, "\(replayed) of \(matched)"])
     }
 
     @Test("the help of each command names the states that it takes")

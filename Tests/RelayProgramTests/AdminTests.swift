@@ -67,7 +67,7 @@ struct AdminTests {
             #expect(try await scene.relay("dead", "replay", "--all", "--dry-run").output == "3 would be replayed")
             #expect(
                 try await scene.relay("dead", "replay", "--all", "--per-second", "50").output
-                    == "replay 2: 3 of 3 wait to be made again")
+                    == "replay 2 is done: 3 of 3 replayed")
             for letter in dead {
                 let id = try #require(letter["id"] as? String)
                 _ = try #require(await tail.output.first { $0.contains("settled") && $0.contains(id) })
@@ -76,6 +76,15 @@ struct AdminTests {
             #expect(Set(replayed.map { $0.header("X-Relay-Delivery-Id") }) == Set(dead.map { $0["id"] as? String }))
             #expect(try await scene.relay("dead", "list").output == "none")
             #expect(try await scene.relay("replays", "list").output.contains(/2 +done +3 +3 +50/))
+            let ended = try await scene.relay("replays", "show", "2").output
+            #expect(
+                ended.contains(/state: +done/) && ended.contains(/ended: +20/) && ended.contains(/which: +state dead/))
+            let canceled = try await scene.relay("replays", "cancel", "2")
+            #expect(canceled.code == 1 && canceled.output == "")
+            #expect(canceled.errors.contains("nothing is left to cancel: replay 2 is done: 3 of 3 replayed"))
+            #expect(
+                try await scene.relay("dead", "replay", "--all").output
+                    == "replay 3 is done: there was nothing to replay")
 
             // What was delivered is made again when that is said, and not without a question.
             let unasked = try await scene.relay("dead", "replay", "--state", "delivered")
@@ -86,6 +95,13 @@ struct AdminTests {
                     == "4 would be replayed")
             #expect(
                 try await scene.relay("dead", "replay", "--state", "delivered", "--yes").output.contains(" 4 of 4 "))
+
+            // A slow one says at once who it is, and goes on until it is canceled.
+            let slow = try scene.start(
+                "dead", "replay", "--state", "delivered", "--yes", "--per-second", "0.01")
+            _ = try #require(await slow.errors.first(containing: "replay 5 goes on without this command"))
+            #expect(try await scene.relay("replays", "cancel", "5").output.hasPrefix("replay 5 was canceled after "))
+            #expect(await slow.finish().code == 1)
             tail.send(signal: SIGINT)
             await tail.waitForExit()
 
@@ -94,7 +110,8 @@ struct AdminTests {
             #expect(
                 changes.compactMap { $0["action"] } == [
                     "response.read", "backend.test", "backend.pause", "backend.test", "backend.resume", "replay.create",
-                    "replay.create", "replay.create",
+                    "replay.create", "replay.cancel", "replay.create", "replay.create",
+                    "replay.create", "replay.cancel",
                 ])
             #expect(Set(changes.map { $0["admin.remote"] }) == ["127.0.0.1"])
             #expect(!scene.running.process.errors.text.contains(Self.token))
