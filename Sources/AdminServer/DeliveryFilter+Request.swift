@@ -1,6 +1,6 @@
 // Which deliveries a request means: the same words in a query and in a body.
 
-import RelayCore
+package import RelayCore
 
 /// The words of a filter as they came, each with its values.
 struct FilterWords {
@@ -126,16 +126,28 @@ extension DeliveryFilter {
     /// A time, or how long ago it was.
     static func time(_ text: String?, _ name: String, now: Timestamp) throws(Problem) -> Timestamp? {
         guard let text else { return nil }
-        if let time = Timestamp(rfc3339: text) { return time }
+        if let time = Timestamp(momentOrAge: text, now: now) { return time }
+        throw .invalid(name, "must be a time (2026-11-23T09:30:00Z) or an age (90s, 30m, 2h, 7d), is \(quoted(text))")
+    }
+}
+
+extension Timestamp {
+    /// A time as in RFC 3339, or how long ago it was: `90s`, `30m`, `2h`, `7d`; nil: neither.
+    package init?(momentOrAge text: String, now: Timestamp) {
+        if let time = Timestamp(rfc3339: text) {
+            self = time
+            return
+        }
         // Before, or after, all that a timestamp can say: a time nevertheless, if it is one in another year as long.
         if let year = Int(text.prefix(4)), text.first?.isNumber == true {
             let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
             if Timestamp(rfc3339: (isLeap ? "2000" : "2001") + text.dropFirst(4)) != nil {
-                return Timestamp(nanosecondsSinceEpoch: year < 2000 ? .min : .max)
+                self.init(nanosecondsSinceEpoch: year < 2000 ? .min : .max)
+                return
             }
         }
-        if let age = Duration(age: text) { return now.advanced(by: .zero - age) }
-        throw .invalid(name, "must be a time (2026-11-23T09:30:00Z) or an age (90s, 30m, 2h, 7d), is \(quoted(text))")
+        guard let age = Duration(age: text) else { return nil }
+        self = now.advanced(by: .zero - age)
     }
 }
 

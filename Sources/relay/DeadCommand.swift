@@ -260,8 +260,12 @@ where State: ExpressibleByArgument & CaseIterable & RawRepresentable<String> & S
 
     /// Deliveries are named in one way: by ids, by filters (states are one), or as all.
     func requireOneWay(ids: [String], filter: FilterOptions, all: Bool) throws {
-        let ways = [!ids.isEmpty, !filter.isEmpty || !state.isEmpty, all].count { $0 }
-        guard ways == 1 else { throw ValidationError("say which: ids, or filters, or --all") }
+        let ways = [("ids", !ids.isEmpty), ("filters", !filter.isEmpty || !state.isEmpty), ("--all", all)]
+        let given = ways.filter(\.1).map(\.0)
+        guard !given.isEmpty else { throw ValidationError("say which: ids, or filters, or --all") }
+        guard given.count == 1 else {
+            throw ValidationError("\(given.joined(separator: " and ")) together: say one of them, not both")
+        }
     }
 
     func given(or states: [String]) -> [String] { state.isEmpty ? states : state.map(\.rawValue) }

@@ -2,6 +2,8 @@
 
 import AdminServer
 import ArgumentParser
+import Relay
+import RelayCore
 
 /// The options that choose deliveries; the same words as in the admin API.
 struct FilterOptions: ParsableArguments {
@@ -27,6 +29,16 @@ struct FilterOptions: ParsableArguments {
     var since: String?
     @Option(help: ArgumentHelp("Received before then.", valueName: "time"))
     var until: String?
+
+    /// Times are looked at here, before anything is asked for: the admin API would name the value as well, but not where a
+    /// command is wrong in another way, too.
+    func validate() throws {
+        for (name, text) in [("--since", since), ("--until", until)] {
+            guard let text, Timestamp(momentOrAge: text, now: SystemClock().now) == nil else { continue }
+            throw ValidationError(
+                "\(name) must be a time (2026-11-23T09:30:00Z) or an age (90s, 30m, 2h, 7d), is \(text.printable)")
+        }
+    }
 
     func query(states: [String]) -> AdminClient.Query {
         filter(states: states).words.flatMap { name, values in values.map { (name, $0) } }

@@ -61,6 +61,22 @@ struct DeadCommandTests {
         #expect(replay.fields.prefix(3).map(\.value) == ["3", state, "\(replayed) of \(matched)"])
     }
 
+    @Test(
+        "what is said twice is told from what was not said, and a bad time is named",
+        arguments: [
+            (["replay"], "say which: ids, or filters, or --all"),
+            (["replay", "--backend", "audit", "--all"], "filters and --all together: say one of them, not both"),
+            (["delete", "--state", "dead", "--all"], "filters and --all together: say one of them, not both"),
+            (["delete", "--all", "3f9c2a1b-1"], "ids and --all together: say one of them, not both"),
+            (["replay", "--all", "--since", "2parsecs"], "--since must be a time (2026-11-23T09:30:00Z) or an age"),
+            (["list", "--until", "2 h"], "is 2 h"),
+        ])
+    func ways(arguments: [String], text: String) throws {
+        let error = try #require(throws: (any Error).self) { try DeadCommand.parseAsRoot(arguments) }
+        #expect(DeadCommand.exitCode(for: error) == .validationFailure)
+        #expect(DeadCommand.fullMessage(for: error).contains(text), "\(DeadCommand.fullMessage(for: error))")
+    }
+
     @Test("the help of each command names the states that it takes")
     func statesInHelp() {
         #expect(DeadCommand.List.helpMessage(columns: 200).contains("(values: dead, expired, canceled)"))
