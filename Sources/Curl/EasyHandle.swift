@@ -1,6 +1,7 @@
 // A reusable libcurl easy handle: everything Relay asks of libcurl for one request stands here.
 
 internal import CCurl
+internal import Glibc
 
 /// Owns a `CURL *` and runs one transfer after another on it. Belongs to the client's thread.
 final class EasyHandle {
@@ -299,14 +300,23 @@ extension EasyHandle {
     private func text(of code: CURLcode) -> String {
         // libcurl's own words are about the callback or the rewinding.
         if code.meansReusedConnectionClosed { return "the server closed a reused connection before it answered" }
+        if code == CURLE_COULDNT_CONNECT, let path = transfer?.request.unixSocketPath {
+            // libcurl's own words name the URL's host and port, which nobody listens at.
+            let reason = Int32(truncatingIfNeeded: long(CURLINFO_OS_ERRNO))
+            let why = reason == 0 ? "" : ": \(String(cString: strerror(reason)))"
+            return Self.printable("cannot connect to the Unix socket \(path)\(why)")
+        }
         let hasOwnWords = message.pointee != 0 && !String(cString: message).hasPrefix("Unsupported proxy")
         // Of a proxy that it cannot use, libcurl names the whole URL, password included.
         let text = !hasOwnWords ? String(cString: curl_easy_strerror(code)) : String(cString: message)
-        // A peer can have a part in the text: control characters stay out of logs.
-        let printable = String(
-            text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
+        let printable = Self.printable(text)
         guard mayHaveMissedTLSAlert(code) else { return printable }
         return "\(printable), right after the TLS handshake: as of a server that wants a certificate of its client"
+    }
+
+    /// A peer can have a part in the text: control characters stay out of logs.
+    private static func printable(_ text: String) -> String {
+        String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
     }
 
     /// A server that refuses the client's certificate in TLS 1.3 says so while the request is being sent, and ends the

@@ -159,12 +159,12 @@ package struct Doctor: Sendable {
                 ? Finding(subject, .ok, "can be connected to; it has no url for events to verify")
                 : Finding(
                     subject, .failed, "cannot be connected to",
-                    advice: "is it running, and is its url right? `relay config show` prints it")
+                    advice: "is it running, and is its \(backend.placeKey) right? `relay config show` prints it")
         }
-        return Self.finding(subject, verification)
+        return Self.finding(subject, verification, placeKey: backend.placeKey)
     }
 
-    private static func finding(_ subject: String, _ verification: URLVerification) -> Finding {
+    private static func finding(_ subject: String, _ verification: URLVerification, placeKey: String) -> Finding {
         let result = verification.result
         switch result.outcome {
         case .accepted where verification.isChallengeReturned:
@@ -174,14 +174,14 @@ package struct Doctor: Sendable {
                 subject, .warning, "answers HTTP \(result.status ?? 200) without the challenge",
                 advice: "fine for an app that was never a Slack request URL; else look at its url")
         case .rejected(let reason), .failed(let reason):
-            return Finding(subject, .failed, "\(reason): \(result.detail)", advice: advice(reason))
+            return Finding(subject, .failed, "\(reason): \(result.detail)", advice: advice(reason, placeKey: placeKey))
         }
     }
 
-    private static func advice(_ reason: AttemptReason) -> String {
+    private static func advice(_ reason: AttemptReason, placeKey: String) -> String {
         switch reason {
         case .dnsError: "mend the host name in its url, or DNS"
-        case .connectionRefused: "start it: nothing listens at its url"
+        case .connectionRefused: "start it: nothing listens at its \(placeKey)"
         case .connectionReset: "look into its log: it ended the connection"
         case .connectTimeout, .timeout: "look into its log, or raise timeout: it does not answer in time"
         case .tlsError: "name its authority in tls.ca, or mend its certificate"
@@ -237,4 +237,9 @@ package struct Doctor: Sendable {
         }
         return Finding("queue.path", .ok, "\(place), \((found.freeBytes ?? 0) >> 20) MiB free")
     }
+}
+
+extension Backend {
+    /// The key that says where it is connected to.
+    fileprivate var placeKey: String { unixSocket == nil ? "url" : "unix_socket" }
 }

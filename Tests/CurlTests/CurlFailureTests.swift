@@ -141,6 +141,17 @@ import Testing
         client.shutdown()
     }
 
+    @Test("a Unix socket that cannot be connected to is named, and not the URL's host")
+    func noSuchSocket() async throws {
+        let client = CurlClient()
+        let path = temporarySocketPath()
+        let error = await #expect(throws: CurlError.self) {
+            try await client.perform(.init(url: "http://app.example/slack/events", unixSocketPath: path))
+        }
+        #expect(error?.message == "cannot connect to the Unix socket \(path): No such file or directory")
+        client.shutdown()
+    }
+
     @Test("a name without an address (RFC 6761 §6.4)")
     func unknownName() async {
         let client = CurlClient()

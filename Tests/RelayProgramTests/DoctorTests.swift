@@ -45,17 +45,24 @@ struct DoctorTests {
         let refusing = try await RecordingBackend { _ in .status(401) }
         let home = try RelayHome(
             apiURL: slack.apiURL,
-            backends: ["away": "url: http://127.0.0.1:1/", "strict": "url: \(refusing.url)"],
-            routes: ["name: all, to: [away, strict]"], queue: "path: /nowhere/at/all/relay.db")
+            backends: [
+                "away": "url: http://127.0.0.1:1/", "strict": "url: \(refusing.url)",
+                "local": "url: http://app/, unix_socket: /nowhere/app.sock",
+            ],
+            routes: ["name: all, to: [away, strict, local]"], queue: "path: /nowhere/at/all/relay.db")
         let end = try await examine(home, "--output", "json")
 
         #expect(end.code == 1)
         let lines = end.output.split(separator: "\n").map(String.init)
-        #expect(lines.count { $0.contains(#""verdict":"failed""#) && $0.contains(#""advice":"#) } == 3, "\(end.output)")
+        #expect(lines.count { $0.contains(#""verdict":"failed""#) && $0.contains(#""advice":"#) } == 4, "\(end.output)")
         #expect(lines.contains { $0.contains("backends.away") && $0.contains("connection_refused") })
         #expect(lines.contains { $0.contains("backends.strict") && $0.contains("give both the same signing secret") })
+        #expect(
+            lines.contains {
+                $0.contains("the Unix socket /nowhere/app.sock: No such file") && $0.contains("at its unix_socket")
+            })
         #expect(lines.contains { $0.contains("queue.path") && $0.contains("/nowhere/at/all") })
-        #expect(end.errors.contains("backends.away, backends.strict, queue.path"))
+        #expect(end.errors.contains("backends.away, backends.local, backends.strict, queue.path"))
         await refusing.shutDown()
         await slack.stop()
     }
