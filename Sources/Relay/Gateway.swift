@@ -36,8 +36,7 @@ package actor Gateway: EnvelopeReceiver {
     private var account: AnswerAccount
     private let logger: Logger
     private var pendingBytes = 0
-    /// Of each app, those that were logged.
-    private var unroutedKinds: [AppName: Set<Kind>] = [:]
+    private var unroutedNames = UnroutedNames()
 
     package init(
         _ configuration: Configuration, intake: Intake, answerer: Answerer, clock: any RelayClock,
@@ -57,7 +56,7 @@ package actor Gateway: EnvelopeReceiver {
         self.configuration = configuration
         self.metrics = metrics
         self.account = account
-        unroutedKinds = [:]
+        unroutedNames = UnroutedNames()
     }
 
     package func receive(
@@ -175,14 +174,28 @@ package actor Gateway: EnvelopeReceiver {
     private func noteUnrouted(_ envelope: Envelope) {
         let action = configuration.unrouted.action(for: envelope.kind)
         metrics.unrouted(envelope, action)
-        guard unroutedKinds[envelope.app, default: []].insert(envelope.kind).inserted else { return }
-        logger.warning(
-            "no route takes this envelope; further ones of its kind are counted, not logged",
-            metadata: [
-                LogKey.app: "\(envelope.app)", LogKey.envelopeID: "\(envelope.id)",
-                LogKey.envelopeKind: "\(envelope.kind.rawValue)",
-                LogKey.action: "\(action.rawValue)",
-            ])
+        switch unroutedNames.cameUnrouted(envelope) {
+        case .log(let names):
+            logger.warning(
+                "no route takes this envelope; further ones of its kind and name are counted, not logged",
+                metadata: Self.metadata(envelope, names, action))
+        case .logLast(let names):
+            logger.warning(
+                "no route takes this envelope; further ones are counted, not logged, because they have many names",
+                metadata: Self.metadata(envelope, names, action))
+        case .count: break
+        }
+    }
+
+    private static func metadata(
+        _ envelope: Envelope, _ names: [MatchKey: String], _ action: UnroutedPolicy.Action
+    ) -> Logger.Metadata {
+        var metadata: Logger.Metadata = [
+            LogKey.app: "\(envelope.app)", LogKey.envelopeID: "\(envelope.id)",
+            LogKey.envelopeKind: "\(envelope.kind.rawValue)", LogKey.action: "\(action.rawValue)",
+        ]
+        for (key, name) in names { metadata[LogKey.envelopeName(key)] = "\(name)" }
+        return metadata
     }
 }
 

@@ -15,6 +15,8 @@ package enum LogKey {
     package static let envelopeID = "envelope.id"
     package static let envelopeKind = "envelope.kind"
     package static let envelopeCount = "envelope.count"
+    /// What a route could match on: `envelope.command`, `envelope.action_id`.
+    package static func envelopeName(_ key: MatchKey) -> String { "envelope.\(key.rawValue)" }
     package static let error = "error"
     package static let reason = "reason"
     package static let retryIn = "delivery.retry_in_ms"

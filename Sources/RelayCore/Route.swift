@@ -219,6 +219,20 @@ extension Envelope {
     }
 }
 
+extension Envelope {
+    /// What it is called in the words of `match`: a command, an event's type, the identifiers that the app gave its
+    /// buttons, menus and views. Nothing that people wrote, and nothing about who they are.
+    package var names: [MatchKey: String] {
+        var names: [MatchKey: String] = [:]
+        names[.event] = values(of: .event).last
+        for key in [MatchKey.command, .actionID, .callbackID, .view] {
+            let values = values(of: key)
+            names[key] = values.isEmpty ? nil : values.joined(separator: ", ")
+        }
+        return names
+    }
+}
+
 /// What happens to envelopes that no route takes.
 package struct UnroutedPolicy: Sendable, Equatable {
     package var event: Action

@@ -102,11 +102,28 @@ import Testing
         #expect(log.levels == [.error, .notice])
     }
 
-    @Test("what no route takes is logged once per kind")
+    @Test("what no route takes is logged once per kind and name, with what a route could match on")
     func unroutedIsLoggedOnce() async {
         let gateway = makeGateway(routes: [.toLegacy(Match([.init(.event, ["app_mention"])]))])
-        await receive(.event("1"), .event("2"), .command("3"), .command("4"), by: gateway)
-        #expect(log.levels == [.warning, .warning])
+        await receive(
+            .event("1"), .event("2"), .command("3", "/help"), .command("4", "/help"), .command("5", "/deploy"),
+            by: gateway)
+        #expect(log.levels == [.warning, .warning, .warning])
+        #expect(log.values(of: "envelope.command") == ["/help", "/deploy"])
+        #expect(log.values(of: "envelope.event") == ["message"])
+        #expect(log.values(of: "envelope.id") == ["1", "3", "5"])
+    }
+
+    @Test("how many names are logged is bounded, whatever an app makes up")
+    func manyUnroutedNames() {
+        var names = UnroutedNames()
+        for number in 1..<UnroutedNames.max {
+            #expect(names.cameUnrouted(.command("1", "/\(number)")) == .log([.command: "/\(number)"]))
+        }
+        #expect(names.cameUnrouted(.command("1", "/1")) == .count)
+        let long = String(repeating: "x", count: 1_000)
+        #expect(names.cameUnrouted(.command("1", long)) == .logLast([.command: String(long.prefix(255))]))
+        #expect(names.cameUnrouted(.command("1", "/one-more")) == .count)
     }
 
     @Test("what Slack had to send again is counted")
@@ -147,11 +164,16 @@ import Testing
     }
 }
 
-/// Keeps the levels of what was logged.
+/// Keeps what was logged.
 final class RecordedLog: Sendable {
-    private let recorded = Mutex<[Logger.Level]>([])
+    private let recorded = Mutex<[(level: Logger.Level, metadata: Logger.Metadata)]>([])
 
-    var levels: [Logger.Level] { recorded.withLock { $0 } }
+    var levels: [Logger.Level] { recorded.withLock { $0.map(\.level) } }
+
+    /// Of all lines that have the key.
+    func values(of key: String) -> [String] {
+        recorded.withLock { $0.compactMap { $0.metadata[key].map { "\($0)" } } }
+    }
 
     var logger: Logger {
         Logger(label: "test") { _ in Handler(log: self) }
@@ -167,7 +189,7 @@ final class RecordedLog: Sendable {
             set { metadata[key] = newValue }
         }
 
-        func log(event: LogEvent) { log.recorded.withLock { $0.append(event.level) } }
+        func log(event: LogEvent) { log.recorded.withLock { $0.append((event.level, event.metadata ?? [:])) } }
     }
 }
 
@@ -310,7 +332,9 @@ extension Envelope {
             receivedAt: .zero)
     }
 
-    static func command(_ id: String) -> Envelope {
-        Envelope(id: id, kind: .command, payload: Payload("{}"), receivedAt: .zero)
+    static func command(_ id: String, _ command: String? = nil) -> Envelope {
+        var attributes = EnvelopeAttributes()
+        attributes.command = command
+        return Envelope(id: id, kind: .command, payload: Payload("{}"), attributes: attributes, receivedAt: .zero)
     }
 }
