@@ -5,7 +5,7 @@ import RelayCore
 extension Alarm {
     /// For people, and for a chat's incoming webhook, which shows `text`.
     var text: String {
-        let since = since.rfc3339
+        let since = since.rfc3339Seconds
         return switch (key.cause, state) {
         case (.backendFailing, .firing):
             "Backend \(key.subject) has been failing since \(since); its deliveries are held."

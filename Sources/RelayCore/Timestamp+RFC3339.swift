@@ -22,6 +22,9 @@ extension Timestamp {
         return rfc3339(fraction: "." + digits)
     }
 
+    /// In UTC, to the second, rounded down: `2026-11-23T09:30:00Z`.
+    package var rfc3339Seconds: String { rfc3339(fraction: "") }
+
     /// In UTC, to the millisecond: `2026-11-23T09:30:00.000Z`.
     package var rfc3339Milliseconds: String {
         rfc3339(fraction: "." + padded(millisecondsSinceEpoch.positiveRemainder(by: 1_000), to: 3))

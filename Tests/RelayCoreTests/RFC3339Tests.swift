@@ -46,6 +46,9 @@ import Testing
         #expect(Timestamp(nanosecondsSinceEpoch: .max).rfc3339 == "2262-04-11T23:47:16.854775807Z")
         #expect(Timestamp(nanosecondsSinceEpoch: .min).rfc3339 == "1677-09-21T00:12:43.145224192Z")
         #expect(Timestamp(nanosecondsSinceEpoch: .min).rfc3339Milliseconds == "1677-09-21T00:12:43.145Z")
+        #expect(Timestamp(nanosecondsSinceEpoch: .min).rfc3339Seconds == "1677-09-21T00:12:43Z")
+        #expect(Timestamp(nanosecondsSinceEpoch: 1_999_999_999).rfc3339Seconds == "1970-01-01T00:00:01Z")
+        #expect(Timestamp(nanosecondsSinceEpoch: -1).rfc3339Seconds == "1969-12-31T23:59:59Z")
         #expect(Timestamp(nanosecondsSinceEpoch: 999_999).rfc3339Milliseconds == "1970-01-01T00:00:00.000Z")
         #expect(Timestamp(nanosecondsSinceEpoch: -1).rfc3339Milliseconds == "1969-12-31T23:59:59.999Z")
     }
