@@ -84,6 +84,16 @@ private struct YAMLTreeBuilder: ~Copyable {
         }
     }
 
+    /// Not of what may be a value, a secret even, in the wrong place.
+    private static func name(ofKey key: String) -> String {
+        let isWord = key.utf8.count <= 40 && key.utf8.allSatisfy { isLetter($0) || "_-.".utf8.contains($0) }
+        return isWord ? "the key `\(key)`" : "this key"
+    }
+
+    private static func isLetter(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
+
     private mutating func entries(depth: Int) throws(YAMLError) -> [YAMLEntry] {
         var entries: [YAMLEntry] = []
         var lines: [String: Int] = [:]
@@ -95,7 +105,8 @@ private struct YAMLTreeBuilder: ~Copyable {
             }
             if let line = lines.updateValue(event.position.line, forKey: key.text) {
                 throw YAMLError(
-                    .duplicateKey, at: event.position, "this key is given twice, first in line \(line)")
+                    .duplicateKey, at: event.position,
+                    "\(Self.name(ofKey: key.text)) is given twice, first in line \(line)")
             }
             let value = try node(from: try events.next(), depth: depth)
             entries.append(YAMLEntry(key.text, value, at: event.position))

@@ -13,7 +13,8 @@ struct ConfigCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Say whether the file, its secrets and the files it names are right; exit 78 when not.",
             discussion: """
-                Every problem is printed with file:line:column. Secrets are looked up, and never printed.
+                A mistake in the file is printed with file:line:column; a secret or a file that cannot be read with the key that \
+                names it. Secrets are never printed.
 
                 Example:
                   relay config check --config relay.yaml

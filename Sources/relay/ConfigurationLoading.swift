@@ -71,7 +71,10 @@ extension Configuration {
     /// found now and not at the first delivery. Those of every signing entry, whether it is valid now or not.
     func checkSecrets(_ secrets: any SecretReader) throws {
         let found = secretProblems(secrets)
-        guard found.isEmpty else { throw CommandFailure(.configuration, found.joined(separator: "\n")) }
+        guard found.isEmpty else {
+            throw CommandFailure(
+                .configuration, "secrets are missing or cannot be used\n\(found.joined(separator: "\n"))")
+        }
     }
 
     func secretProblems(_ secrets: any SecretReader) -> [String] {

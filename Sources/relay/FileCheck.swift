@@ -9,7 +9,9 @@ extension Configuration {
     /// They are read for each connection, by libcurl.
     func checkFiles() throws {
         let problems = fileProblems()
-        guard problems.isEmpty else { throw CommandFailure(.configuration, problems.joined(separator: "\n")) }
+        guard problems.isEmpty else {
+            throw CommandFailure(.configuration, "files cannot be read\n\(problems.joined(separator: "\n"))")
+        }
     }
 
     func fileProblems() -> [String] {

@@ -13,6 +13,10 @@ enum Main {
         // more when it has started, and takes the signal from then on.
         if CommandLine.arguments.dropFirst().first == "serve" { signal(SIGHUP, SIG_IGN) }
         do {
+            if let word = RelayCommand.unknownTopic(CommandLine.arguments.dropFirst()) {
+                throw CommandFailure(
+                    .usage, "there is no command \(word.printable) to help with; relay --help names all")
+            }
             var command = try RelayCommand.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
@@ -74,6 +78,19 @@ struct RelayCommand: AsyncParsableCommand {
             BackendsCommand.self, DeliveriesCommand.self, DeadCommand.self, ReplaysCommand.self,
             ConnectionsCommand.self, ReloadCommand.self, DrainCommand.self, VersionCommand.self,
         ])
+}
+
+extension RelayCommand {
+    /// The first word of `relay help …` that names no command; ArgumentParser would show the help of what it knows.
+    static func unknownTopic(_ arguments: some Collection<String>) -> String? {
+        guard arguments.first == "help" else { return nil }
+        var subcommands = RelayCommand.configuration.subcommands
+        for word in arguments.dropFirst() where !word.hasPrefix("-") && word != "help" {
+            guard let command = subcommands.first(where: { $0._commandName == word }) else { return word }
+            subcommands = command.configuration.subcommands
+        }
+        return nil
+    }
 }
 
 struct VersionCommand: ParsableCommand {

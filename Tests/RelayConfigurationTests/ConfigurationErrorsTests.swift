@@ -62,7 +62,7 @@ struct ConfigurationErrorsTests {
             _ = try Configuration.parse(yaml: "version: 1\nversion: 1\n", file: "relay.yaml")
             Issue.record("was read")
         } catch {
-            #expect(error.description == "relay.yaml:2:1: this key is given twice, first in line 1")
+            #expect(error.description == "relay.yaml:2:1: the key `version` is given twice, first in line 1")
         }
     }
 

@@ -116,9 +116,10 @@ struct YAMLNodeParseTests {
         #expect(error?.position == position)
     }
 
-    @Test("a duplicate key names the line of the first one")
+    @Test("a duplicate key is named, and the line of the first one; not where it may be a secret")
     func duplicateKeyMessage() {
-        #expect(failure("a: 1\nb: 2\na: 3\n")?.description == "3:1: this key is given twice, first in line 1")
+        #expect(failure("a: 1\nb: 2\na: 3\n")?.description == "3:1: the key `a` is given twice, first in line 1")
+        #expect(failure("{ x1f4: 1, x1f4: 2 }")?.description == "1:12: this key is given twice, first in line 1")
     }
 
     @Test(
