@@ -135,7 +135,7 @@ package final class WebhookSender: AttemptSender, AnswerSender {
     private func makeRequest(
         _ delivery: Delivery, attempt: Int, for backend: Backend, timeLeft: Duration?
     ) throws -> CurlRequest {
-        guard let url = backend.url(for: delivery.kind) else {
+        guard let url = backend.targetURL(for: delivery.kind, path: delivery.path) else {
             throw ConfigurationGap("backend \(backend.name) has no url for kind \(delivery.kind.rawValue)")
         }
         let request = try SlackRequest.render(
@@ -143,9 +143,8 @@ package final class WebhookSender: AttemptSender, AnswerSender {
             timeLeft: timeLeft)
         let signatures = try signer.sign(request.body, of: delivery, for: backend, at: now())
         return CurlRequest(
-            url: delivery.path.map { TargetURL.replacePath(of: url, with: $0) } ?? url,
-            headers: request.headers(signatures).map { ($0.name, $0.value) },
-            body: request.body, for: backend)
+            url: url, headers: request.headers(signatures).map { ($0.name, $0.value) }, body: request.body,
+            for: backend)
     }
 }
 

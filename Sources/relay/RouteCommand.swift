@@ -5,6 +5,7 @@ import Foundation
 import RelayConfiguration
 import RelayCore
 import SocketMode
+import WebhookSender
 
 struct RouteCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,6 +15,8 @@ struct RouteCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Say which route takes a payload, and why the others do not; exit 1 when none does.",
             discussion: """
+                Also which backends it would go to, and at which URL (without user information and query). Nothing is sent.
+
                 FILE holds one JSON object: an envelope as it comes over the socket, or a payload as Slack documents it (an event \
                 callback, a slash command's fields as an object, an interactive payload).
 
@@ -36,7 +39,7 @@ struct RouteCommand: AsyncParsableCommand {
             }
             let plan = router.plan(for: envelope)
             guard plan.isEmpty else {
-                print("would go to: " + plan.summary(envelope.kind))
+                print("would go to: " + plan.summary(envelope.kind, configuration.backends).printable)
                 return
             }
             print("unrouted: \(configuration.unrouted.action(for: envelope.kind).rawValue)")
@@ -89,14 +92,21 @@ enum SampleEnvelope {
 }
 
 extension RoutingPlan {
-    /// `orders (its answer is waited for), audit`
-    fileprivate func summary(_ kind: Kind) -> String {
+    /// `orders at http://orders:3000/slack (its answer is waited for), audit at http://audit/`
+    fileprivate func summary(_ kind: Kind, _ backends: [Backend]) -> String {
         let awaited = kind == .event ? "its 2xx is waited for" : "its answer is waited for"
-        let first = asked.map { "\($0.target.summary) (\(awaited))" }
-        return ([first].compactMap { $0 } + queued.map(\.summary)).joined(separator: ", ")
+        let first = asked.map { "\($0.target.summary(kind, backends)) (\(awaited))" }
+        return ([first].compactMap { $0 } + queued.map { $0.summary(kind, backends) }).joined(separator: ", ")
     }
 }
 
 extension EnqueueRequest.Target {
-    fileprivate var summary: String { path.map { "\(backend) at \($0)" } ?? backend.text }
+    /// With the URL, without what may be secret in it: user information and query.
+    fileprivate func summary(_ kind: Kind, _ backends: [Backend]) -> String {
+        guard let backend = backends.first(where: { $0.name == self.backend }),
+            let url = backend.targetURL(for: kind, path: path)
+        else { return self.backend.text }
+        let place = url.withoutUserinfo.prefix { $0 != "?" && $0 != "#" }
+        return "\(backend.name) at \(place)" + (backend.unixSocket.map { " over \($0)" } ?? "")
+    }
 }

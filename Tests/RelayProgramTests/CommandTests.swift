@@ -171,9 +171,12 @@ struct CommandTests {
         arguments: [
             (
                 #"{"type":"event_callback","event_id":"Ev1","event":{"type":"message","channel":"C1"}}"#, Int32(0),
-                "would go to: orders"
+                "would go to: orders at http://127.0.0.1:3000/slack/events"
             ),
-            (#"{"command":"/deploy","text":"now","team_id":"T1"}"#, 0, "would go to: orders at /slash/deploy"),
+            (
+                #"{"command":"/deploy","text":"now","team_id":"T1"}"#, 0,
+                "would go to: orders at http://127.0.0.1:3000/slash/deploy"
+            ),
             (#"{"command":"/help","text":"","team_id":"T1"}"#, 1, "command is /help, wants /deploy"),
             (#"{"type":"block_actions","actions":[{"action_id":"approve"}]}"#, 1, "unrouted: withhold"),
         ])
@@ -183,6 +186,29 @@ struct CommandTests {
             ["route", "test", try folder.write(payload, to: "payload.json")], environment: [:])
         #expect(end.code == code)
         #expect(end.output.contains(text))
+    }
+
+    @Test("route test shows the URL of the kind with the route's path, the socket, and nothing that may be secret")
+    func routeTestURL() async throws {
+        let folder = try Folder(
+            yaml: """
+                version: 1
+                slack: { app_token: env:RELAY_TEST_APP_TOKEN, signing_secret: env:RELAY_TEST_SIGNING_SECRET }
+                backends:
+                  orders:
+                    unix_socket: /run/orders.sock
+                    urls: { events: "http://u:hidden@orders/e?key=hidden", commands: "http://u:hidden@orders/c?key=hidden" }
+                routes:
+                  - { name: commands, match: { kind: command }, to: orders, path: /deploy }
+                  - { name: events, match: { kind: event }, to: orders }
+                """)
+        let command = try folder.write(#"{"command":"/deploy"}"#, to: "command.json")
+        let event = try folder.write(#"{"type":"event_callback","event":{"type":"message"}}"#, to: "event.json")
+        let first = try await folder.relay(["route", "test", command], environment: [:])
+        #expect(first.output.contains("would go to: orders at http://***@orders/deploy over /run/orders.sock"))
+        let second = try await folder.relay(["route", "test", event], environment: [:])
+        #expect(second.output.contains("would go to: orders at http://***@orders/e over /run/orders.sock"))
+        #expect(!(first.output + second.output).contains("hidden"))
     }
 
     @Test("route test says when a file holds no payload", arguments: ["[]", "", "{"])
