@@ -54,32 +54,53 @@ package struct HealthServer: Service {
     /// Throws `ListenError` when it cannot listen.
     package func run() async throws {
         let application = Application(
-            responder: makeRouter().buildResponder(), address: address, limits: limits, onListening: onListening,
+            responder: makeResponder(), address: address, limits: limits, onListening: onListening,
             logger: logger)
         try await application.serve("health", on: address, limits)
     }
 
-    /// Exposed for tests, which need no socket.
-    func makeRouter() -> Hummingbird.Router<BasicRequestContext> {
-        let router = Hummingbird.Router()
-        // Liveness depends on neither Slack, disk nor backends: a restart would mend none of them.
-        router.get("healthz") { [about] _, _ in
-            about().reduce("ok\n") { $0 + "\($1.name): \($1.value)\n" }
+    private func makeResponder() -> HealthResponder {
+        HealthResponder(pages: [
+            // Liveness depends on neither Slack, disk nor backends: a restart would mend none of them.
+            "healthz": { [about] in Response(.ok, about().reduce("ok\n") { $0 + "\($1.name): \($1.value)\n" }) },
+            "readyz": { [readiness] in
+                let state = await readiness()
+                return state.isReady
+                    ? Response(.ok, "ready\n")
+                    : Response(.serviceUnavailable, state.problems.joined(separator: "\n") + "\n")
+            },
+            "metrics": { [registry, refreshMetrics] in
+                await refreshMetrics()
+                return Response(.ok, registry.render(), "text/plain; version=0.0.4; charset=utf-8")
+            },
+        ])
+    }
+}
+
+/// GET and HEAD of a few pages.
+private struct HealthResponder: HTTPResponder {
+    var pages: [String: @Sendable () async -> Response]
+
+    func respond(to request: Request, context: BasicRequestContext) async -> Response {
+        let path = request.uri.path.split(separator: "/")
+        guard path.count == 1, let name = path.first, let page = pages[String(name)] else {
+            return Response(.notFound, "nothing is here\n")
         }
-        router.get("readyz") { [readiness] _, _ in
-            let state = await readiness()
-            return Response(
-                status: state.isReady ? .ok : .serviceUnavailable, headers: [.contentType: "text/plain; charset=utf-8"],
-                body: .init(
-                    byteBuffer: .init(string: state.isReady ? "ready\n" : state.problems.joined(separator: "\n") + "\n")
-                ))
+        switch request.method {
+        case .get: return await page()
+        case .head: return await page().createHeadResponse()
+        default:
+            var response = Response(.methodNotAllowed, "GET and HEAD only\n")
+            response.headers[.allow] = "GET, HEAD"
+            return response
         }
-        router.get("metrics") { [registry, refreshMetrics] _, _ in
-            await refreshMetrics()
-            return Response(
-                status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-                body: .init(byteBuffer: .init(string: registry.render())))
-        }
-        return router
+    }
+}
+
+extension Response {
+    fileprivate init(
+        _ status: HTTPResponse.Status, _ text: String, _ type: String = "text/plain; charset=utf-8"
+    ) {
+        self.init(status: status, headers: [.contentType: type], body: .init(byteBuffer: .init(string: text)))
     }
 }

@@ -88,6 +88,35 @@ import Testing
 }
 
 extension HealthServerTests {
+    @Test("HEAD is answered as GET without the body; any other method is 405 with those that are served")
+    func methods() async throws {
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            let (head, post) = try await serving { port in
+                (
+                    try await reply(to: "HEAD \(path) HTTP/1.1", port: port),
+                    try await reply(to: "POST \(path) HTTP/1.1", port: port)
+                )
+            }
+            #expect(head.hasPrefix("HTTP/1.1 200 ") && head.hasSuffix("\r\n\r\n"), "\(head)")
+            #expect(head.lowercased().contains("content-type: text/plain"))
+            #expect(post.hasPrefix("HTTP/1.1 405 "), "\(post)")
+            #expect(post.lowercased().contains("allow: get, head\r\n"))
+        }
+    }
+
+    private func reply(to line: String, port: Int) async throws -> String {
+        try await RawConnection.with(port: port) { connection in
+            try await connection.send("\(line)\r\nHost: relay\r\nConnection: close\r\n\r\n")
+            return await connection.rest()
+        }
+    }
+
+    @Test("HEAD says how long the page is")
+    func headLength() async throws {
+        let head = try await serving { port in try await reply(to: "HEAD /readyz HTTP/1.1", port: port) }
+        #expect(head.lowercased().contains("content-length: 6\r\n"), "\(head)")
+    }
+
     @Test("what is not served is 404")
     func unknownPath() async throws {
         #expect(try await response(to: "/secrets").status == 404)
