@@ -100,5 +100,5 @@ extension Match {
 }
 
 extension Match.Condition {
-    fileprivate func names(_ kind: Kind) -> Bool { patterns.contains { $0.matches(kind.rawValue) } }
+    func names(_ kind: Kind) -> Bool { patterns.contains { $0.matches(kind.rawValue) } }
 }

@@ -14,7 +14,8 @@ struct ConfigCommand: AsyncParsableCommand {
             abstract: "Say whether the file, its secrets and the files it names are right; exit 78 when not.",
             discussion: """
                 A mistake in the file is printed with file:line:column; a secret or a file that cannot be read with the key that \
-                names it. Secrets are never printed.
+                names it. Secrets are never printed. Warned of, with exit 0, is a backend that no route leads to, and a route that \
+                never matches because one before it takes all that it could.
 
                 Example:
                   relay config check --config relay.yaml
@@ -30,8 +31,12 @@ struct ConfigCommand: AsyncParsableCommand {
                 try configuration.checkSecrets(SecretStore())
                 try configuration.checkFiles()
             }
-            let backends = configuration.backends.map(\.name.text).joined(separator: ", ")
-            print("\(file.config) is valid: \(configuration.routes.count) route(s) to \(backends)")
+            for warning in configuration.warnings { printError("relay: warning: \(warning)") }
+            let backends = configuration.routedBackends.map(\.name.text).joined(separator: ", ")
+            let count = configuration.routes.count
+            let routes = count == 0 ? "no route" : "\(count) route\(count == 1 ? "" : "s") to \(backends)"
+            let unseen = withoutSecrets ? "; secrets and files were not looked at" : ""
+            print("\(file.config) is valid: \(routes)\(unseen)")
         }
     }
 

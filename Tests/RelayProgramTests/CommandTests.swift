@@ -83,8 +83,23 @@ struct CommandTests {
         let folder = try Folder(yaml: Self.goodYAML)
         let end = try await folder.relay(["config", "check"], environment: Self.secrets)
         #expect(end.code == 0)
-        #expect(end.output.contains("is valid: 2 route(s) to orders"))
+        #expect(end.output.contains("is valid: 2 routes to orders"))
         #expect(end.errors == "")
+    }
+
+    @Test("config check warns of a backend and of a route that nothing comes to, and says yes all the same")
+    func configurationWarnings() async throws {
+        let folder = try Folder(
+            yaml: Self.goodYAML.replacing(
+                "routes:", with: "  unused: { url: http://127.0.0.1:3001/ }\nroutes:\n  - { name: first, to: orders }"))
+        let end = try await folder.relay(["config", "check"], environment: Self.secrets)
+        #expect(end.code == 0)
+        #expect(end.output.hasSuffix("is valid: 3 routes to orders"))
+        #expect(
+            end.errors.split(separator: "\n").map { $0.prefix(45) } == [
+                "relay: warning: no route leads to backend `un", "relay: warning: route `deploy` never matches:",
+                "relay: warning: route `events` never matches:",
+            ])
     }
 
     @Test("config check says file, line and column, the value, and the nearest key; exit 78")
@@ -137,6 +152,7 @@ struct CommandTests {
         #expect(end.errors.contains("backends.orders.tls.ca: cannot read /nowhere/ca.pem: No such file or directory"))
         let elsewhere = try await folder.relay(["config", "check", "--without-secrets"], environment: [:])
         #expect(elsewhere.code == 0)
+        #expect(elsewhere.output.hasSuffix("is valid: 1 route to orders; secrets and files were not looked at"))
     }
 
     @Test("a literal secret is refused and not repeated")
