@@ -222,7 +222,9 @@ package struct Doctor: Sendable {
                 ? Finding("queue.path", .ok, "in use: \(problem.message)")
                 : Finding(
                     "queue.path", .failed, problem.message,
-                    advice: "make the directory, and give it to the user that Relay runs as")
+                    advice:
+                        "name a file of Relay's own, there or not, in a directory that belongs to the user that Relay runs as"
+                )
         }
         let place = "\(path), \(found.fileSystem ?? "unknown file system")"
         if found.isShared {

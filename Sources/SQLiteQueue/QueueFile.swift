@@ -56,6 +56,27 @@ struct QueueFile: Sendable {
 
     var lockPath: String { path + ".lock" }
 
+    /// Looks at the file before anything is made, so that nothing is left beside one that is refused. Only where there is no
+    /// lock file: with one, another queue of this process may have the file open (see `claim`).
+    /// - Throws: `unusable` when the file is something else than a queue.
+    func checkBeforeLocking() throws(QueueError) {
+        guard access(lockPath, F_OK) != 0 else { return }
+        try Self.check(path)
+    }
+
+    /// Whether there can be a queue at this path: there is nothing, an empty file, or a queue. Closes a descriptor of it,
+    /// so not for a file that this process has open (see `claim`).
+    static func check(_ path: String) throws(QueueError) {
+        // Who opens a pipe would wait for its writer.
+        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            guard errno != ENOENT else { return }
+            throw .unusable("\(path) cannot be opened: \(errnoText())")
+        }
+        defer { _ = Foundation.close(descriptor) }
+        try checkHeader(descriptor, of: path)
+    }
+
     /// Creates the file when it is missing, and sees to it that only its owner can read it and what SQLite puts beside
     /// it. SQLite gives the write-ahead log and its index the permissions of the database.
     ///
@@ -67,7 +88,7 @@ struct QueueFile: Sendable {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw .unusable("\(path) cannot be opened: \(errnoText())") }
         defer { _ = Foundation.close(descriptor) }
-        try checkHeader(descriptor)
+        try Self.checkHeader(descriptor, of: path)
         guard fchmod(descriptor, 0o600) == 0 else {
             throw .unusable("the permissions of \(path) cannot be set to 0600: \(errnoText())")
         }
@@ -76,7 +97,7 @@ struct QueueFile: Sendable {
 
     /// An empty file will be a queue; any other must say in its header that it is one
     /// (https://www.sqlite.org/fileformat.html §1.3).
-    private func checkHeader(_ descriptor: CInt) throws(QueueError) {
+    private static func checkHeader(_ descriptor: CInt, of path: String) throws(QueueError) {
         var status = relay_file_status()
         guard relay_descriptor_status(descriptor, &status) == 0 else {
             throw .unavailable("\(path): \(errnoText())")

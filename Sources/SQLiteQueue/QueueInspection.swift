@@ -56,6 +56,13 @@ package struct QueueInspection: Sendable, Equatable {
         for file in [path, path + ".lock"] where access(file, F_OK) == 0 && access(file, R_OK | W_OK) != 0 {
             return .unusable("\(file): \(errnoText())")
         }
-        return FileLock.holder(of: path + ".lock").map { .locked(path + ".lock", by: $0) }
+        // Who holds it has looked at the file, and may be this process.
+        if let holder = FileLock.holder(of: path + ".lock") { return .locked(path + ".lock", by: holder) }
+        do {
+            try QueueFile.check(path)
+            return nil
+        } catch {
+            return error
+        }
     }
 }

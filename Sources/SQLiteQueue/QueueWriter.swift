@@ -237,6 +237,7 @@ extension QueueWriter {
     /// - Throws: `locked`, `unusable`, `corrupt`, `unavailable`.
     func open() throws(QueueError) -> Opened {
         let file = try QueueFile(path: path, logger: logger)
+        try file.checkBeforeLocking()
         lock = try FileLock(path: file.lockPath)
         try file.claim()
         do {

@@ -62,6 +62,7 @@ struct DoctorTests {
                 $0.contains("the Unix socket /nowhere/app.sock: No such file") && $0.contains("at its unix_socket")
             })
         #expect(lines.contains { $0.contains("queue.path") && $0.contains("/nowhere/at/all") })
+        #expect(lines.contains { $0.contains("queue.path") && $0.contains("name a file of Relay's own") })
         #expect(end.errors.contains("backends.away, backends.local, backends.strict, queue.path"))
         await refusing.shutDown()
         await slack.stop()

@@ -132,12 +132,18 @@ struct QueueFileTests {
         let text = Data("a letter, longer than the header of a database: \(String(repeating: "x", count: 100))".utf8)
         _ = FileManager.default.createFile(
             atPath: directory.database, contents: text, attributes: [.posixPermissions: 0o644])
-        #expect(await openingError()?.code == .unusable)
+        let problem = QueueInspection.inspect(directory.database).problem
+        #expect(problem?.message == "\(directory.database) is not a Relay queue: it is not an SQLite database")
+        #expect(await openingError()?.message == problem?.message)
         #expect(FileManager.default.contents(atPath: directory.database) == text)
         #expect(try mode("relay.db") == 0o644)
         try FileManager.default.removeItem(atPath: directory.database)
         try FileManager.default.createDirectory(atPath: directory.database, withIntermediateDirectories: false)
         #expect(await openingError()?.code == .unusable)
+        #expect(
+            QueueInspection.inspect(directory.database).problem?.message
+                == "\(directory.database) is not a regular file")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["relay.db"])
     }
 
     @Test("A database of another program is refused and left as it is")
