@@ -15,7 +15,8 @@ struct DeliveriesCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List deliveries, the newest first.",
             discussion: """
-                States: pending, scheduled, in_flight, held (its backend is left alone), delivered, dead, canceled, expired.
+                States: pending, scheduled, in_flight, held (its backend is left alone), delivered, dead, canceled, expired. NEXT \
+                is when it is attempted next; blocked: when those of its order key that came before it are settled (order_by).
 
                 Example:
                   relay deliveries list --backend orders --since 2h
@@ -219,8 +220,12 @@ enum DeliveryList {
 }
 
 extension API.Delivery {
+    /// Another one of its order key comes first: the queue gives it no time before that is settled.
+    var isBlocked: Bool { ["pending", "scheduled"].contains(state) && orderKey != nil && due == nil }
+
     /// When it is attempted next.
     fileprivate var next: String {
+        guard !isBlocked else { return "blocked" }
         guard let due, state != "held" else { return "-" }
         let text = Age.relative(due)
         return text.hasPrefix("in ") ? text : "now"
@@ -260,6 +265,8 @@ enum DeliveryPage {
         switch delivery.state {
         case "dead", "expired", "canceled": Terminal.hint("make it again: relay deliveries retry \(delivery.id)")
         case "held": Terminal.hint("its backend is left alone: relay backends list")
+        case "pending" where delivery.isBlocked, "scheduled" where delivery.isBlocked:
+            Terminal.hint("take it back: relay deliveries cancel \(delivery.id)")
         case "pending", "scheduled":
             Terminal.hint(
                 "make it now: relay deliveries retry \(delivery.id)",
@@ -268,7 +275,7 @@ enum DeliveryPage {
         }
     }
 
-    private static func lines(_ delivery: API.Delivery, withPayload: Bool) -> [String] {
+    static func lines(_ delivery: API.Delivery, withPayload: Bool) -> [String] {
         var fields = [
             ("delivery", delivery.id), ("state", delivery.state), ("backend", delivery.backend),
             ("route", delivery.route), ("app", delivery.app), ("kind", delivery.kind),
@@ -278,6 +285,8 @@ enum DeliveryPage {
         if let key = delivery.orderKey { fields.append(("order key", key)) }
         if delivery.state == "held" {
             fields.append(("next attempt", "when its backend works again, or is resumed"))
+        } else if delivery.isBlocked {
+            fields.append(("next attempt", "when the deliveries of its order key that came before it are settled"))
         } else if let due = delivery.due {
             fields.append(("next attempt", Age.moment(due)))
         }
