@@ -40,7 +40,7 @@ import Testing
 
     @Test("the largest acknowledgement arrives in one frame")
     func largest() async throws {
-        let receiver = Receiver()
+        let receiver = Receiver(isPrompt: false)
         let text = String(repeating: "x", count: AcknowledgementFrame.maximumPayloadBytes(envelopeID: "c") - 11)
         let acknowledged = Signal()
         try await ScriptedSlack.run { socket, _ in
@@ -56,8 +56,10 @@ import Testing
             let bench = Bench(urls: URLs(slack), receiver: receiver)
             try await bench.run {
                 let batch = await receiver.next()
+                batch?.acknowledge()
                 #expect(await batch?.acknowledge("c", with: Payload("{\"text\":\"\(text)\"}")) == .same)
                 await acknowledged.wait()
+                receiver.release.finish()
             }
         }
     }
