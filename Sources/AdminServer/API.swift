@@ -78,10 +78,10 @@ extension API {
             package var reported: Int?
             /// Slack's word for why it lets this app not connect.
             package var refused: String?
-            /// The last attempt that failed, or connection that ended unasked; nil while none is missing.
+            /// The last attempt that failed, or connection that ended unasked, since all were connected; nil for none.
             package var lastFailure: String?
             package var lastFailureAt: String?
-            /// nil when an attempt is under way, or none is wanted.
+            /// Of an attempt that waits for time to pass; nil when there is none.
             package var nextAttemptAt: String?
 
             package init(

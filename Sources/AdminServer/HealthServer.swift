@@ -84,7 +84,8 @@ private struct HealthResponder: HTTPResponder {
     func respond(to request: Request, context: BasicRequestContext) async -> Response {
         let path = request.uri.path.split(separator: "/")
         guard path.count == 1, let name = path.first, let page = pages[String(name)] else {
-            return Response(.notFound, "nothing is here\n")
+            let response = Response(.notFound, "nothing is here\n")
+            return request.method == .head ? response.createHeadResponse() : response
         }
         switch request.method {
         case .get: return await page()

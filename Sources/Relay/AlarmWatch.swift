@@ -16,15 +16,25 @@ struct AlarmWatch: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            while (try? await clock.sleep(for: Self.interval)) != nil { await look() }
+            await withDiscardingTaskGroup { group in
+                // Apart: a queue that hangs does not answer.
+                group.addTask {
+                    while (try? await clock.sleep(for: Self.interval)) != nil { lookAround() }
+                }
+                group.addTask {
+                    while (try? await clock.sleep(for: Self.interval)) != nil { await lookAtBacklog() }
+                }
+            }
         }
     }
 
-    func look() async {
+    func lookAround() {
         var found = Set(silentApps().map { Alarm.Key(.slackNotConnected, $0.text) })
         if health.problem != nil { found.insert(Alarm.Key(.queueFailing, "queue")) }
-        // Before the queue is asked, which may hang.
         alarms.observed(found, of: [.slackNotConnected, .queueFailing])
+    }
+
+    func lookAtBacklog() async {
         // Otherwise how old the backlog is is not known.
         guard let statistics = try? await queue.statistics() else { return }
         let now = clock.now

@@ -62,7 +62,7 @@ package struct Composition: Sendable {
         let owed = try await queue.lateAnswerIDs()
         let pauses = try await queue.pauses()
         let client = CurlClient(maxConnections: files.maxConnections(with: configuration))
-        let slackClient = CurlClient(maxConnections: OpenFiles.maxSlackConnections(with: configuration))
+        let slackClient = CurlClient(maxConnections: OpenFiles.maxSlackConnections)
         let registry = MetricsRegistry(help: MetricNames.help)
         Gauge(label: MetricNames.info, dimensions: [("version", RelayVersion.text)], factory: registry).record(1)
         let health = QueueHealth(logger: logger)
@@ -257,7 +257,8 @@ extension Readiness {
         for app in apps {
             let slack = apps.count == 1 ? "slack" : "slack, app \(app.app)"
             if app.connectedCount == 0 {
-                problems.append("\(slack): no connection" + (app.lastFailure.map { ", last \($0.text)" } ?? ""))
+                let last = app.fatal == nil ? app.lastFailure.map { ", last \($0.text)" } : nil
+                problems.append("\(slack): no connection" + (last ?? ""))
             }
             if let reason = app.fatal { problems.append("\(slack): refuses this app: \(reason)") }
         }

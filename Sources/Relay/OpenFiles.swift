@@ -33,10 +33,8 @@ struct OpenFiles {
     }
 
     /// Connections to Slack's web API and to response URLs. No backend gets them: where all are held by one that hangs, a
-    /// connection to Slack could not be replaced.
-    static func maxSlackConnections(with configuration: Configuration) -> Int {
-        LateAnswerPoster.maxConcurrent + configuration.apps.count
-    }
+    /// connection to Slack could not be replaced. With room for apps that a reload adds: all are rarely open at a time.
+    static let maxSlackConnections = LateAnswerPoster.maxConcurrent + 32
 
     /// People that may wait at a time, for all backends together. Deliveries keep their connections.
     func maxWaiting(with configuration: Configuration) -> Int {
@@ -48,7 +46,8 @@ struct OpenFiles {
     /// while it is replaced.
     private static func reserve(for configuration: Configuration) -> Int {
         let listeners = [configuration.health != nil, configuration.admin != nil].count { $0 }
-        return ground + listeners * ConnectionLimits.maxConnections + maxSlackConnections(with: configuration)
+        return ground + listeners * ConnectionLimits.maxConnections + LateAnswerPoster.maxConcurrent
+            + configuration.apps.count
             + configuration.apps.reduce(0) { $0 + 2 * $1.connections }
     }
 }

@@ -15,12 +15,12 @@ package final class QueueHealth: Sendable {
         case prune
     }
 
-    /// After so long without an answer an operation counts as one that fails.
+    /// After so long without an answer the queue counts as one that cannot store.
     static let patience = Duration.seconds(10)
 
     private let failures = Mutex<[Operation: QueueError]>([:])
-    /// What has begun and not ended, and since when.
-    private let underWay = Mutex<[Operation: Timestamp]>([:])
+    /// Since when the keeper waits for an answer.
+    private let askedAt = Mutex<Timestamp?>(nil)
     private let logger: Logger
 
     package init(logger: Logger) { self.logger = logger }
@@ -34,16 +34,15 @@ package final class QueueHealth: Sendable {
         return Operation.allCases.compactMap { operation in failures[operation].map { (operation, $0) } }
     }
 
-    /// Of one who asks for it now and then, and not before the last answer is there. `ended` follows, unless the disk hangs.
-    package func began(_ operation: Operation, now: Timestamp) { underWay.withLock { $0[operation] = now } }
+    /// The keeper asks the writer for something small. `queueAnswered` follows, unless the disk hangs.
+    package func askedQueue(now: Timestamp) { askedAt.withLock { $0 = now } }
 
-    package func ended(_ operation: Operation) { underWay.withLock { $0[operation] = nil } }
+    package func queueAnswered() { askedAt.withLock { $0 = nil } }
 
-    /// Whether something hangs.
+    /// Whether the disk hangs. Then nothing is stored, whatever was asked for.
     package func look(now: Timestamp) {
-        for (operation, since) in underWay.withLock({ $0 }) where since.duration(to: now) > Self.patience {
-            failed(operation, QueueError(.unavailable, "no answer for \(Self.patience.components.seconds) s"))
-        }
+        guard let since = askedAt.withLock({ $0 }), since.duration(to: now) > Self.patience else { return }
+        failed(.store, QueueError(.unavailable, "no answer for \(Self.patience.components.seconds) s"))
     }
 
     package func failed(_ operation: Operation, _ error: QueueError) {

@@ -34,23 +34,28 @@ package struct QueueKeeper: Service {
 
     /// Retention, and then a probe: a full queue may have room afterwards.
     package func check() async {
-        await ask(.prune) { () throws(QueueError) in
+        do {
             // Between two steps the queue is free for everybody else.
-            while try await queue.prune(now: clock.now), !Task.isCancelled { await Task.yield() }
+            while try await timed({ () throws(QueueError) in try await queue.prune(now: clock.now) }), !Task.isCancelled
+            {
+                await Task.yield()
+            }
+            health.worked(.prune)
+        } catch {
+            health.failed(.prune, error)
         }
-        await ask(.store) { () throws(QueueError) in try await queue.probe() }
+        do {
+            try await timed { () throws(QueueError) in try await queue.probe() }
+            health.worked(.store)
+        } catch {
+            health.failed(.store, error)
+        }
     }
 
-    private func ask(_ operation: QueueHealth.Operation, _ body: () async throws(QueueError) -> Void) async {
-        health.began(operation, now: clock.now)
-        do throws(QueueError) {
-            try await body()
-            health.ended(operation)
-            health.worked(operation)
-        } catch {
-            health.ended(operation)
-            health.failed(operation, error)
-        }
+    private func timed<Result>(_ body: () async throws(QueueError) -> Result) async throws(QueueError) -> Result {
+        health.askedQueue(now: clock.now)
+        defer { health.queueAnswered() }
+        return try await body()
     }
 }
 

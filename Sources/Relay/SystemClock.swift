@@ -18,7 +18,8 @@ package struct SystemClock: RelayClock {
     /// Sleeps in steps of at most a minute and looks at the wall clock after each, so that a clock that was set forward
     /// makes a sleeper late by no more. Set back, it makes nobody late: no sleep is longer than it was to be.
     package func sleep(until deadline: Timestamp, tolerance: Duration?) async throws {
-        let end = ContinuousClock.now.advanced(by: now.duration(to: deadline))
+        let longest = now.duration(to: deadline)
+        let end = ContinuousClock.now.advanced(by: longest)
         while true {
             let left = min(now.duration(to: deadline), ContinuousClock.now.duration(to: end))
             guard left > .zero else { return }

@@ -12,9 +12,9 @@ package struct ConnectorStatus: Sendable, Equatable {
     package var fatal: String?
     /// Connections that Slack counts for the app, ghosts included; nil when not known.
     package var reported: Int?
-    /// The last attempt that failed, or connection that ended unasked; nil while each slot has its connection.
+    /// The last attempt that failed, or connection that ended unasked, since each slot had its connection; nil for none.
     package var lastFailure: LastFailure?
-    /// When the next attempt begins; nil when one is under way, or none is wanted.
+    /// When the next attempt begins that waits for time to pass; nil when there is none.
     package var nextAttemptAt: Timestamp?
     /// The times without any connection.
     package var blindWindows: BlindWindows

@@ -82,6 +82,8 @@ extension PoolStateMachine {
         // Those that have a connection are kept.
         if slots.count > wantedSlots {
             slots = slots.filter(\.isConnected) + slots.filter { !$0.isConnected }
+            // Where none is missing any more, no attempt would tell that Slack takes the app again.
+            if fatal != nil { refreshWanted() }
         }
         if waitsAnew {
             backoff = Backoff(initial: configuration.backoffInitial, maximum: configuration.backoffMaximum)
@@ -374,7 +376,7 @@ extension PoolStateMachine {
         turn.actions.append(.open(id, slot: slot))
     }
 
-    private var wantedSlots: Int { max(1, configuration.connections) }
+    var wantedSlots: Int { max(1, configuration.connections) }
 
     /// The attempt under way.
     var attempt: ConnectionID? {

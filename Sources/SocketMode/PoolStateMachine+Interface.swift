@@ -166,9 +166,11 @@ extension PoolStateMachine {
         }
     }
 
-    /// When the next attempt begins; nil when one is under way, or none is wanted.
+    /// When the next attempt begins that waits for time to pass; nil when there is none.
     package var nextAttempt: Duration? {
-        guard phase == .running, attempt == nil, slots.contains(where: \.isVacant) else { return nil }
+        guard phase == .running, attempt == nil,
+            slots.prefix(wantedSlots).contains(where: { $0.isVacant || $0.isRefreshDue })
+        else { return nil }
         return [pause?.until, roomAwaitedUntil].compactMap { $0 }.max()
     }
 

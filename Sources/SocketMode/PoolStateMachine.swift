@@ -39,7 +39,7 @@ package struct PoolStateMachine: ~Copyable {
     package internal(set) var reported: Int?
     /// Set by an error that waiting does not cure, until a `hello`.
     package internal(set) var fatal: String?
-    /// The last attempt that failed, or connection that ended unasked; nil while each slot has its connection.
+    /// The last attempt that failed, or connection that ended unasked, since each slot had its connection; nil for none.
     package internal(set) var lastFailure: Failure?
     /// Refreshes that Slack asked for before the stable time, since the last stable connection.
     var earlyRefreshes = 0

@@ -120,6 +120,8 @@ extension HealthServerTests {
     @Test("what is not served is 404")
     func unknownPath() async throws {
         #expect(try await response(to: "/secrets").status == 404)
+        let head = try await serving { port in try await reply(to: "HEAD /secrets HTTP/1.1", port: port) }
+        #expect(head.hasPrefix("HTTP/1.1 404 ") && head.hasSuffix("\r\n\r\n"), "\(head)")
     }
 
     @Test("a port that is taken is an error that names the address")

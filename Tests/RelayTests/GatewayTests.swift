@@ -88,14 +88,19 @@ import Testing
         #expect(health.problem == nil)
     }
 
-    @Test("a probe without an answer for more than ten seconds is a failure, until it has one")
+    @Test("a queue that has not answered its keeper for more than ten seconds cannot store, whatever it was asked for")
     func hangs() async {
-        health.began(.store, now: .zero)
-        health.look(now: .zero.advanced(by: .seconds(10)))
-        #expect(health.problem == nil)
-        health.look(now: .zero.advanced(by: .seconds(11)))
-        #expect(health.problem?.code == .unavailable)
-        await QueueKeeper(queue: queue, health: health, clock: VirtualClock(now: .zero)).check()
+        queue.holds()
+        let keeper = QueueKeeper(queue: queue, health: health, clock: VirtualClock(now: .zero))
+        await withDiscardingTaskGroup { group in
+            group.addTask { await keeper.check() }
+            await queue.waitForCall()
+            health.look(now: .zero.advanced(by: .seconds(10)))
+            #expect(health.problem == nil)
+            health.look(now: .zero.advanced(by: .seconds(11)))
+            #expect(health.problem?.code == .unavailable)
+            queue.letsGo()
+        }
         #expect(health.problem == nil)
         health.look(now: .zero.advanced(by: .seconds(100)))
         #expect(health.problem == nil)
@@ -156,7 +161,7 @@ import Testing
         await withTaskGroup(of: Void.self) { group in
             queue.holds()
             group.addTask { await receive(.event("1"), by: gateway) }
-            await queue.waitForEnqueue()
+            await queue.waitForCall()
             await receive(.event("2"), by: gateway)
             queue.letsGo()
         }
@@ -245,8 +250,8 @@ final class StubbornQueue: DeliveryQueue, LateAnswerStore, PauseStore {
     func fails(with code: QueueError.Code?) { failure.withLock { $0 = code } }
     func holds() { gate.withLock { $0 = Gate() } }
     func letsGo() { gate.withLock { $0 }?.open() }
-    /// Returns when a call of `enqueue` is being held.
-    func waitForEnqueue() async { await gate.withLock { $0 }?.waitForArrival() }
+    /// Returns when a call of `enqueue` or `prune` is being held.
+    func waitForCall() async { await gate.withLock { $0 }?.waitForArrival() }
 
     private func mayFail() throws(QueueError) {
         if let code = failure.withLock({ $0 }) { throw QueueError(code, "as told") }
@@ -299,7 +304,10 @@ final class StubbornQueue: DeliveryQueue, LateAnswerStore, PauseStore {
 
     func probe() async throws(QueueError) { try mayFail() }
     func release(_ ids: [DeliveryID]) async { await queue.release(ids) }
-    func prune(now: Timestamp) async throws(QueueError) -> Bool { try await queue.prune(now: now) }
+    func prune(now: Timestamp) async throws(QueueError) -> Bool {
+        await gate.withLock { $0 }?.pass()
+        return try await queue.prune(now: now)
+    }
     func statistics() async throws(QueueError) -> [BackendName: QueueStatistics] {
         try mayFail()
         return try await queue.statistics()

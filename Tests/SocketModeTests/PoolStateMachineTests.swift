@@ -504,6 +504,11 @@ import Testing
         #expect(pool.fail(3, .apiFatal) == [])
         #expect(pool.reconfigure(connections: 1) == [])
         #expect(pool.states == [.connected])
+        // Whether Slack takes the app again is found out as before.
+        #expect(pool.fire(.pause) == [.open(ConnectionID(4), slot: 0)])
+        #expect(pool.connect(4) == [.retire(ConnectionID(2))])
+        #expect(pool.fatal == nil)
+        #expect(pool.lastFailure == nil)
     }
 
     @Test("settings that no longer hold: each connection is replaced in its turn, make before break")
