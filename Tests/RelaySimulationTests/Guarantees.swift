@@ -111,10 +111,11 @@ final class Guarantees {
     }
 
     /// A backend is being asked for somebody whose answer can come later: Slack is told of it when the time is up.
-    func waiting(_ happening: Happening, until deadline: Timestamp, by process: SimulatedProcess) {
+    func waiting(_ happening: Happening, by process: SimulatedProcess) {
         guard world.plan.diskTroubles == 0 else { return }
         let envelopes = world.slack.unanswered(happening, by: process)
-        world.at(deadline.advanced(by: .milliseconds(300))) { [world] in
+        // 2.5 s after it was read, and what that takes.
+        world.after(.milliseconds(2_800)) { [world] in
             guard process.isAlive, happening.asks > 0 else { return }
             for id in envelopes where !world.slack.hasAcknowledgement(id) && !world.slack.mayBeMissing(id) {
                 world.guarantees.violated("4: \(happening.name) waits on, and Slack was not told in time (\(id))")

@@ -169,8 +169,21 @@ enum Sabotage: Sendable {
     case ignoresMaxInFlight
     /// What is sent has no payload; each attempt is the first.
     case emptiesDeliveries, forgetsAttempts
-    /// Each answer is taken for a failure of the gateway's own.
-    case misunderstands
+    /// Each answer is taken for a failure of the gateway's own; each failure for the backend's last word.
+    case misunderstands, takesFailuresForRejections
+    /// Each delivery is sent a second time, after the first.
+    case sendsAgain
+    /// Dispatchers have other settings than their backends.
+    case expiresEvents, retriesAtOnce, retriesForEver, ignoresRate
+    /// The gateway knows of no `order_by`.
+    case forgetsOrder
+    /// Somebody who waits is kept waiting for longer than Slack waits.
+    case ignoresDeadline
+    case asksTwice
+    /// Late answers say something else; or that there was none.
+    case postsNonsense, postsFailures
+    /// Acknowledgements of what Slack sends for the first time never reach the socket.
+    case losesAcknowledgements
     /// Backends are not asked, and said to have accepted.
     case skipsAttempts
     /// Deliveries are given up after one attempt, or after a second at the head of their order key.

@@ -40,7 +40,7 @@ struct ProcessParts: Sendable {
             way: { _ in edges }, store: queue, owed: owed, clock: clock, random: { process.dice.unit() },
             health: health, account: account)
         answerer = Answerer(
-            configuration.answerer, instance: 2, sender: edges, intake: intake, dispatchers: dispatchers,
+            configuration.answerer(world), instance: 2, sender: edges, intake: intake, dispatchers: dispatchers,
             lateAnswers: queue, poster: poster, clock: clock, health: health, account: account)
         gateway = Gateway(
             configuration.gateway(world), intake: intake, answerer: answerer, clock: clock, metrics: metrics,
@@ -65,6 +65,10 @@ struct ProcessParts: Sendable {
         case .ignoresMaxInFlight: backend.maxInFlight *= 4
         case .givesUpEarly: backend.retry.schedule = []
         case .givesUpOrderEarly: backend.orderBlockMax = .seconds(1)
+        case .expiresEvents: backend.maxAge[.event] = .seconds(1)
+        case .retriesAtOnce: backend.retry.schedule = backend.retry.schedule.map { _ in .zero }
+        case .retriesForEver: backend.retry.schedule += backend.retry.schedule
+        case .ignoresRate: backend.rateLimit = nil
         default: break
         }
         return Dispatcher(
@@ -84,7 +88,8 @@ struct ProcessParts: Sendable {
         }
         await handover.goOn(
             with: .init(
-                gateway: next.gateway(edges.world), answerer: next.answerer, sender: edges, metrics: metrics,
+                gateway: next.gateway(edges.world), answerer: next.answerer(edges.world), sender: edges,
+                metrics: metrics,
                 account: account, changed: Set(changed.map(\.name)), removed: removed, pauses: pauses
             ) { backend, pause in
                 edges.process.reloads[backend.name, default: 0] += 1
@@ -112,11 +117,16 @@ struct ProcessEdges: AttemptSender, AnswerSender, ResponsePoster, @unchecked Sen
             _ = await first
             return await second
         }
+        if world.sabotage == .sendsAgain { _ = await backend.attempt(delivery, number, by: process, on: disk) }
         var delivery = delivery
         if world.sabotage == .emptiesDeliveries { delivery.payload = Payload("") }
         let result = await backend.attempt(
             delivery, world.sabotage == .forgetsAttempts ? 1 : number, by: process, on: disk)
-        return world.sabotage == .misunderstands ? AttemptResult(.failed(.requestError)) : result
+        return switch (world.sabotage, result.outcome) {
+        case (.misunderstands, _): AttemptResult(.failed(.requestError))
+        case (.takesFailuresForRejections, .failed): AttemptResult(.rejected(.http(status: 400)), status: 400)
+        default: result
+        }
     }
 
     func ask(_ delivery: Delivery, attempt number: Int, deadline: Timestamp) async -> AskResult {
@@ -128,13 +138,20 @@ struct ProcessEdges: AttemptSender, AnswerSender, ResponsePoster, @unchecked Sen
         defer { process.openQuestions -= 1 }
         if world.sabotage == .neverAnswers { await process.park { _ in } }
         if world.sabotage == .asksNobody { return AskResult(AttemptResult(.failed(.connectionReset))) }
+        if world.sabotage == .asksTwice { _ = await backend.ask(delivery, deadline: deadline, by: process) }
         return await backend.ask(delivery, deadline: deadline, by: process)
     }
 
     func mayPost(to url: ResponseURL) -> Bool { true }
 
     func post(_ body: Payload, to url: ResponseURL) async -> ResponsePostResult {
-        await world.slack.post(body, to: url, by: process)
+        let body =
+            switch world.sabotage {
+            case .postsNonsense: Payload(#"{"text":"nonsense"}"#)
+            case .postsFailures: Payload(#"{"text":"\#(Route.FailurePolicy().lateMessage)"}"#)
+            default: body
+            }
+        return await world.slack.post(body, to: url, by: process)
     }
 }
 

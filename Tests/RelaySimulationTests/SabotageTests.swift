@@ -45,19 +45,41 @@ import Testing
         Case(.misunderstands, "7:", "in a row") { ($0.backendTroubles, $0.events) = (12, 40) },
         Case(.misunderstands, "2:", "Retry-After") { ($0.backendTroubles, $0.events) = (12, 40) },
         Case(.skipsAttempts, "2:", "never was"),
+        Case(.takesFailuresForRejections, "2:", "given up as rejected") { $0.backendTroubles = 8 },
+        Case(.sendsAgain, "2:", "nothing went wrong") { $0 = .planned(connections: 1, replicas: 1, restarts: 0) },
+        Case(.expiresEvents, "2:", "events do not") { $0.backendTroubles = 8 },
+        Case(.retriesAtOnce, "2:", "waits 0") { $0.backendTroubles = 8 },
+        Case(.retriesForEver, "2:", "once more than its schedule") { $0.poison = 2 },
         Case(.givesUpEarly, "2:", "given up after") { $0.backendTroubles = 8 },
-        Case(.queueIgnoresOrder, "3:") { $0.channels = 1 },
+        Case(.queueIgnoresOrder, "3:", "overtakes") { $0.channels = 1 },
+        Case(.queueIgnoresOrder, "3:", "at a time") { $0.channels = 1 },
+        Case(.forgetsOrder, "3:", "another order key"),
         Case(.givesUpOrderEarly, "3:", "before its time") { ($0.channels, $0.backendTroubles) = (1, 10) },
         Case(.losesAnswers, "4:", "Slack was not told") { $0.people = 10 },
         Case(.acknowledgesTwice, "4:", "acknowledged twice") { $0.people = 10 },
         Case(.emptiesAnswers, "4:") { $0.people = 10 },
         Case(.forgetsLateAnswers, "4:", "silent success") { $0.people = 20 },
+        Case(.ignoresDeadline, "4:", "in time (") { ($0.people, $0.backendTroubles, $0.diskTroubles) = (30, 12, 0) },
+        Case(.asksTwice, "4:", "done twice") { plan in
+            (plan.people, plan.kills, plan.restarts, plan.personActs, plan.replicas) = (20, 0, 0, 0, 1)
+        },
+        Case(.postsNonsense, "4:", "nobody said") { ($0.people, $0.backendTroubles) = (30, 12) },
+        Case(.postsFailures, "4:", "there was none") { plan in
+            (plan.people, plan.backendTroubles, plan.kills, plan.restarts, plan.personActs) = (30, 12, 0, 0, 0)
+        },
         Case(.asksNobody, "4:", "nobody was let through") { $0.poison = 3 },
         Case(.closesFirst, "5:", "only connection") { $0 = .planned(connections: 1, replicas: 1, restarts: 0) },
+        Case(.losesAcknowledgements, "5:", "times, and there were planned") { plan in
+            plan = .planned(connections: 1, replicas: 1, restarts: 0)
+        },
         Case(.redialsAtOnce, "6:", "within a minute") { $0.slackTroubles = 3 },
         Case(.dialsTwice, "6:", "two attempts"),
         Case(.reusesURLs, "6:", "dialed twice"),
         Case(.ignoresMaxInFlight, "7:", "max_in_flight"),
+        Case(.ignoresRate, "7:", "within 10 s") { plan in
+            (plan.events, plan.length) = (300, .seconds(20))
+            for index in plan.backends.indices { plan.backends[index].rateLimit = RateLimit(perSecond: 2, burst: 2) }
+        },
         Case(.queueIgnoresBounds, "7:", "held in memory") { $0 = .flood },
         Case(.ignoresPendingBytes, "7:", "wait for the store") { plan in
             plan = .flood

@@ -175,7 +175,7 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
         world.attempts.asks(process, configuration)
         happening.asks += 1
         defer { happening.asks -= 1 }
-        if happening.isMessage { world.guarantees.waiting(happening, until: deadline, by: process) }
+        if happening.isMessage { world.guarantees.waiting(happening, by: process) }
         let reaction = react(to: happening)
         let isCut = (try? await world.clock.sleep(for: reaction.time)) == nil
         if reaction.isTaken { happening.accepts[configuration.name, default: 0] += 1 }

@@ -8,10 +8,15 @@ struct SimulatedConfiguration: Sendable, Equatable {
     var backends: [Backend]
     var routes: [Route]
 
-    var answerer: Answerer.Configuration { .init(backends: backends) }
+    func answerer(_ world: SimulatedWorld) -> Answerer.Configuration {
+        .init(
+            deadlines: world.sabotage == .ignoresDeadline ? [App.defaultName: .seconds(10)] : [:], backends: backends)
+    }
 
     func gateway(_ world: SimulatedWorld) -> Gateway.Configuration {
         let maxPendingBytes = world.sabotage == .ignoresPendingBytes ? .max : world.plan.maxPendingBytes
+        var backends = backends
+        if world.sabotage == .forgetsOrder { for index in backends.indices { backends[index].orderBy = .none } }
         return .init(router: Router(routes: routes), backends: backends, maxPendingBytes: maxPendingBytes)
     }
 

@@ -212,6 +212,8 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
     func acknowledge(_ envelopeIDs: [String], on connection: ConnectionID) {
         guard process.isAlive else { return }
         for id in envelopeIDs { world.guarantees.acknowledging(id, by: process, disk: queue.disk) }
+        let isLost = world.sabotage == .losesAcknowledgements
+        let envelopeIDs = envelopeIDs.filter { !isLost || world.slack.copy($0)?.number != 0 }
         guard let socket = sockets[connection] ?? open.last.flatMap({ sockets[$0] }) else { return }
         if socket.send(envelopeIDs.map { .acknowledgement($0, nil) }) { return }
         _ = another(than: socket.id)?.send(envelopeIDs.map { .acknowledgement($0, nil) })
