@@ -27,6 +27,8 @@ final class AttemptModel {
         var open: Range<Timestamp>?
         var probes = 0
         var askedToBeLeftAlone: Range<Timestamp>?
+        /// It has been left alone, or may have been.
+        var wasLeftAlone = false
         /// Of deliveries, within the last ten seconds.
         var starts: [Timestamp] = []
     }
@@ -36,7 +38,8 @@ final class AttemptModel {
     // MARK: Attempts
 
     func begins(
-        _ delivery: Delivery, number: Int, row: SimulatedDisk.Row, by process: SimulatedProcess, _ backend: Backend
+        _ delivery: Delivery, number: Int, row: SimulatedDisk.Row, others: Int, by process: SimulatedProcess,
+        _ backend: Backend
     ) {
         let name = "\(row.key ?? "") for \(backend.name)"
         let happening = row.key.flatMap { world.slack.byKey[$0] }
@@ -56,6 +59,10 @@ final class AttemptModel {
             if conduct.probes > 1 {
                 violated("7: \(line.backend) is not left alone after \(conduct.failuresInARow) failures in a row")
             }
+        }
+        // Without a probe, beside which those may hang that began before it.
+        if isPlain, !conduct.wasLeftAlone, others >= backend.maxInFlight {
+            violated("7: \(others + 1) attempts at a time, and no probe (\(backend.name))")
         }
         if let hint = conduct.askedToBeLeftAlone, hint.contains(now), now > hint.lowerBound {
             violated("2: \(name) is attempted before the time that the backend asked for with Retry-After")
@@ -84,9 +91,11 @@ final class AttemptModel {
             let seen = conduct[line, default: Conduct()]
             if seen.failuresInARow == backend.circuitBreaker.consecutive, seen.lastSuccess != now {
                 conduct[line]?.probes = 0
+                conduct[line]?.wasLeftAlone = true
                 conduct[line]?.open = now..<now.advanced(by: backend.circuitBreaker.probeAfter)
             }
         }
+        if result.retryAfter != nil || result.status == 410 { conduct[line, default: Conduct()].wasLeftAlone = true }
         guard let hint = result.retryAfter, [429, 503].contains(result.status) else { return }
         let until = now.advanced(by: min(hint, backend.retry.retryAfterMax))
         let before = conduct[line, default: Conduct()].askedToBeLeftAlone
@@ -117,11 +126,18 @@ final class AttemptModel {
     }
 
     /// What was decided on an attempt that failed.
-    func rescheduled(_ attempt: Attempt, at due: Timestamp, _ row: SimulatedDisk.Row) {
+    func rescheduled(_ attempt: Attempt, at due: Timestamp, _ row: SimulatedDisk.Row, by process: SimulatedProcess) {
         guard let retry = world.plan.backends.first(where: { $0.name == row.delivery.backend })?.retry else { return }
         let wait = attempt.finishedAt.duration(to: due)
         let name = "\(row.key ?? "") for \(row.delivery.backend)"
         if attempt.isProbe { return }
+        if isPlain, row.delivery.orderKey != nil, !row.isReplayed, let first = row.delivery.firstAttemptAt,
+            conduct[line(process, row.delivery.backend)]?.wasLeftAlone != true,
+            let most = world.plan.backends.first(where: { $0.name == row.delivery.backend })?.orderBlockMax,
+            first.duration(to: due) > most + .milliseconds(1)
+        {
+            violated("3: \(name) holds up its order key for longer than order_block_max")
+        }
         guard attempt.number <= retry.schedule.count else {
             return violated("2: \(name) is attempted once more than its schedule says")
         }
@@ -135,6 +151,12 @@ final class AttemptModel {
     }
 
     // MARK: -
+
+    /// All that says something of a backend is seen here: nobody asks, and no gateway begins anew.
+    private var isPlain: Bool {
+        world.isUntouched && world.plan.people == 0 && world.plan.diskTroubles == 0
+            && world.plan.routes.allSatisfy { $0.acknowledge == .stored }
+    }
 
     private func checkGone(_ line: Line, _ now: Timestamp) {
         var life = line

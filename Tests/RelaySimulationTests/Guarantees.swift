@@ -68,6 +68,14 @@ final class Guarantees {
         }
     }
 
+    /// Envelopes that were read together: Slack numbers them in the order sent.
+    func storing(_ envelopeIDs: [String]) {
+        let numbers = envelopeIDs.compactMap { Int($0.dropFirst()) }
+        if numbers != numbers.sorted() {
+            violated("3: \(envelopeIDs) are stored in another order than they were read in")
+        }
+    }
+
     func settling(_ settlement: Settlement, row: SimulatedDisk.Row, by process: SimulatedProcess) {
         let name = "\(row.key ?? "") for \(row.delivery.backend)"
         switch settlement.verb {
@@ -84,7 +92,7 @@ final class Guarantees {
             }
         case .expire where row.delivery.kind == .event: violated("2: \(name) expired, and events do not")
         case .reschedule(let due):
-            if let attempt = settlement.attempt { world.attempts.rescheduled(attempt, at: due, row) }
+            if let attempt = settlement.attempt { world.attempts.rescheduled(attempt, at: due, row, by: process) }
         case .complete, .deadLetter, .expire: break
         }
     }

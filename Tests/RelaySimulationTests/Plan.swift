@@ -174,9 +174,9 @@ enum Sabotage: Sendable {
     /// Each delivery is sent a second time, after the first.
     case sendsAgain
     /// Dispatchers have other settings than their backends.
-    case expiresEvents, retriesAtOnce, retriesForEver, ignoresRate
-    /// The gateway knows of no `order_by`.
-    case forgetsOrder
+    case expiresEvents, retriesAtOnce, retriesForEver, ignoresRate, blocksForEver
+    /// The gateway knows of no `order_by`; what was read together comes in another order.
+    case forgetsOrder, reversesBatches
     /// Somebody who waits is kept waiting for longer than Slack waits.
     case ignoresDeadline
     case asksTwice

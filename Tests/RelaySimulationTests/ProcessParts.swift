@@ -65,6 +65,7 @@ struct ProcessParts: Sendable {
         case .ignoresMaxInFlight: backend.maxInFlight *= 4
         case .givesUpEarly: backend.retry.schedule = []
         case .givesUpOrderEarly: backend.orderBlockMax = .seconds(1)
+        case .blocksForEver: backend.orderBlockMax = .seconds(100_000)
         case .expiresEvents: backend.maxAge[.event] = .seconds(1)
         case .retriesAtOnce: backend.retry.schedule = backend.retry.schedule.map { _ in .zero }
         case .retriesForEver: backend.retry.schedule += backend.retry.schedule

@@ -33,6 +33,12 @@ import Testing
         (plan.events, plan.backendTroubles, plan.replays) = (30, 10, 6)
     }
 
+    /// Nobody asks, and no gateway begins anew.
+    private static func plain(_ plan: inout Plan) {
+        (plan.people, plan.kills, plan.restarts, plan.personActs, plan.diskTroubles) = (0, 0, 0, 0, 0)
+        for index in plan.routes.indices { plan.routes[index].acknowledge = .stored }
+    }
+
     static let cases: [Case] = [
         Case(.queueLies, "1:"),
         Case(.acknowledgesEarly, "1:", "before it was durable"),
@@ -53,6 +59,16 @@ import Testing
         Case(.givesUpEarly, "2:", "given up after") { $0.backendTroubles = 8 },
         Case(.queueIgnoresOrder, "3:", "overtakes") { $0.channels = 1 },
         Case(.queueIgnoresOrder, "3:", "at a time") { $0.channels = 1 },
+        Case(.blocksForEver, "3:", "for longer than") { plan in
+            plain(&plan)
+            (plan.channels, plan.poison) = (1, 2)
+            for index in plan.backends.indices {
+                (plan.backends[index].orderBlockMax, plan.backends[index].circuitBreaker.consecutive) = (
+                    .seconds(20), 100
+                )
+            }
+        },
+        Case(.reversesBatches, "3:", "another order than they were read"),
         Case(.forgetsOrder, "3:", "another order key"),
         Case(.givesUpOrderEarly, "3:", "before its time") { ($0.channels, $0.backendTroubles) = (1, 10) },
         Case(.losesAnswers, "4:", "Slack was not told") { $0.people = 10 },
@@ -76,6 +92,7 @@ import Testing
         Case(.dialsTwice, "6:", "two attempts"),
         Case(.reusesURLs, "6:", "dialed twice"),
         Case(.ignoresMaxInFlight, "7:", "max_in_flight"),
+        Case(.ignoresMaxInFlight, "7:", "and no probe") { plain(&$0) },
         Case(.ignoresRate, "7:", "within 10 s") { plan in
             (plan.events, plan.length) = (300, .seconds(20))
             for index in plan.backends.indices { plan.backends[index].rateLimit = RateLimit(perSecond: 2, burst: 2) }

@@ -126,7 +126,10 @@ final class SimulatedBackend: @unchecked Sendable {  // one thread per run
         _ delivery: Delivery, _ number: Int, by process: SimulatedProcess, on disk: SimulatedDisk
     ) async -> AttemptResult {
         let sequence = Int(delivery.id.sequence)
-        world.attempts.begins(delivery, number: number, row: disk[sequence], by: process, configuration)
+        world.attempts.begins(
+            delivery, number: number, row: disk[sequence], others: underWay[process.replica, default: []].count,
+            by: process,
+            configuration)
         let others = underWay[process.replica, default: []]
         world.guarantees.attempting(sequence, others: others, by: process, on: disk, self)
         underWay[process.replica, default: []].append(sequence)

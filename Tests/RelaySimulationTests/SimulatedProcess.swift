@@ -139,6 +139,8 @@ final class SimulatedProcess: @unchecked Sendable {  // one thread per run
     func replaysChanged() { parts?.replays.replaysChanged() }
 
     func deliver(_ batch: Batch) {
+        var batch = batch
+        if world.sabotage == .reversesBatches { batch.envelopes.reverse() }
         if isAlive { arrivalsToTake.yield(.batch(batch)) }
     }
 

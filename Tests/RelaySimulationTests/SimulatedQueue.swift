@@ -49,6 +49,7 @@ final class SimulatedQueue: DeliveryQueue, LateAnswerStore, PauseStore, @uncheck
         let bytes = requests.reduce(0) { $0 + $1.envelope.payload.bytes.count }
         storingBytes += bytes
         hasGrown = true
+        world.guarantees.storing(requests.map(\.envelope.id))
         defer { storingBytes -= bytes }
         let results = try await write(grows: true) { isKnown throws(QueueError) in
             try await self.store(requests, isKnown: isKnown)
