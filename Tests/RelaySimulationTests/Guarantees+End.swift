@@ -60,6 +60,9 @@ extension Guarantees {
                 violated("4: \(person.name) was told of a failure, and there was none")
             }
         }
+        if world.isUntouched, world.plan.diskTroubles == 0, person.postsTold > 1 {
+            violated("4: \(person.name) was posted to again after it had arrived")
+        }
         if world.isUntouched, world.plan.replicas == 1, person.failures == 0, person.replies.count > 1 {
             violated("4: what \(person.name) asked for was done twice")
         }

@@ -2,6 +2,7 @@
 
 import RelayCore
 import RelayTestKit
+import SlackConnector
 import SocketMode
 
 /// Told of everything that a guarantee speaks of; keeps what was violated.
@@ -13,6 +14,8 @@ final class Guarantees {
     /// Of attempts to connect, for each gateway.
     private var attempts: [Int: [Timestamp]] = [:]
     private var refreshes: [Timestamp] = []
+    /// Of gateways that Slack told to wait, or refused: when they may ask again.
+    private var mayAsk: [String: Timestamp] = [:]
     /// People who were not let through to a backend that works.
     private var refusedInARow = 0
 
@@ -170,10 +173,25 @@ final class Guarantees {
     func refreshAsked() { refreshes.append(world.clock.now) }
 
     /// By a person. What failed before says nothing then: the backoff begins anew.
-    func newConnectionsWanted() { for _ in 0..<8 { refreshAsked() } }
+    func newConnectionsWanted() {
+        mayAsk = [:]
+        for _ in 0..<8 { refreshAsked() }
+    }
+
+    func attemptFailed(_ failure: ConnectFailure, _ process: SimulatedProcess) {
+        let wait: Duration =
+            switch failure.outcome {
+            case .apiFatal, .linkDisabled: .seconds(300)
+            default: min(failure.retryAfter ?? .zero, .seconds(3600))
+            }
+        if wait > .zero { mayAsk[process.name] = world.clock.now.advanced(by: wait) }
+    }
 
     func attemptBegins(under way: Int, _ connector: SimulatedConnector) {
         let process = connector.process
+        if let earliest = mayAsk[process.name], world.clock.now < earliest {
+            violated("6: \(process.name) asks again \(world.clock.now.duration(to: earliest)) before it may")
+        }
         if way > 0 { violated("6: \(process.name) makes two attempts to connect at a time") }
         let since = world.clock.now.advanced(by: .seconds(-60))
         attempts[process.replica, default: []].removeAll { $0 < since }

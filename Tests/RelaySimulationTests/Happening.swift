@@ -43,6 +43,8 @@ final class Happening {
     var owed: Set<BackendName> = []
     var posts: [Payload] = []
     var isPostRefused = false
+    /// Posts that the gateway was told have arrived.
+    var postsTold = 0
 
     // At the backends.
     var accepts: [BackendName: Int] = [:]

@@ -112,6 +112,15 @@ struct Plan: Sendable {
         return plan
     }
 
+    /// Many who wait, and backends that fail; nothing else goes wrong.
+    static func people(_ plan: Plan) -> Plan {
+        var plan = plan
+        (plan.people, plan.backendTroubles, plan.replicas) = (40, 12, 1)
+        (plan.diskTroubles, plan.slackTroubles, plan.connectionTroubles) = (0, 0, 0)
+        (plan.personActs, plan.replays, plan.kills, plan.restarts) = (0, 0, 0, 0)
+        return plan
+    }
+
     /// As the seed has it, with much of what a test is about.
     static func drawn(_ seed: UInt64, _ change: (inout Plan) -> Void) -> Plan {
         var plan = Plan(Dice(seed: seed))
@@ -181,7 +190,7 @@ enum Sabotage: Sendable {
     case ignoresDeadline
     case asksTwice
     /// Late answers say something else; or that there was none.
-    case postsNonsense, postsFailures
+    case postsNonsense, postsFailures, postsTwice
     /// Acknowledgements of what Slack sends for the first time never reach the socket.
     case losesAcknowledgements
     /// Backends are not asked, and said to have accepted.

@@ -152,6 +152,7 @@ struct ProcessEdges: AttemptSender, AnswerSender, ResponsePoster, @unchecked Sen
             case .postsFailures: Payload(#"{"text":"\#(Route.FailurePolicy().lateMessage)"}"#)
             default: body
             }
+        if world.sabotage == .postsTwice { _ = await world.slack.post(body, to: url, by: process) }
         return await world.slack.post(body, to: url, by: process)
     }
 }

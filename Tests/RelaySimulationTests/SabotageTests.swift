@@ -83,12 +83,14 @@ import Testing
         Case(.postsFailures, "4:", "there was none") { plan in
             (plan.people, plan.backendTroubles, plan.kills, plan.restarts, plan.personActs) = (30, 12, 0, 0, 0)
         },
+        Case(.postsTwice, "4:", "after it had arrived") { $0 = Plan.people(Plan(Dice(seed: 3))) },
         Case(.asksNobody, "4:", "nobody was let through") { $0.poison = 3 },
         Case(.closesFirst, "5:", "only connection") { $0 = .planned(connections: 1, replicas: 1, restarts: 0) },
         Case(.losesAcknowledgements, "5:", "times, and there were planned") { plan in
             plan = .planned(connections: 1, replicas: 1, restarts: 0)
         },
         Case(.redialsAtOnce, "6:", "within a minute") { $0.slackTroubles = 3 },
+        Case(.redialsAtOnce, "6:", "before it may") { $0.slackTroubles = 6 },
         Case(.dialsTwice, "6:", "two attempts"),
         Case(.reusesURLs, "6:", "dialed twice"),
         Case(.ignoresMaxInFlight, "7:", "max_in_flight"),

@@ -72,6 +72,7 @@ final class SimulatedConnector: Acknowledger, @unchecked Sendable {  // one thre
     private func note(_ event: PoolStateMachine.Event) {
         switch event {
         case .attemptFailed(let id, let failure):
+            world.guarantees.attemptFailed(failure, process)
             world.note("\(process.name) connection \(id): \(failure.outcome.rawValue) (\(failure.detail))")
             world.met("attempt \(failure.outcome.rawValue)")
             attemptEnded(id)

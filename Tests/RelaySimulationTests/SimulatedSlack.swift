@@ -311,6 +311,8 @@ final class SimulatedSlack {
         world.note("Slack has a post for \(happening.name)")
         happening.posts.append(body)
         // It may have it, and fail to say so.
-        return !isWell && world.dice.chance(0.05) ? .failed(retryAfter: nil, detail: "reset") : .posted
+        guard isWell || !world.dice.chance(0.05) else { return .failed(retryAfter: nil, detail: "reset") }
+        happening.postsTold += 1
+        return .posted
     }
 }

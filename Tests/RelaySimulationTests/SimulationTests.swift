@@ -62,6 +62,11 @@ import Testing
         for seed in UInt64(1)...10 { Simulation.check(seed, plan: .flood) }
     }
 
+    @Test("many wait for backends that fail, and nothing else goes wrong")
+    func people() {
+        for seed in UInt64(1)...50 { Simulation.check(seed, plan: .people(Plan(Dice(seed: seed)))) }
+    }
+
     @Test("one seed is one run", arguments: [7, 42, 99] as [UInt64])
     func deterministic(seed: UInt64) {
         let histories = (0..<2).map { _ in
