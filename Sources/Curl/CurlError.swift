@@ -8,7 +8,8 @@ package struct CurlError: Error, Sendable, Equatable, CustomStringConvertible {
     package var code: Code
     /// The CURLcode, 0 when libcurl was not asked (libcurl-errors(3)).
     package var curlCode: Int32
-    /// For people; names host and port, or the path of a Unix socket, at most, never the query of the URL, its user information or a header's value.
+    /// For people; names host and port, or the path of a Unix socket, at most, never the query of the URL, its user
+    /// information or a header's value.
     package var message: String
     /// Where its head came whole, whatever went wrong with its body: as much of that as there is.
     package var response: CurlResponse?

@@ -97,7 +97,7 @@ final class EasyHandle {
         let circumstances = CurlError.Code.Circumstances(
             exceededLimit: transfer.exceededLimit,
             wasConnected: offset(CURLINFO_PRETRANSFER_TIME_T) > 0,
-            systemError: Int32(truncatingIfNeeded: long(CURLINFO_OS_ERRNO)),
+            systemError: systemError,
             hasTLSAlert: hasTLSAlert,
             proxyStatus: long(CURLINFO_HTTP_CONNECTCODE))
         var failure = error(code, .init(code, circumstances))
@@ -302,8 +302,7 @@ extension EasyHandle {
         if code.meansReusedConnectionClosed { return "the server closed a reused connection before it answered" }
         if code == CURLE_COULDNT_CONNECT, let path = transfer?.request.unixSocketPath {
             // libcurl's own words name the URL's host and port, which nobody listens at.
-            let reason = Int32(truncatingIfNeeded: long(CURLINFO_OS_ERRNO))
-            let why = reason == 0 ? "" : ": \(String(cString: strerror(reason)))"
+            let why = systemError == 0 ? "" : ": \(String(cString: strerror(systemError)))"
             return Self.printable("cannot connect to the Unix socket \(path)\(why)")
         }
         let hasOwnWords = message.pointee != 0 && !String(cString: message).hasPrefix("Unsupported proxy")
@@ -332,6 +331,9 @@ extension EasyHandle {
         let text = String(cString: message)
         return text.contains("SSL routines") && text.contains(" alert ")
     }
+
+    /// `errno` of the last connect; 0 for none.
+    private var systemError: Int32 { Int32(truncatingIfNeeded: long(CURLINFO_OS_ERRNO)) }
 
     private func long(_ info: CURLINFO) -> Int {
         var value = 0

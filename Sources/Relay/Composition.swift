@@ -72,8 +72,7 @@ package struct Composition: Sendable {
         let thread = TrafficThread()
         let factory = GenerationFactory(
             queue: queue, secrets: secrets, client: client, slackClient: slackClient, thread: thread, files: files,
-            registry: registry,
-            health: health, alarms: alarms, clock: clock,
+            registry: registry, health: health, alarms: alarms, clock: clock,
             observer: AdminObserver(feed: feed, records: records, next: observer) { [clock] in clock.now },
             logger: logger)
 
@@ -105,7 +104,7 @@ package struct Composition: Sendable {
         }
         let traffic = TrafficService(
             connectors: connectors, dispatchers: dispatchers, answerer: answerer, poster: poster, executor: thread,
-            deliveryExecutor: client.executor, drainTimeout: { current.value.configuration.drainTimeout }, clock: clock)
+            deliveryExecutor: client.executor, drainTimeout: { drainRequest.drainTimeout }, clock: clock)
         let reloader = Reloader(
             source: source, factory: factory, current: current, gateway: gateway, answerer: answerer,
             dispatchers: dispatchers, connectors: connectors, traffic: traffic)

@@ -52,8 +52,8 @@ package struct CircuitBreaker: Sendable, Equatable {
         case open(until: Timestamp, wait: Duration)
         /// One attempt may be made, or is being made. To `open`, `recovering`.
         case halfOpen(isProbing: Bool, wait: Duration)
-        /// So many may be in flight: one more after each success, half as many after a failure; from less than four
-        /// to `open`. To `closed`, `open`.
+        /// So many may be in flight: one more after each success, half as many after a failure. To `closed`, and to
+        /// `open` after a failure with fewer than four.
         case recovering(allowance: Int, wait: Duration)
     }
 

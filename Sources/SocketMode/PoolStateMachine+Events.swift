@@ -231,7 +231,7 @@ extension PoolStateMachine {
             pause(.fatal, for: configuration.fatalRetry, &turn)
         case .tooManyWebSockets:
             reported = PoolConfiguration.slackConnectionLimit
-            for place in places(in: slot) { noteNoRoom(place) }
+            for place in places(in: slot) { note(place) { $0.mustMakeRoom = true } }
             awaitRoom(&turn)
         case .apiUnreachable, .apiError, .rateLimited, .dnsError, .connectError, .proxyError, .tlsError,
             .upgradeRejected, .reset, .timeout, .helloTimeout, .refused:
@@ -284,15 +284,11 @@ extension PoolStateMachine {
         earlyRefreshes = 0
     }
 
-    private mutating func markRefreshDue(_ place: Place) {
-        guard case .connected(var connected) = self[place].state else { return }
-        connected.isRefreshDue = true
-        self[place].state = .connected(connected)
-    }
+    private mutating func markRefreshDue(_ place: Place) { note(place) { $0.isRefreshDue = true } }
 
-    private mutating func noteNoRoom(_ place: Place) {
+    private mutating func note(_ place: Place, _ change: (inout Connected) -> Void) {
         guard case .connected(var connected) = self[place].state else { return }
-        connected.mustMakeRoom = true
+        change(&connected)
         self[place].state = .connected(connected)
     }
 

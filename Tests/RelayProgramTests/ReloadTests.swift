@@ -272,12 +272,7 @@ struct ReloadTests {
     func early() async throws {
         let slack = try await Stage.makeSlack()
         let home = try RelayHome(apiURL: slack.apiURL, backends: ["app": "url: http://127.0.0.1:9/"])
-        let relay = try RunningRelay(in: home)
-        // It is about to open its queue; nothing takes signals yet.
-        while !FileManager.default.fileExists(atPath: home.path("relay.db.lock")) {
-            try Task.checkCancellation()
-            await Task.yield()
-        }
+        let relay = try await RunningRelay.starting(in: home)
         relay.process.send(signal: SIGHUP)
         try await relay.logged("health is served")
         await relay.stop()

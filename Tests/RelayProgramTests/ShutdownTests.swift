@@ -84,12 +84,7 @@ struct ShutdownTests {
     func early(signal: Int32) async throws {
         let slack = try await Stage.makeSlack()
         let home = try RelayHome(apiURL: slack.apiURL, backends: ["app": "url: http://127.0.0.1:9/"])
-        let relay = try RunningRelay(in: home)
-        // It is about to open its queue.
-        while !FileManager.default.fileExists(atPath: home.path("relay.db.lock")) {
-            try Task.checkCancellation()
-            await Task.yield()
-        }
+        let relay = try await RunningRelay.starting(in: home)
         relay.process.send(signal: signal)
         await relay.ended()
         #expect(relay.log.last?.message == "stopped")

@@ -18,6 +18,9 @@ final class AttemptModel {
         var backend: BackendName
         /// How many dispatchers the backend had before it in this life.
         var generation = 0
+
+        /// All dispatchers of the backend in this life.
+        var ofLife: Line { Line(replica: replica, life: life, backend: backend) }
     }
 
     private struct Conduct {
@@ -127,14 +130,14 @@ final class AttemptModel {
 
     /// What was decided on an attempt that failed.
     func rescheduled(_ attempt: Attempt, at due: Timestamp, _ row: SimulatedDisk.Row, by process: SimulatedProcess) {
-        guard let retry = world.plan.backends.first(where: { $0.name == row.delivery.backend })?.retry else { return }
+        guard let backend = world.plan.backends.first(where: { $0.name == row.delivery.backend }) else { return }
+        let retry = backend.retry
         let wait = attempt.finishedAt.duration(to: due)
         let name = "\(row.key ?? "") for \(row.delivery.backend)"
         if attempt.isProbe { return }
         if isPlain, row.delivery.orderKey != nil, !row.isReplayed, let first = row.delivery.firstAttemptAt,
             conduct[line(process, row.delivery.backend)]?.wasLeftAlone != true,
-            let most = world.plan.backends.first(where: { $0.name == row.delivery.backend })?.orderBlockMax,
-            first.duration(to: due) > most + .milliseconds(1)
+            first.duration(to: due) > backend.orderBlockMax + .milliseconds(1)
         {
             violated("3: \(name) holds up its order key for longer than order_block_max")
         }
@@ -159,18 +162,14 @@ final class AttemptModel {
     }
 
     private func checkGone(_ line: Line, _ now: Timestamp) {
-        var life = line
-        life.generation = 0
-        if let since = gone[life], since < now {
+        if let since = gone[line.ofLife], since < now {
             violated("pause: \(line.backend) is asked, and has said that it is gone")
         }
     }
 
     private func note(_ result: AttemptResult, _ line: Line, _ now: Timestamp) {
         guard result.status == 410, result.outcome != .accepted else { return }
-        var life = line
-        life.generation = 0
-        if gone[life] == nil { gone[life] = now }
+        if gone[line.ofLife] == nil { gone[line.ofLife] = now }
     }
 
     private func succeeded(_ line: Line, _ now: Timestamp) {

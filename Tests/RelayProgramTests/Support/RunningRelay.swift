@@ -25,6 +25,16 @@ final class RunningRelay: Sendable {
         process = try home.start()
     }
 
+    /// One that is about to open its queue.
+    static func starting(in home: RelayHome) async throws -> RunningRelay {
+        let relay = try RunningRelay(in: home)
+        while !FileManager.default.fileExists(atPath: home.path("relay.db.lock")) {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+        return relay
+    }
+
     /// In a home of its own, with one backend.
     convenience init(_ settings: RelaySettings = .init(), apiURL: String, backendURL: String) throws {
         try self.init(
